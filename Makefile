@@ -1,0 +1,53 @@
+# `make help` lists everything. All commands use the virtual environment in $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= outputs/groceries
+
+.PHONY: help run table test test-all check format bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: $(BIN)/.quickstart ## set up, pre-train and fine-tune on the groceries, print the table
+	$(BIN)/python train.py phase=pretrain data=groceries hydra.run.dir=$(OUT)/pretrain
+	$(BIN)/python train.py -m data=groceries setting=inductive,transductive hydra.sweep.dir=$(OUT)/scratch
+	$(BIN)/python train.py -m data=groceries setting=inductive,transductive \
+		ckpt=$(OUT)/pretrain/checkpoints/best.ckpt hydra.sweep.dir=$(OUT)/pretrained
+	$(MAKE) --no-print-directory table
+
+table: $(BIN)/.quickstart ## print the table of the runs below $(OUT)
+	$(BIN)/python -m missrec_pl.report table $(OUT)
+
+test: check ## set up, check and run the tests (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: check ## all tests, the slow ones too
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: $(BIN)/.dev ## format, lint, types, one-way dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(BIN)/.dev ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(BIN)/.dev ## the benchmarks
+	$(BIN)/python benchmarks/interest.py
+
+clean: ## remove caches and outputs, not data
+	rm -rf outputs multirun .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/.quickstart: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart]'
+	touch $@
+
+$(BIN)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(BIN)/.quickstart

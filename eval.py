@@ -1,0 +1,18 @@
+"""Test a checkpoint: `python eval.py ckpt=outputs/.../checkpoints/best.ckpt [data=...]`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from missrec_pl.cli import launch
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="eval")
+def main(cfg: DictConfig) -> None:
+    """Run the evaluation."""
+    from missrec_pl.run import evaluate  # here, so that --help does not wait for torch
+
+    evaluate(cfg)
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,76 @@
+"""What a baseline is and what it may learn from."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from missrec_pl.errors import DataError
+
+
+@runtime_checkable
+class Baseline(Protocol):
+    """A recommender without gradient steps: fitted once, then scores every item for a batch of histories."""
+
+    @property
+    def name(self) -> str:
+        """The key under `baselines` in results.json."""
+
+    def fit(self, data: "BaselineData") -> None:
+        """Learn from the training parts and the features; called once, before `scores`."""
+
+    def scores(self, histories: Int[Tensor, "B L"]) -> Float[Tensor, "B N"]:
+        """Score all items.
+
+        Args:
+            histories: ``[B, L]`` item ids ``1..N`` in chronological order, right-padded with 0.
+
+        Returns:
+            ``[B, N]`` finite scores, column ``i - 1`` for item ``i``, in a tensor that the caller may write
+            into. They depend on the row alone, never on its neighbours in the batch.
+        """
+
+
+@dataclass
+class BaselineData:
+    """One domain as baselines see it: training interactions and frozen features, no held-out targets.
+
+    Attributes:
+        train_items: ``[I]`` item ids ``1..N``: all users' training parts, one after the other, chronological.
+        train_offsets: ``[U + 1]``: user u's part is ``train_items[train_offsets[u]:train_offsets[u + 1]]``.
+        num_items: N.
+        features: Modality -> ``[N + 1, F]`` float array or memory map, row 0 = padding; F may differ.
+        present: Modality -> ``[N + 1]`` bool, True where the item has the modality.
+
+    Raises:
+        DataError: Offsets, item ids or array lengths do not fit together.
+    """
+
+    train_items: Int[np.ndarray, " _"]
+    train_offsets: Int[np.ndarray, " _"]
+    num_items: int
+    features: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
+    present: dict[str, Bool[np.ndarray, " _"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        offsets, items = self.train_offsets, self.train_items
+        is_cut = len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any()
+        if is_cut:
+            raise DataError(f"train_offsets must rise from 0 to the {len(items)} training items")
+        if len(items) and (items.min() < 1 or items.max() > self.num_items):
+            raise DataError(f"training items span {items.min()}..{items.max()}, expected 1..{self.num_items}")
+        if self.features.keys() != self.present.keys():
+            raise DataError(f"features are given for {sorted(self.features)}, presence for {sorted(self.present)}")
+        for modality, array in self.features.items():
+            if len(array) != self.num_items + 1 or len(self.present[modality]) != self.num_items + 1:
+                raise DataError(
+                    f"modality {modality!r} has {len(array)} feature rows and {len(self.present[modality])} "
+                    f"presence flags, expected {self.num_items + 1} (N items and the padding row 0)"
+                )
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities that at least one item has, in the order of `features`."""
+        return [modality for modality in self.features if self.present[modality][1:].any()]

@@ -1,0 +1,112 @@
+"""What every pairwise backend offers, and the exact arithmetic that they share.
+
+A backend may find its candidates in any way and precision; the distances that leave it are always computed
+here, in float64 from coordinate differences. So two backends that find the same neighbours agree to the
+last bit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+_CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
+"""Coordinates held at once while distances are recomputed: about the second-level cache on CPU."""
+
+
+class Neighbors(NamedTuple):
+    """The k nearest other tokens of every token, nearest first.
+
+    Attributes:
+        squared_distance: `[N, k]` float64.
+        token: `[N, k]` token numbers; which of several equally distant tokens is listed is not defined.
+    """
+
+    squared_distance: Float64[Tensor, "N k"]
+    token: Int64[Tensor, "N k"]
+
+
+@runtime_checkable
+class PairwiseReductions(Protocol):
+    """The reductions over all pairs of N tokens that DPC-KNN needs."""
+
+    name: str
+
+    def k_smallest(self, k: int) -> Neighbors:
+        """Find the k nearest others of every token, 1 <= k <= N - 1."""
+        ...
+
+    def largest(self) -> float:
+        """Return the largest squared distance between two tokens, to a relative 1e-5."""
+        ...
+
+    def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
+        """Return the squared distance of each query to the nearest token of lower rank (0 = densest).
+
+        Args:
+            rank: position of every token in the order of falling density.
+            queries: token numbers, none of rank 0.
+        """
+        ...
+
+    def nearest_center(self, centers: Int64[Tensor, " K"]) -> Int64[Tensor, " N"]:
+        """Return the position in `centers` of each token's nearest centre, the lowest of equal ones."""
+        ...
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """Switch off what lowers precision unasked, autocast and TF32/bf16 matmuls, and autograd."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def squared_distances(
+    tokens: Float[Tensor, "N D"], rows: Int64[Tensor, " R"], columns: Int64[Tensor, "R C"]
+) -> Float64[Tensor, "R C"]:
+    """Compute squared distances of given pairs in float64 from coordinate differences.
+
+    Args:
+        tokens: `[N, D]`.
+        rows: `[R]` token numbers.
+        columns: `[R, C]` token numbers, each row's partners.
+    """
+    result = torch.empty(columns.shape, dtype=torch.float64, device=tokens.device)
+    width = max(1, columns.shape[1] * tokens.shape[1])
+    step = max(1, _CHUNK_ELEMENTS.get(tokens.device.type, 1 << 20) // width)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        difference = tokens[columns[part]].double().sub_(tokens[rows[part], None])
+        result[part] = difference.square_().sum(-1)
+    return result
+
+
+def pick_smallest(
+    squared: Float64[Tensor, "R C"], index: Int64[Tensor, "R C"], keep: int
+) -> tuple[Float64[Tensor, "R k"], Int64[Tensor, "R k"]]:
+    """Keep each row's `keep` smallest distances in rising order, equal ones by rising index."""
+    index, order = index.sort(dim=1)
+    squared, order = squared.gather(1, order).sort(dim=1, stable=True)
+    return squared[:, :keep].contiguous(), index.gather(1, order[:, :keep])
+
+
+def scale_of(tokens: Float[Tensor, "N D"]) -> float:
+    """Return a power of two that brings coordinates into [-1, 1], so that squares do not overflow."""
+    largest = tokens.abs().amax().double()
+    return 1.0 if largest == 0 else float(torch.exp2(-torch.ceil(torch.log2(largest))))
+
+
+def first_of_equal(tokens: Float[Tensor, "N D"], centers: Int64[Tensor, " K"]) -> Int64[Tensor, " U"]:
+    """Return the positions of the centres that are not copies of an earlier centre, rising."""
+    distinct, group = torch.unique(tokens[centers], dim=0, return_inverse=True)
+    position = torch.arange(len(centers), device=tokens.device)
+    first = torch.full((len(distinct),), len(centers), device=tokens.device)
+    return first.scatter_reduce_(0, group, position, "amin").sort().values

@@ -1,0 +1,42 @@
+"""The oracle: all N x N squared distances in float64. For tests and for a few thousand tokens."""
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from missrec_pl.clustering.backends.base import Neighbors, pick_smallest, squared_distances
+
+
+class DenseReductions:
+    """Reductions on the full matrix: 8 N^2 bytes, twice that while it sorts.
+
+    Args:
+        tokens: `[N, D]`.
+    """
+
+    name = "dense"
+
+    def __init__(self, tokens: Float[Tensor, "N D"]) -> None:
+        every = torch.arange(len(tokens), device=tokens.device)
+        self._squared = torch.cat(
+            [squared_distances(tokens, every[i : i + 1], every[None]) for i in range(len(tokens))]
+        )
+
+    def k_smallest(self, k: int) -> Neighbors:
+        """Sort every row without its diagonal entry."""
+        others = self._squared.clone().fill_diagonal_(torch.inf)
+        index = torch.arange(len(others), device=others.device).expand_as(others)
+        return Neighbors(*pick_smallest(others, index, k))
+
+    def largest(self) -> float:
+        """Return the matrix's maximum, exact."""
+        return float(self._squared.amax())
+
+    def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
+        """Take the minimum over the columns of lower rank."""
+        hidden = rank[None, :] >= rank[queries, None]
+        return self._squared[queries].masked_fill_(hidden, torch.inf).amin(1)
+
+    def nearest_center(self, centers: Int64[Tensor, " K"]) -> Int64[Tensor, " N"]:
+        """Take the first minimum over the centres' columns."""
+        return self._squared[:, centers].argmin(1)

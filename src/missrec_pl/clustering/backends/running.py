@@ -1,0 +1,71 @@
+"""Running lists of the smallest entries of each row, fed with blocks of a matrix that is never whole."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from missrec_pl.clustering.backends.search import GROUP, group_minimum, smallest_of_block
+
+_CROWDED = 0.1
+"""Share of a block's entries past which merging all of it beats picking the entries that matter."""
+
+
+class RunningSmallest:
+    """The `count` smallest entries seen so far of each of N rows, rising.
+
+    Once a row's list is filled, hardly any entry of a new block is smaller than its last one: a minimum
+    over each group of 16 columns rules out nearly all at the price of reading the block once, and only the
+    survivors are gathered and merged.
+
+    Args:
+        rows: N.
+        count: entries kept per row.
+        device: where the lists live.
+    """
+
+    def __init__(self, rows: int, count: int, device: torch.device) -> None:
+        self.count = count
+        self.values: Float[Tensor, "N c"] = torch.full((rows, count), torch.inf, device=device)
+        self.index: Int64[Tensor, "N c"] = torch.zeros((rows, count), dtype=torch.int64, device=device)
+
+    def update(self, buffer: Float[Tensor, " E"], block: Float[Tensor, "R C"], row: int, column: int) -> None:
+        """Take in a block.
+
+        Args:
+            buffer: the memory `block` is a view of (a matrix from its start, or that matrix transposed).
+            block: `[R, C]`, C a multiple of 16.
+            row: number of its first row.
+            column: number of its first column.
+        """
+        rows = slice(row, row + len(block))
+        threshold = self.values[rows, -1]
+        group_hit = (group_minimum(block) < threshold[:, None]).nonzero()
+        if len(group_hit) * GROUP > _CROWDED * block.numel():
+            values, place = smallest_of_block(block, self.count)
+            self._merge(torch.arange(len(block), device=block.device), values, place + column, row)
+            return
+        at, group = group_hit.unbind(1)
+        member = torch.arange(GROUP, device=block.device) * (block.shape[1] // GROUP)
+        place = group[:, None] + member
+        values = buffer[at[:, None] * block.stride(0) + place * block.stride(1)]
+        hit, which = (values < threshold[at, None]).nonzero().unbind(1)
+        if len(hit):
+            self._merge(*_padded(at[hit], values[hit, which], place[hit, which] + column), row)
+
+    def _merge(self, at: Tensor, values: Tensor, index: Tensor, row: int) -> None:
+        target = at + row
+        values, order = torch.cat([self.values[target], values], 1).topk(self.count, dim=1, largest=False)
+        self.values[target] = values
+        self.index[target] = torch.cat([self.index[target], index], 1).gather(1, order)
+
+
+def _padded(at: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Lay out a flat list of entries, sorted by row, as one padded line for each row that occurs."""
+    rows, line, count = torch.unique_consecutive(at, return_inverse=True, return_counts=True)
+    slot = torch.arange(len(at), device=at.device) - (count.cumsum(0) - count)[line]
+    shape = (len(rows), int(count.max()))
+    padded_values = torch.full(shape, torch.inf, dtype=values.dtype, device=at.device)
+    padded_index = torch.zeros(shape, dtype=torch.int64, device=at.device)
+    padded_values[line, slot] = values
+    padded_index[line, slot] = index
+    return rows, padded_values, padded_index

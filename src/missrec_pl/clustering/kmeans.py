@@ -1,0 +1,106 @@
+"""k-means by Lloyd's iterations: for ablations (the one in the authors' code is faulty)."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from missrec_pl.clustering.assign import cluster_means, nearest_prototype
+from missrec_pl.clustering.backends.base import exact_arithmetic
+from missrec_pl.clustering.result import ClusterResult, checked_tokens
+from missrec_pl.errors import ConfigError
+
+
+def kmeans(
+    tokens: Float[Tensor, "N D"],
+    num_clusters: int,
+    *,
+    seed: int = 0,
+    generator: torch.Generator | None = None,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+    init: Literal["k-means++", "random"] = "k-means++",
+) -> ClusterResult:
+    """Cluster tokens by k-means. The tokens are not changed.
+
+    Args:
+        tokens: `[N, D]`, finite.
+        num_clusters: K, 1..N.
+        seed: seeds the choice of initial prototypes, unless `generator` is given.
+        generator: draws the initial prototypes (a CPU generator, so that devices agree).
+        max_iterations: most passes that move the prototypes, at least 1.
+        tolerance: stop when the prototypes' mean squared move is at most this share of the tokens' variance.
+        init: `k-means++` (tokens drawn by squared distance to those drawn before; K passes over the tokens)
+            or `random`.
+
+    Returns:
+        Assignment and prototypes that belong together: each prototype, unless tolerance stopped early, the
+        mean of its tokens, and each token at its nearest prototype. A prototype that loses all its tokens
+        moves to the token farthest from its own.
+
+    Raises:
+        ConfigError: an option or a number outside its range.
+        DataError: tokens that are not `[N, D]`, empty, or not finite.
+    """
+    tokens = checked_tokens(tokens, num_clusters)
+    if max_iterations < 1 or tolerance < 0:
+        raise ConfigError(
+            f"kmeans needs max_iterations >= 1 and tolerance >= 0, found {max_iterations}, {tolerance}"
+        )
+    if init not in ("k-means++", "random"):
+        raise ConfigError(f"init={init!r} is unknown; choose k-means++ or random")
+    generator = generator if generator is not None else torch.Generator().manual_seed(seed)
+    with exact_arithmetic(tokens.device):
+        mean = tokens.mean(0)
+        centered = tokens - mean  # distances are expanded: small coordinates lose fewer digits
+        draw = _plus_plus if init == "k-means++" else draw_tokens
+        prototypes = centered[draw(centered, num_clusters, generator)]
+        stop = tolerance * float(centered.square().mean()) * tokens.shape[1]
+        assignment, squared = nearest_prototype(centered, prototypes)
+        converged, iterations = False, 0
+        while not converged and iterations < max_iterations:
+            moved = _move(centered, assignment, squared, num_clusters)
+            converged = float((moved - prototypes).square().sum(1).mean()) <= stop
+            prototypes, iterations = moved, iterations + 1
+            assignment, squared = nearest_prototype(centered, prototypes)
+    return ClusterResult(assignment, prototypes + mean, float(squared.double().sum()), iterations, converged)
+
+
+def draw_tokens(tokens: Float[Tensor, "N D"], count: int, generator: torch.Generator) -> Int64[Tensor, " K"]:
+    """Draw distinct token numbers, all equally likely."""
+    return torch.randperm(len(tokens), generator=generator)[:count].to(tokens.device)
+
+
+def _plus_plus(tokens: Float[Tensor, "N D"], count: int, generator: torch.Generator) -> Int64[Tensor, " K"]:
+    """Draw token numbers by k-means++ (distinct unless fewer than `count` tokens differ)."""
+    chosen = [int(torch.randint(len(tokens), (1,), generator=generator))]
+    squared = torch.full((len(tokens),), torch.inf, dtype=tokens.dtype, device=tokens.device)
+    taken = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+    while True:
+        newest = chosen[-1]
+        taken[newest] = True
+        if len(chosen) == count:
+            return torch.tensor(chosen, device=tokens.device)
+        squared = torch.minimum(squared, nearest_prototype(tokens, tokens[newest : newest + 1])[1])
+        weight = squared.double().masked_fill(taken, 0.0)
+        if not bool(weight.any()):  # only copies of chosen tokens are left
+            weight = (~taken).double()
+        at = weight.cumsum(0)
+        drawn = torch.rand(1, dtype=torch.float64, generator=generator).to(at.device) * at[-1]
+        place = int(torch.searchsorted(at, drawn, right=True))
+        chosen.append(min(place, int(weight.nonzero()[-1, 0])))
+
+
+def _move(
+    tokens: Float[Tensor, "N D"],
+    assignment: Int64[Tensor, " N"],
+    squared: Float[Tensor, " N"],
+    num_clusters: int,
+) -> Float[Tensor, "K D"]:
+    """Return the clusters' means; empty ones move to the tokens farthest from their prototypes."""
+    means, size = cluster_means(tokens, assignment, num_clusters)
+    empty = (size == 0).nonzero()[:, 0]
+    if len(empty):
+        means[empty] = tokens[squared.topk(len(empty)).indices]
+    return means

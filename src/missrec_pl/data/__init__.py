@@ -1,0 +1,1 @@
+"""On-disk formats, catalogue, splits, batches and samplers. Knows no Lightning."""

@@ -1,0 +1,71 @@
+"""Second views of a batch for sequence-sequence contrast. Each is a small class that the config chooses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.catalogue import ItemTable
+
+
+class Augmentation(Protocol):
+    """Makes the two views that seq-seq contrast compares."""
+
+    def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
+        """The two views of a batch that carries its item table."""
+        ...
+
+
+class FeatureDropout:
+    """Dropout on the features, drawn anew for each view (paper, 3.2.2).
+
+    The draw is per distinct item of the batch, so that adapters run once per item and view.
+
+    Args:
+        probability: share of feature values dropped.
+    """
+
+    def __init__(self, probability: float = 0.2) -> None:
+        self.probability = probability
+
+    def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
+        """Both views with features dropped."""
+        assert batch.items is not None, "augmentation needs a batch that carries its features"
+        return batch.with_items(self._drop(batch.items)), batch.with_items(self._drop(batch.items))
+
+    def _drop(self, items: ItemTable) -> ItemTable:
+        dropped = {name: F.dropout(rows, self.probability) for name, rows in items.features.items()}
+        return replace(items, features=dropped)
+
+
+class ItemDrop:
+    """The second view leaves out items of the history (released code, without its scatter fault).
+
+    The first item always stays, so that no history becomes empty.
+
+    Args:
+        probability: probability of leaving an item out.
+    """
+
+    def __init__(self, probability: float = 0.2) -> None:
+        self.probability = probability
+
+    def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
+        """The batch itself, and the batch with items left out."""
+        keep = torch.rand(batch.history.shape, device=batch.history.device) >= self.probability
+        return batch, drop_items(batch, keep)
+
+
+def drop_items(batch: SequenceBatch, keep: Tensor) -> SequenceBatch:
+    """The batch with the items where ``keep`` ``[B, L]`` is False left out, the first item excepted."""
+    keep = keep & (batch.history != 0)
+    keep[:, 0] = True
+    front = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
+    history = (batch.history * keep).gather(1, front)
+    length = keep.sum(1)
+    return replace(batch, history=history[:, : int(length.max())], length=length)

@@ -1,0 +1,214 @@
+"""The text files of a released folder: ``.inter``, ``.item2index``, ``.user2index``, ``.text``.
+
+UTF-8 with or without a byte order mark, lines ended by LF or CRLF. Every complaint names file and line.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from missrec_pl.errors import DataError
+
+INTER_HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token"
+TEXT_HEADER = "item_id:token\ttext:token_seq"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one ``.inter`` file, or of one domain's part of it, in file order.
+
+    Attributes:
+        path: The file.
+        users: User tokens [R].
+        items: int32, all histories one after the other, as row numbers of the feature files.
+        offsets: int64 [R+1]; row r's history is ``items[offsets[r]:offsets[r + 1]]``, never empty.
+        targets: int32 [R], row numbers of the feature files.
+        lines: int64 [R], line numbers in the file, counted from 1.
+    """
+
+    path: Path
+    users: Sequence[str]
+    items: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int32]
+    lines: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Length of every history, int64 [R]."""
+        return np.diff(self.offsets)
+
+    def history(self, row: int) -> npt.NDArray[np.int32]:
+        """The history of one row."""
+        return self.items[self.offsets[row] : self.offsets[row + 1]]
+
+    def where(self, row: int) -> str:
+        """``file:line`` of a row."""
+        return f"{self.path}:{self.lines[row]}"
+
+
+def read_rows(path: Path) -> Rows:
+    """Reads the ``.inter`` file of one domain, whose item tokens are row numbers.
+
+    Raises:
+        DataError: Missing or empty file, bad header or column count, empty history or target, bad token.
+    """
+    rows = read_merged_rows(path, merged=False)
+    return rows[0]
+
+
+def read_merged_rows(path: Path, *, merged: bool = True) -> dict[int, Rows]:
+    """Reads an ``.inter`` file whose item tokens are ``<domain number>-<row>``, domain by domain.
+
+    Args:
+        path: The file.
+        merged: False if the tokens are plain row numbers; then everything is domain 0.
+
+    Raises:
+        DataError: As for ``read_rows``; also a row with items of several domains.
+    """
+    users, histories, targets, lines = _columns(path)
+    domains = np.zeros(len(users), np.int64)
+    if merged:
+        domains, histories, targets = _strip_domains(path, histories, targets, lines)
+    counts = np.fromiter((len(history) for history in histories), np.int64, len(histories))
+    items = _integers(path, [token for history in histories for token in history], np.repeat(lines, counts))
+    goals = _integers(path, targets, lines)
+    parts = {}
+    for domain in np.unique(domains):
+        chosen = domains == domain
+        parts[int(domain)] = Rows(
+            path=path,
+            users=[user for user, here in zip(users, chosen, strict=True) if here],
+            items=items[np.repeat(chosen, counts)],
+            offsets=np.concatenate([[0], np.cumsum(counts[chosen])]).astype(np.int64),
+            targets=goals[chosen],
+            lines=lines[chosen],
+        )
+    return parts
+
+
+def read_index(path: Path) -> list[str]:
+    """Raw ids in index order, from a file of ``raw id<TAB>index`` lines.
+
+    Raises:
+        DataError: The file is empty, a line is malformed, or the indexes are not 0..n-1 once each.
+    """
+    entries: dict[int, tuple[str, int]] = {}
+    for number, line in _lines(path):
+        raw, tab, index = line.rpartition("\t")
+        if not tab or not raw or not index.isascii() or not index.isdigit():
+            raise DataError(f"{path}:{number}: expected 'raw id<TAB>index', found {line[:60]!r}")
+        if int(index) in entries:
+            raise DataError(f"{path}:{number}: index {index} was given in line {entries[int(index)][1]} already")
+        entries[int(index)] = (raw, number)
+    if not entries:
+        raise DataError(f"{path} is empty; expected one 'raw id<TAB>index' line for each entry")
+    beyond = [index for index in entries if index >= len(entries)]
+    if beyond:
+        raise DataError(
+            f"{path}:{entries[beyond[0]][1]}: index {beyond[0]} but only {len(entries)} lines; "
+            f"indexes have to be 0..{len(entries) - 1}"
+        )
+    return [entries[index][0] for index in range(len(entries))]
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Item texts by raw item id; a text in double quotes is unquoted as in CSV.
+
+    Raises:
+        DataError: Bad header or a line without a tab.
+    """
+    lines = _lines(path)
+    _check_header(path, next(lines, (1, ""))[1], TEXT_HEADER)
+    texts = {}
+    for number, line in lines:
+        raw, tab, text = line.partition("\t")
+        if not tab or not raw:
+            raise DataError(f"{path}:{number}: expected 'item id<TAB>text', found {line[:60]!r}")
+        if len(text) >= 2 and text[0] == text[-1] == '"':
+            text = text[1:-1].replace('""', '"')
+        texts[raw] = text.strip()
+    return texts
+
+
+def _columns(path: Path) -> tuple[list[str], list[list[str]], list[str], npt.NDArray[np.int64]]:
+    lines = _lines(path)
+    _check_header(path, next(lines, (1, ""))[1], INTER_HEADER)
+    users, histories, targets, numbers = [], [], [], []
+    for number, line in lines:
+        cells = line.split("\t")
+        if len(cells) != 3:
+            raise DataError(
+                f"{path}:{number}: expected 3 columns separated by tabs, found {len(cells)}: {line[:60]!r}"
+            )
+        user, history, target = cells[0], cells[1].split(), cells[2].strip()
+        if not user:
+            raise DataError(f"{path}:{number}: no user; expected a user token before the first tab")
+        if not history:
+            raise DataError(f"{path}:{number}: user {user} has an empty history; remove the row or give its items")
+        if not target:
+            raise DataError(
+                f"{path}:{number}: user {user} has a history but no target; remove the row or give its target"
+            )
+        users.append(user)
+        histories.append(history)
+        targets.append(target)
+        numbers.append(number)
+    if not users:
+        raise DataError(f"{path}: the split is empty: there is a header and no row")
+    return users, histories, targets, np.asarray(numbers, np.int64)
+
+
+def _strip_domains(
+    path: Path, histories: list[list[str]], targets: list[str], lines: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], list[list[str]], list[str]]:
+    numbers, stripped, goals = [], [], []
+    for history, target, line in zip(histories, targets, lines, strict=True):
+        pairs = [token.partition("-") for token in (*history, target)]
+        domain = pairs[-1][0]
+        wrong = next((pair for pair in pairs if not pair[1] or not pair[0].isdecimal()), None)
+        if wrong is not None:
+            raise DataError(f"{path}:{line}: item token {''.join(wrong)!r}; expected '<domain number>-<row>'")
+        if any(pair[0] != domain for pair in pairs):
+            raise DataError(f"{path}:{line}: items of several domains in one row; split the user by domain")
+        numbers.append(int(domain))
+        stripped.append([pair[2] for pair in pairs[:-1]])
+        goals.append(pairs[-1][2])
+    return np.asarray(numbers, np.int64), stripped, goals
+
+
+def _integers(path: Path, tokens: list[str], lines: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    if not all(map(_is_row, tokens)):
+        at = next(at for at, token in enumerate(tokens) if not _is_row(token))
+        raise DataError(
+            f"{path}:{lines[at]}: item token {tokens[at]!r} is not an integer row number of the feature files"
+        )
+    return np.fromiter(map(int, tokens), np.int32, len(tokens))
+
+
+def _is_row(token: str) -> bool:
+    return token.isdecimal() and len(token) < 10
+
+
+def _check_header(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise DataError(f"{path}:1: bad header {found[:80]!r}; expected {expected!r}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing")
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            for number, line in enumerate(stream, start=1):
+                text = line.rstrip("\r\n")
+                if text.strip():
+                    yield number, text
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert the file") from error

@@ -1,0 +1,144 @@
+"""Which samples make a batch: the same global batches whatever the number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from missrec_pl.errors import ConfigError
+
+DOMAIN_SAMPLINGS = ("proportional", "temperature", "single_domain_batches")
+
+
+class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
+    """Shuffled training batches.
+
+    An epoch's samples are cut into global batches of nearly equal size (none of them a small remainder); of
+    each, process ``rank`` takes every ``world_size``-th row. So 1, 2 or 3 processes see the same global batches.
+
+    Args:
+        samples_per_domain: number of samples of each domain; samples are numbered domain by domain.
+        batch_size: rows of a global batch, at most.
+        domain_sampling: ``"proportional"`` shuffles all samples together; ``"temperature"`` draws from domain
+            ``d`` in proportion to ``n_d^(1/temperature)``, small domains repeating and large ones truncated;
+            ``"single_domain_batches"`` never mixes domains in a batch.
+        temperature: see above; 1 is proportional.
+        seed: seed of the shuffles; epoch ``e`` has its own.
+        rank: this process.
+        world_size: number of processes.
+
+    Raises:
+        ConfigError: unknown ``domain_sampling``, or fewer rows in a batch than processes.
+    """
+
+    def __init__(
+        self,
+        samples_per_domain: NDArray[np.int64],
+        batch_size: int,
+        *,
+        domain_sampling: str = "proportional",
+        temperature: float = 2.0,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if domain_sampling not in DOMAIN_SAMPLINGS:
+            raise ConfigError(
+                f"data.domain_sampling={domain_sampling!r}: choose one of {', '.join(DOMAIN_SAMPLINGS)}."
+            )
+        self.samples_per_domain = np.asarray(samples_per_domain)
+        self.batch_size = batch_size
+        self.domain_sampling = domain_sampling
+        self.temperature = temperature
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        smallest = min(len(batch) for batch in self._global_batches())
+        if smallest < world_size:
+            raise ConfigError(
+                f"a global batch has only {smallest} rows for {world_size} processes: raise data.batch_size "
+                "or lower trainer.devices."
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's shuffle; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.domain_sampling == "single_domain_batches":
+            return sum(_num_batches(n, self.batch_size) for n in self.samples_per_domain)
+        return _num_batches(int(self.samples_per_domain.sum()), self.batch_size)
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        for batch in self._global_batches():
+            yield batch[self.rank :: self.world_size]
+
+    def _global_batches(self) -> list[NDArray[np.int64]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        starts = np.concatenate([[0], np.cumsum(self.samples_per_domain)])
+        if self.domain_sampling == "single_domain_batches":
+            batches = [
+                batch
+                for start, n in zip(starts, self.samples_per_domain, strict=False)
+                if n
+                for batch in np.array_split(start + random.permutation(n), _num_batches(n, self.batch_size))
+            ]
+            return [batches[i] for i in random.permutation(len(batches))]
+        if self.domain_sampling == "temperature":
+            samples = np.concatenate(
+                [
+                    start + _draw(random, n, quota)
+                    for start, n, quota in zip(starts, self.samples_per_domain, self._quotas(), strict=False)
+                ]
+            )
+            samples = random.permutation(samples)
+        else:
+            samples = random.permutation(starts[-1])
+        return np.array_split(samples, _num_batches(len(samples), self.batch_size))
+
+    def _quotas(self) -> NDArray[np.int64]:
+        """Samples per domain and epoch under temperature sampling; they add up to the number of samples."""
+        weights = self.samples_per_domain.astype(np.float64) ** (1 / self.temperature)
+        weights[self.samples_per_domain == 0] = 0
+        bounds = np.round(np.cumsum(weights) / weights.sum() * self.samples_per_domain.sum())
+        return np.diff(np.concatenate([[0], bounds])).astype(np.int64)
+
+
+class ShardedEvalSampler(Sampler[NDArray[np.int64]]):
+    """Evaluation batches in order of history length; process ``rank`` takes every ``world_size``-th user.
+
+    Nobody is repeated to even the shards out.
+
+    Args:
+        lengths: history length of each user.
+        batch_size: users of one process's batch, at most.
+        rank: this process.
+        world_size: number of processes.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
+        self.users = np.argsort(lengths, kind="stable")[rank::world_size]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return _num_batches(len(self.users), self.batch_size)
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        for start in range(0, len(self.users), self.batch_size):
+            yield self.users[start : start + self.batch_size]
+
+
+def _num_batches(num_samples: int, batch_size: int) -> int:
+    return -(-num_samples // batch_size)
+
+
+def _draw(random: np.random.Generator, n: int, quota: int) -> NDArray[np.int64]:
+    """``quota`` of ``n`` samples, each repeated before any comes a second time more than another."""
+    if n == 0:
+        return np.empty(0, np.int64)
+    rounds = [random.permutation(n) for _ in range(_num_batches(quota, n))]
+    return np.concatenate(rounds)[:quota] if rounds else np.empty(0, np.int64)

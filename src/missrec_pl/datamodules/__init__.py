@@ -1,0 +1,5 @@
+"""LightningDataModules."""
+
+from missrec_pl.datamodules.domains import DomainDataModule
+
+__all__ = ["DomainDataModule"]

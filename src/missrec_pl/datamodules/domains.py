@@ -1,0 +1,184 @@
+"""The LightningDataModule: streams the sequences and frozen features of one or several domains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, SequenceBatch, TrainingPrefixes
+from missrec_pl.data.catalogue import Catalogue, ItemTable
+from missrec_pl.data.domain import Domain
+from missrec_pl.data.samplers import GlobalBatchSampler, ShardedEvalSampler
+from missrec_pl.data.sources import DomainSource
+from missrec_pl.data.splits import EvaluationRows, make_split
+from missrec_pl.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+CANDIDATES = ("all", "in_batch")
+_FIRST_MODALITIES = ("text", "image")  # the paper's order; further modalities follow by name
+
+
+class DomainDataModule(L.LightningDataModule):
+    """Sequences and features of one or several domains under global item ids.
+
+    Args:
+        sources: where the domains come from; :meth:`prepare_data` converts or generates them once.
+        modalities: the modalities to use; None takes all that any domain has, text and image first.
+        candidates: ``"all"`` trains against the whole catalogue, ``"in_batch"`` against the batch's targets.
+        batch_size: rows of a global training batch, over all processes.
+        eval_batch_size: users of an evaluation batch of one process.
+        max_history: longest history.
+        split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
+        domain_sampling: see :class:`GlobalBatchSampler`.
+        domain_temperature: see :class:`GlobalBatchSampler`.
+        residency: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
+        dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
+        max_validation_users: validate on a fixed random sample of at most so many users; None on all.
+        num_workers: loader processes.
+        seed: seed of shuffles and of the validation sample.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[DomainSource],
+        *,
+        modalities: Sequence[str] | None = None,
+        candidates: str = "all",
+        batch_size: int = 512,
+        eval_batch_size: int = 1024,
+        max_history: int = 50,
+        split: str = "leave_one_out",
+        domain_sampling: str = "proportional",
+        domain_temperature: float = 2.0,
+        residency: str = "device",
+        dtype: str = "float32",
+        max_validation_users: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if candidates not in CANDIDATES:
+            raise ConfigError(f"data.candidates={candidates!r}: choose one of {', '.join(CANDIDATES)}.")
+        self.sources = list(sources)
+        self.modalities = None if modalities is None else list(modalities)
+        self.candidates = candidates
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.max_history = max_history
+        self.split = split
+        self.domain_sampling = domain_sampling
+        self.domain_temperature = domain_temperature
+        self.residency = residency
+        self.dtype = dtype
+        self.max_validation_users = max_validation_users
+        self.num_workers = num_workers
+        self.seed = seed
+        self._catalogue: Catalogue | None = None
+        self._whole: ItemTable | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items of all domains; there after :meth:`setup`."""
+        if self._catalogue is None:
+            raise RuntimeError("the data module has no catalogue before setup()")
+        return self._catalogue
+
+    def prepare_data(self) -> None:
+        """Convert or generate what is not there yet; safe to call from several processes."""
+        for source in self.sources:
+            source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the domains and compute the splits (once; no process writes anything)."""
+        if self._catalogue is not None:
+            return
+        domains = [Domain.open(path) for source in self.sources for path in source.paths()]
+        modalities = _all_modalities(domains) if self.modalities is None else self.modalities
+        self._catalogue = Catalogue(domains, modalities, residency=self.residency, dtype=self.dtype)
+        splits = [make_split(domain.sequences, self.split) for domain in domains]
+        self.sequences = GlobalSequences(self._catalogue, splits)
+        self.validation_rows = self._sample_validation(self.sequences.validation)
+        if self.split != "train_only" and len(self.sequences.test) == 0:
+            raise DataError(
+                f"the test split of {[domain.name for domain in domains]} is empty under "
+                f"data.split={self.split}: every user has a single item or none after the cut."
+            )
+
+    def train_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Global batches of training prefixes, this process's share of them."""
+        prefixes = TrainingPrefixes(
+            self.sequences, self.catalogue, self.max_history, deduplicate=self.candidates == "in_batch"
+        )
+        rank, world_size = self._shard()
+        sampler = GlobalBatchSampler(
+            prefixes.samples_per_domain(),
+            self.batch_size,
+            domain_sampling=self.domain_sampling,
+            temperature=self.domain_temperature,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        return self._loader(prefixes, sampler)
+
+    def val_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Validation users, unpadded shards."""
+        return self._evaluation(self.validation_rows)
+
+    def test_dataloader(self) -> DataLoader[SequenceBatch]:
+        """Test users, unpadded shards."""
+        return self._evaluation(self.sequences.test)
+
+    def on_after_batch_transfer(self, batch: SequenceBatch, dataloader_idx: int) -> SequenceBatch:
+        """Give a training batch its features from where they reside; evaluation embeds all items itself."""
+        if self.trainer is None or not self.trainer.training:
+            return batch
+        device = batch.history.device
+        self.catalogue.to(device)
+        if batch.items is None:
+            if self._whole is None or self._whole.ids.device != device:
+                self._whole = self.catalogue.whole(device)
+            return batch.with_items(self._whole)
+        return batch if batch.items.features else batch.with_items(self.catalogue.fill(batch.items))
+
+    def _evaluation(self, rows: EvaluationRows) -> DataLoader[SequenceBatch]:
+        histories = EvaluationHistories(self.sequences, rows, self.max_history)
+        rank, world_size = self._shard()
+        sampler = ShardedEvalSampler(histories.lengths(), self.eval_batch_size, rank=rank, world_size=world_size)
+        return self._loader(histories, sampler)
+
+    def _loader(self, dataset: Dataset[SequenceBatch], sampler: Sampler[np.ndarray]) -> DataLoader[SequenceBatch]:
+        # The sampler yields whole batches and the data set builds each in one go: no per-row collation.
+        return DataLoader(
+            dataset,
+            sampler=sampler,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _shard(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _sample_validation(self, rows: EvaluationRows) -> EvaluationRows:
+        if self.max_validation_users is None or len(rows) <= self.max_validation_users:
+            return rows
+        log.info("validating on %d of %d users", self.max_validation_users, len(rows))
+        random = np.random.default_rng(self.seed)
+        chosen = np.sort(random.choice(len(rows), self.max_validation_users, replace=False))
+        return EvaluationRows(rows.user[chosen], rows.target[chosen])
+
+
+def _all_modalities(domains: Sequence[Domain]) -> list[str]:
+    known = {name for domain in domains for name in domain.modalities}
+    first = [name for name in _FIRST_MODALITIES if name in known]
+    return first + sorted(known.difference(first))

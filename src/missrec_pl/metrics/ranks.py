@@ -1,0 +1,61 @@
+"""The rank of each row's target among all candidates, without sorting them."""
+
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+
+from missrec_pl.errors import DataError
+
+# Comparisons work on blocks of this many scores: temporaries stay within the cache whatever B and N are.
+_BLOCK_ELEMENTS = 2**19
+
+
+def target_ranks(scores: Float[Tensor, "B N"], targets: Int[Tensor, " B"]) -> Float32[Tensor, " B"]:
+    """Rank the target of every row: ``1 + #greater + #equal_others / 2``.
+
+    Ties count as half a place each, the expectation over random tie-breaking, so a model that scores
+    everything alike gains nothing. A score of ``-inf`` takes a candidate out: it never
+    precedes a finite target.
+
+    Args:
+        scores: ``[B, N]``, higher is better, of any float dtype; ``-inf`` allowed, NaN refused.
+        targets: ``[B]`` column indices in ``0..N-1`` (a column index, not an item id).
+
+    Returns:
+        ``[B]`` float32 ranks in ``1..N``, multiples of one half (exact up to 8 million columns).
+
+    Raises:
+        DataError: The shapes disagree, a target lies outside the columns, or a score is NaN.
+    """
+    _check(scores, targets)
+    target_scores = scores.gather(1, targets.long().unsqueeze(1))
+    if scores.shape[0] == 0:
+        return torch.empty(0, device=scores.device)
+    block_rows = max(1, _BLOCK_ELEMENTS // max(scores.shape[1], 1))
+    ranks, is_nan = [], []
+    for start in range(0, scores.shape[0], block_rows):
+        block, own = scores[start : start + block_rows], target_scores[start : start + block_rows]
+        num_greater = (block > own).sum(1, dtype=torch.int32)
+        num_equal_others = (block == own).sum(1, dtype=torch.int32) - 1
+        ranks.append(1 + num_greater.float() + num_equal_others.float() / 2)
+        is_nan.append(block.isnan().any(1))
+    if (nan_rows := torch.cat(is_nan).nonzero().flatten()).numel():
+        raise DataError(
+            f"scores contain NaN in {nan_rows.numel()} of {scores.shape[0]} rows, the first in row "
+            f"{int(nan_rows[0])}: check the features and the model's weights for non-finite values"
+        )
+    return torch.cat(ranks)
+
+
+def _check(scores: Tensor, targets: Tensor) -> None:
+    if scores.ndim != 2 or targets.shape != scores.shape[:1]:
+        raise DataError(
+            f"scores must be [B, N] and targets [B], got {tuple(scores.shape)} and {tuple(targets.shape)}"
+        )
+    is_outside = (targets < 0) | (targets >= scores.shape[1])
+    if is_outside.any():
+        row = int(is_outside.nonzero()[0])
+        raise DataError(
+            f"target {int(targets[row])} of row {row} is outside the {scores.shape[1]} score columns "
+            f"(0..{scores.shape[1] - 1}); targets are column indices, item i is usually column i - 1"
+        )

@@ -1,0 +1,181 @@
+"""What both phases share: embedding, encoding, logits, exact evaluation, optimiser groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.catalogue import Catalogue, ItemTable
+from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
+from missrec_pl.modules.encoding import encode_in_buckets
+from missrec_pl.modules.gather import row_counts
+from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
+from missrec_pl.objectives import Objective, orthogonality
+
+EMBED_CHUNK = 16384  # items embedded at a time outside of training steps
+
+
+class SequenceRecommender(L.LightningModule):
+    """A network, its objective, and full-ranking evaluation; a leaf says what a training step minimises.
+
+    Args:
+        model: the network.
+        objective: weights and temperature of the losses.
+        optimizer: builds the optimiser from parameter groups (a Hydra partial).
+        score_term_lr: learning rate of the few scalars that are added to the logits (history bias). They
+            travel several units while weights travel hundredths.
+        length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_in_buckets`.
+        ks: cut-offs of Recall and NDCG.
+        mask_history: True takes the items of the history out of the candidates at evaluation (not the paper's
+            protocol); the target itself always stays.
+        compat_metrics: True reproduces the released evaluator's off-by-one; see :class:`RankingMetrics`.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        objective: Objective,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
+        *,
+        score_term_lr: float = 0.03,
+        length_buckets: int = 8,
+        ks: tuple[int, ...] = (10, 50),
+        mask_history: bool = False,
+        compat_metrics: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.make_optimizer = optimizer
+        self.score_term_lr = score_term_lr
+        self.length_buckets = length_buckets
+        self.mask_history = mask_history
+        self.val_metrics = RankingMetrics(ks=tuple(ks), compat=compat_metrics)
+        self.test_metrics = RankingMetrics(ks=tuple(ks), compat=compat_metrics)
+        self._evaluated_items: ItemEmbeddings | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items of the data module in use."""
+        catalogue: Catalogue = self.trainer.datamodule.catalogue  # type: ignore[attr-defined]
+        return catalogue
+
+    def configure_optimizers(self) -> Optimizer:
+        """One group for the network and one, with its own rate, for the score terms; frozen weights in none."""
+        terms = [] if self.model.history_bias is None else list(self.model.history_bias.parameters())
+        ids = {id(parameter) for parameter in terms}
+        network = [p for p in self.parameters() if p.requires_grad and id(p) not in ids]
+        groups: list[dict[str, Any]] = [{"params": network}]
+        if terms := [p for p in terms if p.requires_grad]:
+            groups.append({"params": terms, "lr": self.score_term_lr, "weight_decay": 0.0})
+        return self.make_optimizer(groups)
+
+    def embed(self, table: ItemTable) -> ItemEmbeddings:
+        """Item tokens and interests of an item table."""
+        return self.model.embed_items(table.features, table.rows, table.is_missing, table.ids)
+
+    def encode(self, batch: SequenceBatch, items: ItemEmbeddings) -> UserStates:
+        """User states of a batch."""
+        return encode_in_buckets(self.model, batch.history, batch.length, items, self.length_buckets)
+
+    def logits(
+        self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings, candidates: ItemEmbeddings
+    ) -> Tensor:
+        """``[B, C]`` scores over temperature plus the score terms."""
+        logits = self.model.score(users.state, candidates) / self.objective.temperature
+        if self.model.history_bias is not None:
+            history_ids = items.ids[batch.history]
+            logits = self.model.history_bias(logits, history_ids, batch.length, candidates.ids)
+        return logits
+
+    def orthogonality(self, users: UserStates) -> Tensor:
+        """``[B]`` the regulariser of eqs. (7) and (8)."""
+        return orthogonality(users.interests, users.is_padding, self.objective.orthogonality_form)
+
+    def global_mean(self, losses: Tensor) -> Tensor:
+        """The mean over the global batch, as seen by one process.
+
+        DDP averages gradients over processes, whose shards may differ by a row: each sums its rows and divides by
+        the global number, times the number of processes.
+        """
+        counts = row_counts(losses)
+        return losses.sum() * (len(counts) / sum(counts))
+
+    def log_losses(self, batch: SequenceBatch, losses: dict[str, Tensor]) -> None:
+        """Log the epoch means of per-row losses as ``train/<name>``."""
+        values = {f"train/{name}": rows.detach().mean() for name, rows in losses.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        self.log("loss", values["train/loss"], on_step=True, on_epoch=False, prog_bar=True, logger=False)
+
+    def on_validation_epoch_start(self) -> None:
+        """Embed the catalogue once."""
+        self._evaluated_items = self.embed_catalogue()
+
+    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Rank the targets of validation users."""
+        self.val_metrics.update(self.ranks(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/recall@10`` and so on, and forget the embedded catalogue."""
+        self._log_metrics("val", self.val_metrics)
+
+    def on_test_epoch_start(self) -> None:
+        """Embed the catalogue once."""
+        self._evaluated_items = self.embed_catalogue()
+
+    def test_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Rank the targets of test users."""
+        self.test_metrics.update(self.ranks(batch))
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/recall@10`` and so on."""
+        self._log_metrics("test", self.test_metrics)
+
+    def ranks(self, batch: SequenceBatch) -> Tensor:
+        """``[B]`` ranks of the targets among all items of their own domain."""
+        items = self._evaluated_items
+        if items is None:
+            raise RuntimeError("ranks() needs the embedded catalogue of an evaluation epoch")
+        users = self.encode(batch, items)
+        scores = self.logits(batch, users, items, items.without_padding()).float()
+        if len(self.catalogue.domains) > 1:
+            scores = scores.masked_fill(self._is_foreign(batch), float("-inf"))
+        if self.mask_history:
+            mask_history_(scores, batch.history, batch.target - 1)
+        return target_ranks(scores, batch.target - 1)
+
+    def embed_catalogue(self) -> ItemEmbeddings:
+        """All items, embedded in chunks; row = global id."""
+        parts = list(self.embedded_chunks())
+        first = parts[0]
+        return ItemEmbeddings(
+            torch.cat([first.tokens[:1], *(part.tokens[1:] for part in parts)]),
+            torch.cat([first.is_missing[:1], *(part.is_missing[1:] for part in parts)]),
+            torch.cat([first.interest[:1], *(part.interest[1:] for part in parts)]),
+            torch.cat([first.ids[:1], *(part.ids[1:] for part in parts)]),
+        )
+
+    def embedded_chunks(self) -> Iterator[ItemEmbeddings]:
+        """All items, embedded, chunk by chunk; row 0 of each chunk is padding."""
+        self.catalogue.to(self.device)
+        for table in self.catalogue.chunks(EMBED_CHUNK, self.device):
+            yield self.embed(table)
+
+    def _is_foreign(self, batch: SequenceBatch) -> Tensor:
+        """``[B, N]``, True for the items of other domains."""
+        sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
+        owner = torch.repeat_interleave(sizes).to(batch.domain.device)
+        return owner != batch.domain[:, None]
+
+    def _log_metrics(self, stage: str, metrics: RankingMetrics) -> None:
+        # compute() has already gathered the sums of all processes: nothing is left to synchronise.
+        values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
+        metrics.reset()
+        self._evaluated_items = None
+        self.log_dict(values, prog_bar=False, sync_dist=False)

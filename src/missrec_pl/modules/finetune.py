@@ -1,0 +1,32 @@
+"""Fine-tuning and training from scratch: next-item prediction on one target domain (paper, 3.6)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.modules.in_batch import in_batch_loss
+from missrec_pl.objectives import next_item
+
+
+class FinetuneModule(SequenceRecommender):
+    """Softmax over the whole catalogue (or the batch's targets) plus orthogonality (eq. 8).
+
+    A batch without its own item table came with the whole catalogue: then all items are candidates.
+    """
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The loss of eq. (8)."""
+        assert batch.items is not None, "the data module attaches the item table"
+        items = self.embed(batch.items)
+        users = self.encode(batch, items)
+        if len(items.ids) == self.catalogue.num_items + 1:
+            logits = self.logits(batch, users, items, items.without_padding())
+            loss = next_item(logits, batch.target - 1)
+        else:
+            loss = in_batch_loss(self, batch, users, items)
+        penalty = self.orthogonality(users)
+        total = loss + self.objective.orthogonality_weight * penalty
+        self.log_losses(batch, {"loss": total, "next_item": loss, "orthogonality": penalty})
+        return self.global_mean(total)

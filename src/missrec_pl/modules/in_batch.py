@@ -1,0 +1,45 @@
+"""Sequence-item contrast against the targets of the global batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.modules.gather import first_own_row, gather_rows, row_counts
+from missrec_pl.nn import ItemEmbeddings, UserStates
+from missrec_pl.objectives import seq_item
+
+if TYPE_CHECKING:
+    from missrec_pl.modules.base import SequenceRecommender
+
+
+def in_batch_loss(
+    module: SequenceRecommender, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings
+) -> Tensor:
+    """``[B]`` losses of eq. (5); negatives come from all processes, with gradients.
+
+    Args:
+        module: scores the candidates.
+        batch: this process's rows.
+        users: their encoded histories.
+        items: the embedded item table of the batch.
+    """
+    own = items.take(batch.target)
+    candidates = ItemEmbeddings(
+        gather_rows(own.tokens),
+        gather_rows(own.is_missing.to(torch.uint8)).bool(),
+        gather_rows(own.interest),
+        gather_rows(own.ids),
+    )
+    logits = module.logits(batch, users, items, candidates)
+    column = own_columns(batch)
+    return seq_item(logits, column, own.ids, candidates.ids)
+
+
+def own_columns(batch: SequenceBatch) -> Tensor:
+    """``[B]`` positions of this process's rows in the global batch."""
+    start = first_own_row(row_counts(batch.target))
+    return torch.arange(start, start + len(batch), device=batch.target.device)

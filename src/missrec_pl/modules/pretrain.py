@@ -1,0 +1,46 @@
+"""Pre-training: sequence-item and sequence-sequence contrast (paper, 3.5)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.modules.gather import gather_rows
+from missrec_pl.modules.in_batch import in_batch_loss, own_columns
+from missrec_pl.objectives import seq_seq
+
+
+class PretrainModule(SequenceRecommender):
+    """Sequence-item contrast, sequence-sequence contrast of two views, orthogonality (eq. 7)."""
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The loss of eq. (7). Candidates are never augmented."""
+        assert batch.items is not None, "the data module attaches the item table"
+        clean = self.embed(batch.items)
+        first, second = self._views(batch)
+        items = clean if first is batch else self.embed(first.items)  # type: ignore[arg-type]
+        users = self.encode(first, items)
+        loss_seq_item = in_batch_loss(self, batch, users, clean)
+        penalty = self.orthogonality(users)
+        total = loss_seq_item + self.objective.orthogonality_weight * penalty
+        losses = {"seq_item": loss_seq_item, "orthogonality": penalty}
+        if second is not None:
+            items = clean if second.items is batch.items else self.embed(second.items)  # type: ignore[arg-type]
+            augmented = self.encode(second, items)
+            losses["seq_seq"] = seq_seq(
+                users.state,
+                gather_rows(users.state),
+                gather_rows(augmented.state),
+                own_columns(batch),
+                self.objective.temperature,
+                self.objective.seq_seq_form,
+            )
+            total = total + self.objective.seq_seq_weight * losses["seq_seq"]
+        self.log_losses(batch, {"loss": total, **losses})
+        return self.global_mean(total)
+
+    def _views(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch | None]:
+        if self.objective.augmentation is None or self.objective.seq_seq_weight == 0:
+            return batch, None
+        return self.objective.augmentation(batch)

@@ -1,0 +1,90 @@
+"""Weights from one run to another, by an explicit map of names, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from missrec_pl.errors import CheckpointError
+from missrec_pl.nn import SequenceModel
+
+# What belongs to the items of the data that a checkpoint was trained on.
+_BOUND_TO_ITEMS = ("interests.", "id_embedding.")
+
+
+@dataclass
+class TransferReport:
+    """Names of the tensors that were loaded, that start fresh, and that the checkpoint holds in vain."""
+
+    loaded: list[str] = field(default_factory=list)
+    new: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """The report, a line per fact."""
+        return [
+            f"loaded {len(self.loaded)} tensors of the checkpoint",
+            *(f"new    {name}: {why}" for name, why in self.new.items()),
+            *(f"left   {name}: {why}" for name, why in self.left.items()),
+        ]
+
+
+def transfer_weights(
+    model: SequenceModel, source: Mapping[str, Tensor], *, same_items: bool = False
+) -> TransferReport:
+    """Copy the weights of a checkpoint into a network for other items, modalities or settings.
+
+    Adapters of modalities (or feature widths) that the checkpoint does not know start fresh. Interest tables and
+    ID embeddings belong to the checkpoint's items and are taken only if the items are the same.
+
+    Args:
+        model: the network to start.
+        source: ``state_dict`` of the checkpoint's network.
+        same_items: True if the checkpoint was trained on the very same catalogue.
+
+    Raises:
+        CheckpointError: the checkpoint is of another architecture or of other sizes; nothing was copied.
+    """
+    report = TransferReport()
+    own = model.state_dict()
+    misfits = []
+    for name, tensor in own.items():
+        reason = _reason_to_start_fresh(name, tensor, source, same_items)
+        if reason is None:
+            report.loaded.append(name)
+        elif name.startswith(("adapters.", "history_bias.", "fusion.", *_BOUND_TO_ITEMS)):
+            report.new[name] = reason
+        else:
+            misfits.append(f"{name} ({reason})")
+    for name in source:
+        if name not in report.loaded:
+            known = "not part of this network" if name not in own else report.new.get(name, "")
+            report.left[name] = known
+            if name not in own and not name.startswith(
+                ("adapters.", "history_bias.", "fusion.", *_BOUND_TO_ITEMS)
+            ):
+                misfits.append(f"{name} (only in the checkpoint)")
+    if misfits:
+        raise CheckpointError(
+            f"the checkpoint does not fit this model: {len(misfits)} tensors differ, e.g. "
+            f"{'; '.join(misfits[:3])}. Choose the model and the sizes that the checkpoint was trained with."
+        )
+    with torch.no_grad():
+        for name in report.loaded:
+            own[name].copy_(source[name])
+    return report
+
+
+def _reason_to_start_fresh(
+    name: str, tensor: Tensor, source: Mapping[str, Tensor], same_items: bool
+) -> str | None:
+    if name.startswith(_BOUND_TO_ITEMS) and not same_items:
+        return "belongs to the items of the data"
+    if name not in source:
+        return "not in the checkpoint"
+    if source[name].shape != tensor.shape:
+        return f"{tuple(source[name].shape)} in the checkpoint, {tuple(tensor.shape)} here"
+    return None

@@ -1,0 +1,183 @@
+"""Post-norm Transformer blocks on scaled dot-product attention, with key padding masks."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class MultiHeadAttention(nn.Module):
+    """Multi-head attention. A query whose keys are all padding gets zeros, not NaN.
+
+    Args:
+        hidden_size: width ``D``, a multiple of ``num_heads``.
+        num_heads: attention heads.
+        dropout: probability of dropping an attention weight while training.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "B Q D"],
+        keys: Float[Tensor, "B S D"],
+        is_key_padding: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Attend from ``queries`` to ``keys`` where ``is_key_padding`` is False."""
+        query = self.query(queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        key, value = self.key_value(keys).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=~is_key_padding[:, None, None, :],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
+        return joined
+
+
+class FeedForward(nn.Module):
+    """Position-wise feed-forward layer with exact GELU.
+
+    Args:
+        hidden_size: width ``D``.
+        inner_size: width of the hidden layer.
+        dropout: probability of dropping a hidden unit while training.
+    """
+
+    def __init__(self, hidden_size: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(hidden_size, inner_size)
+        self.contract = nn.Linear(inner_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
+        """Apply the layer to every vector."""
+        out: Tensor = self.contract(self.dropout(F.gelu(self.expand(x))))
+        return out
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention and feed-forward, each followed by a residual sum and LayerNorm.
+
+    Args:
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layer.
+        dropout: one probability for attention weights, hidden units and residual branches.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
+        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
+        """Encode a set of vectors; padding is never attended to."""
+        x = self.attention_norm(x + self.dropout(self.self_attention(x, x, is_padding)))
+        out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        return out
+
+
+class DecoderBlock(nn.Module):
+    """Parallel decoder block: self-attention without a causal mask, cross-attention, feed-forward (3.4.2).
+
+    Args:
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layer.
+        dropout: one probability for attention weights, hidden units and residual branches.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
+        self.cross_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
+        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
+        self.self_attention_norm = nn.LayerNorm(hidden_size)
+        self.cross_attention_norm = nn.LayerNorm(hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        is_padding: Bool[Tensor, "B Q"],
+        memory: Float[Tensor, "B S D"],
+        is_memory_padding: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Decode queries ``x`` against ``memory``."""
+        x = self.self_attention_norm(x + self.dropout(self.self_attention(x, x, is_padding)))
+        attended = self.cross_attention(x, memory, is_memory_padding)
+        x = self.cross_attention_norm(x + self.dropout(attended))
+        out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        return out
+
+
+class Encoder(nn.Module):
+    """A stack of encoder blocks with a final LayerNorm.
+
+    Args:
+        num_layers: number of blocks ``K_e``.
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layers.
+        dropout: see :class:`EncoderBlock`.
+    """
+
+    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
+        """Encode; see :class:`EncoderBlock`."""
+        for block in self.blocks:
+            x = block(x, is_padding)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class Decoder(nn.Module):
+    """A stack of decoder blocks with a final LayerNorm.
+
+    Args:
+        num_layers: number of blocks ``K_d``.
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layers.
+        dropout: see :class:`DecoderBlock`.
+    """
+
+    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            DecoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        is_padding: Bool[Tensor, "B Q"],
+        memory: Float[Tensor, "B S D"],
+        is_memory_padding: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Decode; see :class:`DecoderBlock`."""
+        for block in self.blocks:
+            x = block(x, is_padding, memory, is_memory_padding)
+        out: Tensor = self.norm(x)
+        return out

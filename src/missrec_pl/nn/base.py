@@ -1,0 +1,114 @@
+"""What both architectures share: adapters, fusion, ID table, interest table, and the score of a candidate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from missrec_pl.nn.adapters import ModalityAdapters
+from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
+from missrec_pl.nn.fusion import DynamicFusion
+from missrec_pl.nn.history_bias import HistoryBias
+from missrec_pl.nn.interests import InterestTable
+
+INITIALIZER_RANGE = 0.02  # standard deviation of fresh weights, as in the released code
+
+
+class SequenceModel(nn.Module, ABC):
+    """Base of the architectures; a leaf says how a history becomes a user state.
+
+    Args:
+        feature_dims: feature width of each modality, in the order of the token axis ``M``.
+        num_items: number ``N`` of real items of the catalogue.
+        num_prototypes: number ``K`` of interest prototypes.
+        transductive: True gives every item a learned ID embedding.
+        hidden_size: width ``D``.
+        dropout: dropout probability everywhere.
+        max_history: longest history ``L`` that has position embeddings.
+        fusion_concentration: initial ``alpha`` of eq. (1); None for a static mean.
+        history_bias: ``"learned"`` or ``"none"``; see :class:`HistoryBias`.
+        missing: see :class:`ModalityAdapters`.
+    """
+
+    def __init__(
+        self,
+        feature_dims: Mapping[str, int],
+        num_items: int,
+        num_prototypes: int,
+        *,
+        transductive: bool = False,
+        hidden_size: int = 300,
+        dropout: float = 0.5,
+        max_history: int = 50,
+        fusion_concentration: float | None = 0.0,
+        history_bias: str = "learned",
+        missing: str = "absent",
+    ) -> None:
+        super().__init__()
+        self.max_history = max_history
+        self.adapters = ModalityAdapters(feature_dims, hidden_size, missing)
+        self.fusion = DynamicFusion(fusion_concentration)
+        self.interests = InterestTable(num_prototypes, num_items, len(feature_dims), hidden_size)
+        self.position_embedding = nn.Embedding(max_history, hidden_size)
+        self.id_embedding = nn.Embedding(num_items + 1, hidden_size, padding_idx=0) if transductive else None
+        self.history_bias = HistoryBias() if history_bias == "learned" else None
+        self.input_norm = nn.LayerNorm(hidden_size)
+        self.input_dropout = nn.Dropout(dropout)
+
+    def embed_items(
+        self,
+        features: Mapping[str, Float[Tensor, "_P _F"]],
+        rows: Mapping[str, Int[Tensor, _P]],
+        is_missing: Tensor,
+        ids: Int[Tensor, U],
+    ) -> ItemEmbeddings:
+        """Item tokens and interest indices of an item table; see :class:`ModalityAdapters`."""
+        tokens = self.adapters(features, rows, len(ids))
+        return ItemEmbeddings(tokens, is_missing, self.interests.assignment[ids], ids)
+
+    @abstractmethod
+    def encode_users(
+        self, history: Int[Tensor, "B L"], length: Int[Tensor, B], items: ItemEmbeddings
+    ) -> UserStates:
+        """Encode histories.
+
+        Args:
+            history: rows of ``items``, chronological, right-padded with 0.
+            length: number of items of each history, at least 1.
+            items: the embedded item table.
+        """
+
+    @abstractmethod
+    def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
+        """Transductive score from the fused modality cosines and the cosines with the ID embeddings."""
+
+    def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
+        """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors."""
+        user = F.normalize(state, dim=-1)
+        tokens = F.normalize(candidates.tokens, dim=-1).permute(1, 2, 0)
+        fused: Tensor = self.fusion(torch.matmul(user, tokens), candidates.is_missing)
+        if self.id_embedding is None:
+            return fused
+        by_id = user @ F.normalize(self.id_embedding(candidates.ids), dim=-1).T
+        fused = torch.where(candidates.is_missing.all(-1), by_id, fused)
+        return self.combine_scores(fused, by_id)
+
+    def positions(self, history: Int[Tensor, "B L"]) -> Float[Tensor, "L D"]:
+        """Position embeddings counted from the start of the history."""
+        return self.position_embedding.weight[: history.shape[1]]
+
+
+def initialise(module: nn.Module) -> None:
+    """Fresh weights of the sequence network as in the released code (adapters keep torch's default)."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=INITIALIZER_RANGE)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+        with torch.no_grad():
+            module.weight[module.padding_idx].zero_()

@@ -1,0 +1,52 @@
+"""What the networks exchange: embedded items and encoded users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ItemEmbeddings:
+    """The items that a step touches, after the adapters. Row 0 is the padding item.
+
+    Attributes:
+        tokens: ``[U, M, D]`` item tokens, one per modality; zeros where the modality is missing.
+        is_missing: ``[U, M]``, True where the item lacks the modality (and for padding).
+        interest: ``[U, M]`` interest index of every token, 0 = none.
+        ids: ``[U]`` global item ids, the rows of the ID table.
+    """
+
+    tokens: Float[Tensor, "U M D"]
+    is_missing: Bool[Tensor, "U M"]
+    interest: Int[Tensor, "U M"]
+    ids: Int[Tensor, U]
+
+    def take(self, rows: Int[Tensor, C]) -> ItemEmbeddings:
+        """The given rows, in the given order (gradients flow back to ``tokens``)."""
+        return ItemEmbeddings(self.tokens[rows], self.is_missing[rows], self.interest[rows], self.ids[rows])
+
+    def without_padding(self) -> ItemEmbeddings:
+        """All rows but the padding item of row 0 (views, no copy)."""
+        return ItemEmbeddings(self.tokens[1:], self.is_missing[1:], self.interest[1:], self.ids[1:])
+
+    def with_interest(self, interest: Int[Tensor, "U M"]) -> ItemEmbeddings:
+        """The same items with other interest indices."""
+        return replace(self, interest=interest)
+
+
+@dataclass(frozen=True)
+class UserStates:
+    """Encoded users.
+
+    Attributes:
+        state: ``[B, D]`` user states ``u``, not normalised.
+        interests: ``[B, Q, D]`` the vectors that the orthogonality term keeps apart.
+        is_padding: ``[B, Q]``, True where a row of ``interests`` means nothing.
+    """
+
+    state: Float[Tensor, "B D"]
+    interests: Float[Tensor, "B Q D"]
+    is_padding: Bool[Tensor, "B Q"]

@@ -1,0 +1,104 @@
+"""MISSRec as the paper describes it (3.4), with recency made visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from missrec_pl.nn.attention import Decoder, Encoder
+from missrec_pl.nn.base import SequenceModel, initialise
+from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
+from missrec_pl.nn.interests import interest_tokens
+
+
+class MISSRec(SequenceModel):
+    """The encoder reads the item tokens of all modalities; interest tokens query it; their mean is the user.
+
+    The paper counts positions from the start of the history. Interest queries carry no position, so nothing
+    then tells them which token is the newest; with ``positions_from="end"`` the newest item always has the
+    same position embedding and the queries can find it.
+
+    Args:
+        feature_dims: see :class:`SequenceModel`.
+        num_items: see :class:`SequenceModel`.
+        num_prototypes: see :class:`SequenceModel`.
+        transductive: see :class:`SequenceModel`.
+        hidden_size: see :class:`SequenceModel`.
+        num_heads: attention heads (4.2.4: 2).
+        inner_size: width of the feed-forward layers.
+        num_encoder_layers: ``K_e`` (4.2.4: 1).
+        num_decoder_layers: ``K_d`` (4.2.4: 1).
+        dropout: see :class:`SequenceModel`.
+        max_history: see :class:`SequenceModel`.
+        fusion_concentration: see :class:`SequenceModel`.
+        history_bias: see :class:`SequenceModel`.
+        positions_from: ``"end"`` or, literally as in the paper, ``"start"``.
+    """
+
+    def __init__(
+        self,
+        feature_dims: Mapping[str, int],
+        num_items: int,
+        num_prototypes: int,
+        *,
+        transductive: bool = False,
+        hidden_size: int = 300,
+        num_heads: int = 2,
+        inner_size: int = 256,
+        num_encoder_layers: int = 1,
+        num_decoder_layers: int = 1,
+        dropout: float = 0.5,
+        max_history: int = 50,
+        fusion_concentration: float | None = 0.0,
+        history_bias: str = "learned",
+        positions_from: str = "end",
+    ) -> None:
+        super().__init__(
+            feature_dims,
+            num_items,
+            num_prototypes,
+            transductive=transductive,
+            hidden_size=hidden_size,
+            dropout=dropout,
+            max_history=max_history,
+            fusion_concentration=fusion_concentration,
+            history_bias=history_bias,
+        )
+        self.positions_from = positions_from
+        self.encoder = Encoder(num_encoder_layers, hidden_size, num_heads, inner_size, dropout)
+        self.decoder = Decoder(num_decoder_layers, hidden_size, num_heads, inner_size, dropout)
+        for part in (self.encoder, self.decoder, self.position_embedding, self.id_embedding):
+            if part is not None:
+                part.apply(initialise)
+
+    def encode_users(
+        self, history: Int[Tensor, "B L"], length: Int[Tensor, B], items: ItemEmbeddings
+    ) -> UserStates:
+        """See :meth:`SequenceModel.encode_users`."""
+        tokens = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
+        tokens = tokens + self._positions(history, length)[:, :, None]
+        if self.id_embedding is not None:
+            tokens = tokens + self.id_embedding(items.ids[history])[:, :, None]
+        is_padding = items.is_missing[history].flatten(1)
+        encoded = self.input_dropout(self.input_norm(tokens.flatten(1, 2)))
+        memory = self.encoder(encoded, is_padding)
+        queries, is_query_padding = interest_tokens(items.interest[history].flatten(1), self.interests.prototypes)
+        decoded = self.decoder(queries, is_query_padding, memory, is_padding)
+        weight = (~is_query_padding).to(decoded.dtype)[:, :, None]
+        state = (decoded * weight).sum(1) / weight.sum(1).clamp_min(1)
+        return UserStates(state, decoded, is_query_padding)
+
+    def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
+        """``<u, v> + <u, z>`` (eq. 10)."""
+        return fused + by_id
+
+    def _positions(self, history: Int[Tensor, "B L"], length: Int[Tensor, B]) -> Float[Tensor, "#B L D"]:
+        if self.positions_from == "start":
+            return self.positions(history)[None]
+        from_start = torch.arange(history.shape[1], device=history.device)
+        embedded: Tensor = self.position_embedding((length[:, None] - 1 - from_start).clamp_min(0))
+        return embedded

@@ -1,0 +1,1 @@
+"""From raw data to domain folders: `python -m missrec_pl.prepare`."""

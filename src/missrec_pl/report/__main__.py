@@ -1,0 +1,44 @@
+"""``python -m missrec_pl.report COMMAND ...``: one module per command, registered in `COMMANDS`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from missrec_pl.errors import MissrecError
+from missrec_pl.report import table
+
+
+class Command(Protocol):
+    """What a command's module offers; its docstring is the help text."""
+
+    __doc__: str | None
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        """Print the report, or raise a `MissrecError`."""
+
+
+COMMANDS: dict[str, Command] = {"table": table}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 after a one-line message for a mistake in the input."""
+    parser = argparse.ArgumentParser(prog="python -m missrec_pl.report", description="Reports on finished runs.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        summary = (command.__doc__ or "").partition("\n")[0]
+        command.add_arguments(subparsers.add_parser(name, help=summary, description=summary))
+    arguments = parser.parse_args(argv)
+    try:
+        COMMANDS[arguments.command].run(arguments)
+    except MissrecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Find results.json files and read them into checked records."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from missrec_pl.errors import DataError
+
+RESULTS_NAME = "results.json"
+PRETRAIN = "pretrain"
+INITS = ("scratch", "pretrained")
+
+_COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
+_FINETUNE_KEYS = ("setting", "init", "baselines")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a report needs of one results.json.
+
+    Attributes:
+        path: The file it was read from.
+        phase: `pretrain`, or what evaluates on a test split (`finetune`, ...).
+        data: The data set, several joined by ``+``; deviations from the default protocol in brackets.
+        model: The model's name.
+        seed: The run's seed.
+        setting: `inductive` or `transductive`; empty when pre-training.
+        init: `scratch` or `pretrained`; empty when pre-training.
+        metrics: ``{"val/ndcg@10": ..., "test/recall@10": ...}``.
+        baselines: Baseline -> its metrics, named like the run's.
+        seconds: Wall-clock seconds of the fit; 0 where there was none (`fit_s` is null: evaluation alone).
+    """
+
+    path: Path
+    phase: str
+    data: str
+    model: str
+    seed: int
+    setting: str
+    init: str
+    metrics: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
+    seconds: float
+
+
+def collect(paths: Iterable[Path]) -> list[RunResult]:
+    """Read every results.json named by, or lying anywhere below, the paths (each file once, sorted by path).
+
+    Raises:
+        DataError: A path does not exist, no results are found, or a file is damaged or incomplete.
+    """
+    paths = list(paths)
+    files = {file.resolve(): file for path in paths for file in _files_of(path)}
+    if not files:
+        raise DataError(
+            f"no {RESULTS_NAME} below {', '.join(map(str, paths)) or 'no path'}: "
+            "name run directories (each finished run writes one) or the files themselves"
+        )
+    return [read_result(files[key]) for key in sorted(files)]
+
+
+def _files_of(path: Path) -> list[Path]:
+    if not path.exists():
+        raise DataError(f"{path} does not exist: name run directories or {RESULTS_NAME} files")
+    return [path] if path.is_file() else list(path.rglob(RESULTS_NAME))
+
+
+def read_result(path: Path) -> RunResult:
+    """Read one file.
+
+    Raises:
+        DataError: The file is not JSON, lacks a key, or holds a value of the wrong kind.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: invalid JSON ({error.msg}): repeat or remove the run") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a JSON object, found a {type(content).__name__}")
+    is_pretrain = content.get("phase") == PRETRAIN
+    _require(path, content, _COMMON_KEYS if is_pretrain else _COMMON_KEYS + _FINETUNE_KEYS)
+    baselines = {} if is_pretrain else _mapping(path, "baselines", content["baselines"])
+    timing = _mapping(path, "timing", content["timing"])
+    _require(path, timing, ("fit_s",), within="timing.")
+    init = "" if is_pretrain else str(content["init"])
+    if not is_pretrain and init not in INITS:
+        raise DataError(f"{path}: init is {init!r}, expected one of {', '.join(INITS)}")
+    return RunResult(
+        path=path,
+        phase=str(content["phase"]),
+        data=_data_label(path, content),
+        model=str(content["model"]),
+        seed=_seed(path, content["seed"]),
+        setting="" if is_pretrain else str(content["setting"]),
+        init=init,
+        metrics=_numbers(path, "metrics", content["metrics"]),
+        baselines={name: _numbers(path, f"baselines.{name}", values) for name, values in baselines.items()},
+        seconds=_numbers(path, "timing", {"fit_s": timing["fit_s"] or 0})["fit_s"],
+    )
+
+
+def _require(path: Path, content: Mapping[str, Any], keys: Iterable[str], *, within: str = "") -> None:
+    if missing := [within + key for key in keys if key not in content]:
+        raise DataError(f"{path}: lacks {', '.join(missing)}: written by another version, or not by a run")
+
+
+def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: {name} must be an object, found {value!r}")
+    return value
+
+
+def _numbers(path: Path, name: str, values: Any) -> dict[str, float]:
+    for key, value in _mapping(path, name, values).items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise DataError(f"{path}: {name}.{key} must be a finite number, found {value!r}")
+    return {key: float(value) for key, value in values.items()}
+
+
+def _seed(path: Path, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DataError(f"{path}: seed must be a whole number, found {value!r}")
+    return value
+
+
+def _data_label(path: Path, content: Mapping[str, Any]) -> str:
+    """Join domains, and tell apart what another protocol evaluated: such numbers must never be averaged."""
+    names = content["data"] if isinstance(content["data"], list) else [content["data"]]
+    protocol = _mapping(path, "protocol", content.get("protocol", {}))
+    deviations = [name for name, is_on in protocol.items() if is_on]
+    return "+".join(map(str, names)) + (f" ({', '.join(deviations)})" if deviations else "")

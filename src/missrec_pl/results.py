@@ -1,0 +1,48 @@
+"""results.json: what a run measured, in one file."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from missrec_pl import __version__
+
+_PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "pykeops", "numpy")
+
+
+def write_results(folder: Path, results: dict[str, Any]) -> Path:
+    """Write ``results.json`` atomically.
+
+    Args:
+        folder: run folder.
+        results: plain values; see the README for the schema.
+
+    Returns:
+        The file's path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "results.json"
+    temporary = target.with_suffix(".json.part")
+    temporary.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(target)
+    return target
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {
+        "missrec_pl": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }

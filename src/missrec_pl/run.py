@@ -1,0 +1,219 @@
+"""Composition root: config -> objects -> fit and test -> results.json. The only place that knows all parts."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from missrec_pl import building
+from missrec_pl.baselines import BaselineData, evaluate_baselines
+from missrec_pl.callbacks import InterestRefresh, RunClock
+from missrec_pl.checkpoints import read_checkpoint
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.preflight import preflight
+from missrec_pl.results import peak_rss_mb, versions, write_results
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> dict[str, Any]:
+    """Run a phase: fit, test the best checkpoint, write ``results.json``.
+
+    Args:
+        cfg: the composed config (``configs/train.yaml``).
+
+    Returns:
+        The results, as written.
+
+    Raises:
+        ConfigError: the config cannot work; nothing was built.
+        DataError: the data is missing or damaged.
+        CheckpointError: ``ckpt`` does not fit.
+    """
+    preflight(cfg)
+    _settle(cfg)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = building.build_datamodule(cfg)
+    model = building.build_model(cfg, datamodule)
+    if cfg.ckpt is not None:
+        building.load_weights(cfg, read_checkpoint(cfg.ckpt), model, datamodule)
+    module = building.build_module(cfg, model)
+    trainer, clock = building.build_trainer(cfg, datamodule)
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
+        checkpoint = _best_checkpoint(trainer)
+        metrics = _scalars(trainer.callback_metrics, "val/")
+        if cfg.test:
+            trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+            metrics |= _best_validation(trainer, metrics) | _scalars(trainer.callback_metrics, "test/")
+        results = _results(cfg, trainer, module, datamodule, clock, metrics)
+        results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir)
+        if trainer.is_global_zero:
+            file = write_results(Path(cfg.paths.output_dir), results)
+            log.info("results: %s", file)
+    finally:
+        _finish_loggers()
+    return results
+
+
+def evaluate(cfg: DictConfig) -> dict[str, Any]:
+    """Test a checkpoint on the data it was trained on, or zero-shot on other data.
+
+    Args:
+        cfg: the composed config (``configs/eval.yaml``).
+
+    Returns:
+        The results, as written to the run folder.
+
+    Raises:
+        CheckpointError: ``ckpt`` cannot be read or does not fit.
+        DataError: the data is missing or damaged.
+    """
+    checkpoint = read_checkpoint(cfg.ckpt)
+    run = _stored_run(checkpoint.config, cfg)
+    L.seed_everything(run.seed, workers=True, verbose=False)
+    datamodule = building.build_datamodule(run)
+    model = building.build_model(run, datamodule)
+    building.load_weights(run, checkpoint, model, datamodule)
+    module = building.build_module(run, model)
+    trainer, clock = building.build_trainer(run, datamodule)
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    metrics = _scalars(trainer.callback_metrics, "test/")
+    results = _results(run, trainer, module, datamodule, clock, metrics)
+    results["checkpoint"] = str(cfg.ckpt)
+    if trainer.is_global_zero:
+        write_results(Path(run.paths.output_dir), results)
+        for name, value in metrics.items():
+            print(f"{name} {value:.6f}")
+    return results
+
+
+def _settle(cfg: DictConfig) -> None:
+    """Fill in what depends on other choices, and make paths independent of the working directory."""
+    with open_dict(cfg):
+        cfg.paths.data_dir = str(Path(cfg.paths.data_dir).resolve())
+        cfg.paths.cache_dir = str(Path(cfg.paths.cache_dir).resolve())
+        if cfg.phase.name == "finetune":
+            cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
+
+
+def _stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
+    """The config of the checkpoint's run with what the evaluation says on top of it."""
+    run: DictConfig = OmegaConf.create(stored)
+    given = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(given, dict)
+    run.ckpt = given["ckpt"]
+    run.trainer = given["trainer"]
+    run.paths.output_dir = given["paths"].pop("output_dir")
+    for name, value in given["paths"].items():
+        if value is not None:
+            run.paths[name] = str(Path(value).resolve())
+    if given["data"] is not None:
+        run.data = {**OmegaConf.to_container(run.data, resolve=False), **given["data"]}  # type: ignore[dict-item]
+    run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
+    run.logger = None
+    return run
+
+
+def _results(
+    cfg: DictConfig,
+    trainer: L.Trainer,
+    module: SequenceRecommender,
+    datamodule: DomainDataModule,
+    clock: RunClock,
+    metrics: dict[str, float],
+) -> dict[str, Any]:
+    refreshes = [c.seconds for c in trainer.callbacks if isinstance(c, InterestRefresh)]  # type: ignore[attr-defined]
+    return {
+        "phase": cfg.phase.name,
+        "data": cfg.data.name,
+        "setting": cfg.setting.name,
+        "model": cfg.model["_target_"].rpartition(".")[2],
+        "seed": cfg.seed,
+        "init": "scratch" if cfg.ckpt is None else "pretrained",
+        "ckpt": cfg.ckpt,
+        "protocol": {"mask_history": cfg.metrics.mask_history, "compat": cfg.metrics.compat},
+        "modalities": datamodule.catalogue.modalities,
+        "metrics": metrics,
+        "baselines": _baselines(cfg, datamodule) if trainer.is_global_zero and cfg.test else {},
+        "timing": {
+            "fit_s": clock.fit_seconds,
+            "epoch_s": clock.epoch_seconds,
+            "interest_refresh_s": [seconds for refresh in refreshes for seconds in refresh],
+            "test_s": clock.test_seconds,
+        },
+        "peak_rss_mb": peak_rss_mb(),
+        **building.count_parameters(module.model),
+        "data_fingerprints": building.fingerprints(datamodule),
+        "versions": versions(),
+    }
+
+
+def _baselines(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str, dict[str, float]]:
+    """Simple recommenders on the same split; for one domain, where a ranking over all items is meant."""
+    catalogue = datamodule.catalogue
+    if len(catalogue.domains) > 1 or cfg.phase.name == "pretrain":
+        return {}
+    sequences = datamodule.sequences
+    offsets = np.concatenate([[0], np.cumsum(sequences.train_length)])
+    owner = np.repeat(np.arange(len(sequences.lengths)), sequences.train_length)
+    training = sequences.items[sequences.starts[owner] + np.arange(offsets[-1]) - offsets[owner]]
+    domain = catalogue.domains[0]
+    data = BaselineData(
+        train_items=training.astype(np.int32),
+        train_offsets=offsets,
+        num_items=catalogue.num_items,
+        features={name: domain.features(name) for name in catalogue.modalities},
+        present={name: domain.present(name) for name in catalogue.modalities},
+    )
+    histories, targets = sequences.histories(sequences.test, cfg.data.max_history)
+    return evaluate_baselines(
+        data,
+        histories,
+        targets,
+        ks=tuple(cfg.metrics.ks),
+        mask_history=cfg.metrics.mask_history,
+        compat=cfg.metrics.compat,
+    )
+
+
+def _best_checkpoint(trainer: L.Trainer) -> str:
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if not best:
+        raise ConfigError(
+            "the run kept no checkpoint to test: its validation never ran (raise trainer.max_epochs, or set "
+            "test=false)."
+        )
+    return str(best)
+
+
+def _best_validation(trainer: L.Trainer, last: dict[str, float]) -> dict[str, float]:
+    """The validation score that chose the checkpoint, instead of the last epoch's scores."""
+    callback = trainer.checkpoint_callback
+    monitor, score = getattr(callback, "monitor", None), getattr(callback, "best_model_score", None)
+    return {} if monitor is None or score is None else {monitor: float(score)}
+
+
+def _scalars(metrics: Any, prefix: str) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
+
+
+def _relative(path: str, folder: str) -> str:
+    try:
+        return str(Path(path).resolve().relative_to(Path(folder).resolve()))
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {path} lies outside of the run folder {folder}.") from error
+
+
+def _finish_loggers() -> None:
+    """End this run's W&B run, so that the next job of a sweep starts its own."""
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].finish()

@@ -1,0 +1,267 @@
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from missrec_pl.report import collect, summarise
+from missrec_pl.report.__main__ import COMMANDS, main
+from missrec_pl.report.table import print_text
+
+POPULARITY = {"test/recall@10": 0.04, "test/ndcg@10": 0.02, "test/recall@50": 0.16, "test/ndcg@50": 0.05}
+RANDOM = {name: value / 10 for name, value in POPULARITY.items()}
+TEXT_KNN = {name: value * 2 for name, value in POPULARITY.items()}
+
+
+def write(folder: Path, name: str, **changes: object) -> Path:
+    """A results.json as DESIGN section 5 has it, of one fine-tuning run."""
+    seed = changes.get("seed", 0)
+    content = {
+        "phase": "finetune",
+        "data": "groceries",
+        "setting": "inductive",
+        "init": "scratch",
+        "ckpt": None,
+        "model": "missrec_released",
+        "seed": seed,
+        "metrics": {
+            "val/ndcg@10": 0.2,
+            "test/recall@10": 0.1 + 0.02 * seed,
+            "test/ndcg@10": 0.05,
+            "test/recall@50": 0.3,
+            "test/ndcg@50": 0.09,
+        },
+        "baselines": {"random": RANDOM, "text_knn": TEXT_KNN, "popularity": POPULARITY},
+        "timing": {"fit_s": 10.0 + seed, "epoch_s": [1.0], "interest_refresh_s": [], "test_s": 0.1},
+        "versions": {},
+        **changes,
+    }
+    path = folder / name / "results.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def write_pretraining(folder: Path, **changes: object) -> Path:
+    return write(
+        folder,
+        "pretrain",
+        **{
+            "phase": "pretrain",
+            "data": ["deli", "meat"],
+            "setting": None,
+            "init": "scratch",
+            "metrics": {"val/loss": 3.0, "val/ndcg@10": 0.123},
+            "baselines": {},
+            **changes,
+        },
+    )
+
+
+def table_of(capsys, *arguments: object) -> str:
+    assert main(["table", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def error_of(capsys, *arguments: object) -> str:
+    """The single line that a user's mistake gives."""
+    assert main(["table", *map(str, arguments)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+def test_markdown_table_in_full(tmp_path, capsys):
+    for seed in (0, 1, 2):
+        write(tmp_path, f"multirun/{seed}", seed=seed)
+    write(tmp_path, "a", init="pretrained", ckpt="x.ckpt")
+    write(tmp_path, "b", setting="transductive", model="miss|rec")
+    write_pretraining(tmp_path)
+    assert table_of(capsys, tmp_path, "--format", "markdown").splitlines() == [
+        "| Data | Setting | Start | Model | R@10 | N@10 | R@50 | N@50 | Seeds | Seconds |",
+        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| groceries |  |  | random | 0.0040 | 0.0020 | 0.0160 | 0.0050 |  |  |",
+        "| groceries |  |  | popularity | 0.0400 | 0.0200 | 0.1600 | 0.0500 |  |  |",
+        "| groceries |  |  | text_knn | 0.0800 | 0.0400 | 0.3200 | 0.1000 |  |  |",
+        "| groceries | inductive | from scratch | missrec_released | 0.1200 ± 0.0200 | 0.0500 ± 0.0000 "
+        "| 0.3000 ± 0.0000 | 0.0900 ± 0.0000 | 3 | 11 |",
+        "| groceries | inductive | pre-trained | missrec_released | 0.1000 | 0.0500 | 0.3000 | 0.0900 | 1 | 10 |",
+        "| groceries | transductive | from scratch | miss\\|rec | 0.1000 | 0.0500 | 0.3000 | 0.0900 | 1 | 10 |",
+        "",
+        "- pretrain deli+meat: missrec_released, seed 0, val/ndcg@10 0.1230, 10 s",
+    ]
+
+
+def test_text_table_has_the_same_cells(tmp_path, capsys):
+    write(tmp_path, "a", data="groceries[bold]")
+    write(tmp_path, "b", seed=1, data="groceries[bold]")
+    write_pretraining(tmp_path)
+    lines = table_of(capsys, tmp_path).splitlines()
+    rows = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]
+    assert ["Data", "Setting", "Start", "Model", "R@10", "N@10", "R@50", "N@50", "Seeds", "Seconds"] in rows
+    assert ["groceries[bold]", "", "", "popularity", "0.0400", "0.0200", "0.1600", "0.0500", "", ""] in rows
+    assert [
+        *("groceries[bold]", "inductive", "from scratch", "missrec_released"),
+        *("0.1100 ± 0.0141", "0.0500 ± 0.0000", "0.3000 ± 0.0000", "0.0900 ± 0.0000", "2", "10"),
+    ] in rows
+    assert lines[-1] == "pretrain deli+meat: missrec_released, seed 0, val/ndcg@10 0.1230, 10 s"
+
+
+def test_a_narrow_terminal_keeps_the_numbers(tmp_path):
+    write(tmp_path, "a")
+    stream = io.StringIO()
+    console = Console(file=stream, width=90)
+    print_text(summarise(collect([tmp_path]), ["recall@10", "ndcg@10", "recall@50", "ndcg@50"]), console)
+    for number in ("0.1000", "0.0500", "0.3000", "0.0900"):
+        assert number in stream.getvalue()
+
+
+def test_metrics_are_chosen_in_order(tmp_path, capsys):
+    write(tmp_path, "a", metrics={"test/mrr": 0.5, "test/recall@10": 0.25}, baselines={})
+    lines = table_of(capsys, tmp_path, "--format", "markdown", "--metrics", "mrr, test/recall@10,mrr").splitlines()
+    assert lines[0] == "| Data | Setting | Start | Model | mrr | R@10 | Seeds | Seconds |"
+    assert "| 0.5000 | 0.2500 | 1 | 10 |" in lines[2]
+
+
+def test_only_pretraining_gives_lines_and_no_table(tmp_path, capsys):
+    write_pretraining(tmp_path, data="deli", metrics={"val/loss": 3.25})
+    expected = "pretrain deli: missrec_released, seed 0, val/loss 3.2500, 10 s\n"
+    assert table_of(capsys, tmp_path) == expected
+    assert table_of(capsys, tmp_path, "--format", "markdown") == f"- {expected}"
+
+
+def test_files_named_twice_count_once(tmp_path, capsys):
+    path = write(tmp_path, "a")
+    out = table_of(capsys, path, tmp_path, path.parent, "--format", "markdown")
+    assert out.splitlines()[-1].endswith("| 1 | 10 |")
+
+
+def test_a_later_evaluation_of_the_same_run_is_no_second_seed(tmp_path, capsys):
+    write(tmp_path, "a")
+    write(tmp_path, "eval", phase="eval", timing={"fit_s": None})
+    out = table_of(capsys, tmp_path, "--format", "markdown")
+    assert out.splitlines()[-1].endswith("| 1 | 10 |")
+
+
+def test_another_protocol_is_a_data_set_of_its_own(tmp_path, capsys):
+    write(tmp_path, "a", protocol={"mask_history": False})
+    write(tmp_path, "b", protocol={"mask_history": True}, baselines={"popularity": TEXT_KNN})
+    lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()
+    assert "| groceries (mask_history) |  |  | popularity | 0.0800 | 0.0400 | 0.3200 | 0.1000 |  |  |" in lines
+    assert sum("| groceries (mask_history) | inductive" in line for line in lines) == 1
+    assert sum("| groceries | inductive" in line for line in lines) == 1
+
+
+def test_baselines_of_several_data_sets_come_first(tmp_path, capsys):
+    write(tmp_path, "a", data="meat")
+    write(tmp_path, "b", data="deli", baselines={"image_knn": TEXT_KNN, "popularity": POPULARITY})
+    lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [(row[0], row[3]) for row in cells] == [
+        ("deli", "popularity"),
+        ("deli", "image_knn"),
+        ("meat", "random"),
+        ("meat", "popularity"),
+        ("meat", "text_knn"),
+        ("deli", "missrec_released"),
+        ("meat", "missrec_released"),
+    ]
+
+
+def test_baselines_that_differ_are_refused(tmp_path, capsys):
+    write(tmp_path, "a")
+    write(tmp_path, "b", seed=1, baselines={"popularity": {**POPULARITY, "test/ndcg@10": 0.0201}})
+    message = error_of(capsys, tmp_path)
+    assert "baseline popularity on groceries differs" in message
+    assert str(tmp_path / "a") in message
+    assert str(tmp_path / "b") in message
+
+
+def test_baselines_may_differ_by_rounding(tmp_path, capsys):
+    write(tmp_path, "a")
+    write(tmp_path, "b", seed=1, baselines={"popularity": {**POPULARITY, "test/ndcg@10": 0.02 + 1e-9}})
+    assert table_of(capsys, tmp_path).count("popularity") == 1
+
+
+def test_the_same_seed_with_other_numbers_is_refused(tmp_path, capsys):
+    write(tmp_path, "a")
+    write(tmp_path, "b", metrics={**POPULARITY})
+    assert "same data, setting, start, model and seed but different metrics" in error_of(capsys, tmp_path)
+
+
+def test_no_results_and_missing_paths_are_refused(tmp_path, capsys):
+    assert f"no results.json below {tmp_path}" in error_of(capsys, tmp_path)
+    assert f"{tmp_path / 'typo'} does not exist" in error_of(capsys, tmp_path / "typo")
+
+
+def test_no_metric_is_refused(tmp_path, capsys):
+    write(tmp_path, "a")
+    assert "--metrics names no metric" in error_of(capsys, tmp_path, "--metrics", " , ")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"phase": "finetune",\n', "results.json:2: invalid JSON"),
+        ("[1]", "expected a JSON object, found a list"),
+        ("\ud83d", "cannot be read"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, capsys, content, message):
+    path = tmp_path / "results.json"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert message in error_of(capsys, path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"setting": ..., "init": ...}, "lacks setting, init:"),
+        ({"timing": {}}, "lacks timing.fit_s:"),
+        ({"timing": 3}, "timing must be an object, found 3"),
+        (
+            {"metrics": {"test/recall@10": 0.1}},
+            "metrics lacks test/ndcg@10, test/recall@50, test/ndcg@50; it has",
+        ),
+        ({"baselines": {"random": {}}}, "baselines.random lacks test/recall@10"),
+        (
+            {"metrics": {"test/recall@10": float("nan")}},
+            "metrics.test/recall@10 must be a finite number, found nan",
+        ),
+        ({"metrics": {"test/recall@10": "0.1"}}, "must be a finite number, found '0.1'"),
+        ({"init": "warm"}, "init is 'warm', expected one of scratch, pretrained"),
+        ({"seed": "0"}, "seed must be a whole number, found '0'"),
+    ],
+)
+def test_incomplete_results_are_refused(tmp_path, capsys, changes, message):
+    path = tmp_path / "a" / "results.json"
+    content = json.loads(write(tmp_path, "a").read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))
+    error = error_of(capsys, tmp_path)
+    assert message in error
+    assert str(path) in error
+
+
+def test_the_module_runs_as_a_command(tmp_path):
+    write(tmp_path, "a")
+    command = [sys.executable, "-m", "missrec_pl.report", "table"]
+    good = subprocess.run([*command, tmp_path], capture_output=True, text=True, encoding="utf-8", check=False)
+    assert good.returncode == 0
+    assert "missrec_released" in good.stdout
+    bad = subprocess.run([*command, tmp_path / "none"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert bad.stderr.count("\n") == 1
+
+
+def test_help_describes_every_command(capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--help"])
+    assert exit_info.value.code == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+    assert "One table of baselines and runs" in " ".join(out.split())
