@@ -1,4 +1,4 @@
-"""Time and memory of interest discovery: dpc_knn beside the dense form, scikit-learn, and the cost of its products alone.
+"""Time and memory of interest discovery: dpc_knn beside the dense form, scikit-learn and its bare products.
 
     python benchmarks/interest.py --tokens 4096 8192 16384 --dims 64 300
     python benchmarks/interest.py --tokens 4096 --dims 300 --methods tiled keops
@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -54,19 +54,15 @@ def lower_limit(tokens: torch.Tensor, k: int, num_clusters: int) -> None:
     products(tokens, k, num_clusters, topk=True)
 
 
-def finish_dpc(distance: torch.Tensor, density: torch.Tensor, num_clusters: int) -> None:
-    """The rest of DPC on N x N distances, as is usual: masked minimum, top scores, nearest centre."""
-    denser = density[None, :] > density[:, None]
-    delta = torch.where(denser, distance, distance.max()).amin(1)
-    centers = (density * delta).topk(num_clusters).indices
-    distance[:, centers].argmin(1)
-
-
 def dense_form(tokens: torch.Tensor, k: int, num_clusters: int) -> None:
-    """What one writes first: cdist, top-k, masked minimum, all N x N."""
-    distance = torch.cdist(tokens, tokens)
-    nearest = distance.topk(k + 1, dim=1, largest=False).values[:, 1:]
-    finish_dpc(distance, (-nearest.square().mean(1) / tokens.shape[1]).exp(), num_clusters)
+    """DPC-KNN as published code writes it (TCFormer, and MISSRec's release after it): everything N x N."""
+    distance = torch.cdist(tokens, tokens) / tokens.shape[1] ** 0.5
+    nearest = distance.topk(k, dim=1, largest=False).values
+    density = (-nearest.square().mean(1)).exp()
+    denser = (density[None, :] > density[:, None]).to(distance.dtype)
+    delta = (distance * denser + distance.max() * (1 - denser)).min(1).values
+    centers = (density * delta).topk(num_clusters).indices
+    distance[centers].argmin(0)
 
 
 def sklearn_form(tokens: torch.Tensor, k: int, num_clusters: int) -> None:
@@ -86,13 +82,13 @@ def sklearn_form(tokens: torch.Tensor, k: int, num_clusters: int) -> None:
 
 
 def method_of(name: str) -> Callable[[torch.Tensor, int, int], Any]:
-    plain = {
+    plain: dict[str, Callable[[torch.Tensor, int, int], Any]] = {
         "products": products,
         "lower_limit": lower_limit,
         "dense_form": dense_form,
         "sklearn": sklearn_form,
     }
-    return plain.get(name, lambda tokens, k, count: dpc_knn(tokens, count, k, backend=name))
+    return plain.get(name, lambda tokens, k, count: dpc_knn(tokens, count, k, backend=cast(Any, name)))
 
 
 class PeakMemory:
@@ -183,8 +179,8 @@ def print_growth(rows: list[dict[str, Any]], target: int) -> None:
         if len(times) > 1:
             (small, first), (large, last) = times[-2:]
             exponent = math.log(last / first) / math.log(large / small)
-            print(f"{method:<12} {width:>5} {exponent:>9.2f}   {last * (target / large) ** 2:,.0f} s (as
-            N^2)")
+            seconds = last * (target / large) ** 2
+            print(f"{method:<12} {width:>5} {exponent:>9.2f}   {seconds:,.0f} s (as N^2)")
 
 
 def run_section(arguments: argparse.Namespace, methods: list[str]) -> list[dict[str, Any]]:
@@ -198,8 +194,8 @@ def run_section(arguments: argparse.Namespace, methods: list[str]) -> list[dict[
         for total in arguments.tokens:
             batch = []
             for name in methods:
-                if name in ("dense_form", "keops") and arguments.device == "cpu" and total >
-                arguments.dense_up_to:
+                heavy = name in ("dense", "dense_form", "keops") and arguments.device == "cpu"
+                if heavy and total > arguments.dense_up_to:
                     continue
                 batch.append(run_child(arguments, name, total, width))
             reference = {row["method"]: row["seconds"] for row in batch if "error" not in row}

@@ -8,11 +8,9 @@ from typing import Any
 
 from filelock import FileLock
 
+from missrec_pl.data.atomic import LISTING, remove_leftovers, replacing
 from missrec_pl.data.domain_manifest import SCHEMA_VERSION
-from missrec_pl.data.domain_writer import replacing
 from missrec_pl.errors import DataError
-
-_LISTING = "domains.json"
 
 
 class DomainCache:
@@ -38,15 +36,16 @@ class DomainCache:
             build: Writes domain folders into the folder that it gets and returns them in order.
         """
         target = self._target(inputs)
-        if (target / _LISTING).is_file():
+        if (target / LISTING).is_file():
             return
         self.cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(self.cache_dir / f".{self.name}.lock"):
-            if (target / _LISTING).is_file():
+            if (target / LISTING).is_file():
                 return
+            remove_leftovers(target)
             with replacing(target, overwrite=True) as folder:
                 names = [path.relative_to(folder).as_posix() for path in build(folder)]
-                (folder / _LISTING).write_text(json.dumps({"domains": names, "inputs": inputs}, indent=2) + "\n")
+                (folder / LISTING).write_text(json.dumps({"domains": names, "inputs": inputs}, indent=2) + "\n")
 
     def paths(self, inputs: dict[str, Any]) -> list[Path]:
         """Domain folders of the set, in the order in which they were built.
@@ -55,7 +54,7 @@ class DomainCache:
             DataError: The set was not prepared.
         """
         target = self._target(inputs)
-        listing = target / _LISTING
+        listing = target / LISTING
         if not listing.is_file():
             raise DataError(f"{self.name} is not prepared: {target} does not exist; call prepare() first")
         return [target / name for name in json.loads(listing.read_text())["domains"]]

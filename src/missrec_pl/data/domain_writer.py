@@ -1,15 +1,7 @@
-"""Writing domain folders: all or nothing.
+"""Writing domain folders, all or nothing."""
 
-A folder is built under a temporary name beside its target and renamed when it is complete, so that an
-interrupted preparation leaves nothing that could be opened.
-"""
-
-import os
 import re
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from missrec_pl.data.atomic import replacing
 from missrec_pl.data.domain_checks import sha256_of
 from missrec_pl.data.domain_manifest import ITEMS, SEQUENCES, Manifest, ModalityInfo
 from missrec_pl.data.sequences import Sequences
@@ -110,32 +103,6 @@ def write_domain(
             created_by=dict(created_by or {}),
         ).write(folder)
     return target
-
-
-@contextmanager
-def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Gives an empty folder beside ``target`` that takes its place if the block ends without an error.
-
-    Raises:
-        DataError: ``target`` exists and ``overwrite`` is false.
-    """
-    if target.exists() and not overwrite:
-        raise DataError(f"{target} exists already; remove it, choose another folder or pass --overwrite")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unique = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    folder = target.parent / f".{target.name}.tmp-{unique}"
-    folder.mkdir()
-    try:
-        yield folder
-        if target.exists():
-            retired = target.parent / f".{target.name}.old-{unique}"
-            target.rename(retired)
-            folder.rename(target)
-            shutil.rmtree(retired)
-        else:
-            folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_ids(

@@ -11,7 +11,7 @@ rows only.
 
 from pathlib import Path
 
-from missrec_pl.data.domain_writer import replacing
+from missrec_pl.data.atomic import check_target
 from missrec_pl.data.lookup import require_folder
 from missrec_pl.data.released_domain import ReleasedDomain, read_domain
 from missrec_pl.data.released_rows import read_merged_rows, read_rows
@@ -62,10 +62,9 @@ def convert_released(path: Path | str, out: Path | str, *, overwrite: bool = Fal
     domains = read_released(folder)
     if not _is_merged(folder):
         return [domains[0].write(target, source=folder, overwrite=overwrite)]
-    with replacing(target, overwrite=overwrite) as temporary:
-        for domain in domains:
-            domain.write(temporary / domain.name, source=folder)
-    return [target / domain.name for domain in domains]
+    for domain in domains:
+        check_target(target / domain.name, overwrite=overwrite)
+    return [domain.write(target / domain.name, source=folder, overwrite=overwrite) for domain in domains]
 
 
 def convert_into(path: Path | str, folder: Path) -> list[Path]:

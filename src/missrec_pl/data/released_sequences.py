@@ -172,7 +172,7 @@ def _chain(
         window = np.asarray(sequence[-cut:], np.int32).tobytes()
         left -= 1
     if left:
-        index, row = min((pair for pairs in following.values() for pair in pairs), key=lambda pair: pair[::-1])
+        index, row = min(pair for pairs in following.values() for pair in pairs)
         raise DataError(
             f"{rows[index].where(row)}: this history of user {rows[index].users[row]} does not continue the "
             f"user's other rows; histories of {cut} items have to follow each other by one item"

@@ -44,7 +44,7 @@ class DomainFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.name = self.path.name
+        self.name = self.path.resolve().name
 
     def prepare(self) -> None:
         """Checks that the folder is there.
@@ -69,7 +69,7 @@ class ReleasedFolder:
 
     def __init__(self, path: Path | str, cache_dir: Path | str) -> None:
         self.path = Path(path)
-        self.name = self.path.name
+        self.name = self.path.resolve().name
         self._cache = DomainCache(cache_dir, self.name)
 
     def prepare(self) -> None:

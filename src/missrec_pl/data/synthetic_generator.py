@@ -68,16 +68,20 @@ class SyntheticSpec:
             )
 
 
-def write_synthetic(folder: Path, number: int, spec: SyntheticSpec) -> Path:
+def write_synthetic(folder: Path, number: int, spec: SyntheticSpec, *, overwrite: bool = False) -> Path:
     """Writes domain ``number`` to ``folder/synthetic_<number>``.
 
     Args:
         folder: Where the domain folder goes.
         number: Which domain; together with ``spec.seed`` it decides about the content.
         spec: What the domain looks like.
+        overwrite: Replace an existing domain folder.
 
     Returns:
         The domain folder.
+
+    Raises:
+        DataError: It exists and ``overwrite`` is false.
     """
     rng = np.random.default_rng([spec.seed, _DOMAIN, number])
     interests = rng.integers(spec.num_interests, size=spec.num_items)
@@ -95,6 +99,7 @@ def write_synthetic(folder: Path, number: int, spec: SyntheticSpec) -> Path:
         raw_user_ids=[f"{name}-user-{user}" for user in range(spec.num_users)],
         features=features,
         views=views,
+        overwrite=overwrite,
         created_by={
             "program": "missrec_pl.data.synthetic",
             "version": VERSION,

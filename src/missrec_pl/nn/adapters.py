@@ -32,7 +32,7 @@ class ModalityAdapters(nn.Module):
     def forward(
         self,
         features: Mapping[str, Float[Tensor, "_P _F"]],
-        rows: Mapping[str, Int[Tensor, _P]],
+        rows: Mapping[str, Int[Tensor, " _P"]],
         num_rows: int,
     ) -> Float[Tensor, "U M D"]:
         """Adapt the features that exist and lay them out as tokens.

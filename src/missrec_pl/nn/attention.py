@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from missrec_pl.nn.dropout import Dropout
 
 
 class MultiHeadAttention(nn.Module):
@@ -19,7 +22,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
         self.output = nn.Linear(hidden_size, hidden_size)
@@ -33,15 +36,20 @@ class MultiHeadAttention(nn.Module):
         """Attend from ``queries`` to ``keys`` where ``is_key_padding`` is False."""
         query = self.query(queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         key, value = self.key_value(keys).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=~is_key_padding[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        attended = self._attend(query, key, value, is_key_padding[:, None, None, :])
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
         return joined
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, is_padding: Tensor) -> Tensor:
+        drops = self.training and self.dropout.probability > 0
+        if query.device.type != "cpu" or not drops:
+            probability = self.dropout.probability if drops else 0.0
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=~is_padding, dropout_p=probability)
+        # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask.
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        weights = scores.masked_fill(is_padding, torch.finfo(scores.dtype).min).softmax(-1)
+        weights = weights * ~is_padding.all(-1, keepdim=True)
+        return torch.matmul(self.dropout(weights), value)
 
 
 class FeedForward(nn.Module):
@@ -57,7 +65,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.expand = nn.Linear(hidden_size, inner_size)
         self.contract = nn.Linear(inner_size, hidden_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
         """Apply the layer to every vector."""
@@ -81,7 +89,7 @@ class EncoderBlock(nn.Module):
         self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
         self.attention_norm = nn.LayerNorm(hidden_size)
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
         """Encode a set of vectors; padding is never attended to."""
@@ -108,7 +116,7 @@ class DecoderBlock(nn.Module):
         self.self_attention_norm = nn.LayerNorm(hidden_size)
         self.cross_attention_norm = nn.LayerNorm(hidden_size)
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

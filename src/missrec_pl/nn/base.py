@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.adapters import ModalityAdapters
+from missrec_pl.nn.dropout import Dropout
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
 from missrec_pl.nn.fusion import DynamicFusion
 from missrec_pl.nn.history_bias import HistoryBias
@@ -58,14 +59,14 @@ class SequenceModel(nn.Module, ABC):
         self.id_embedding = nn.Embedding(num_items + 1, hidden_size, padding_idx=0) if transductive else None
         self.history_bias = HistoryBias() if history_bias == "learned" else None
         self.input_norm = nn.LayerNorm(hidden_size)
-        self.input_dropout = nn.Dropout(dropout)
+        self.input_dropout = Dropout(dropout)
 
     def embed_items(
         self,
         features: Mapping[str, Float[Tensor, "_P _F"]],
-        rows: Mapping[str, Int[Tensor, _P]],
+        rows: Mapping[str, Int[Tensor, " _P"]],
         is_missing: Tensor,
-        ids: Int[Tensor, U],
+        ids: Int[Tensor, " U"],
     ) -> ItemEmbeddings:
         """Item tokens and interest indices of an item table; see :class:`ModalityAdapters`."""
         tokens = self.adapters(features, rows, len(ids))
@@ -73,7 +74,7 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def encode_users(
-        self, history: Int[Tensor, "B L"], length: Int[Tensor, B], items: ItemEmbeddings
+        self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """Encode histories.
 

@@ -22,9 +22,9 @@ class ItemEmbeddings:
     tokens: Float[Tensor, "U M D"]
     is_missing: Bool[Tensor, "U M"]
     interest: Int[Tensor, "U M"]
-    ids: Int[Tensor, U]
+    ids: Int[Tensor, " U"]
 
-    def take(self, rows: Int[Tensor, C]) -> ItemEmbeddings:
+    def take(self, rows: Int[Tensor, " C"]) -> ItemEmbeddings:
         """The given rows, in the given order (gradients flow back to ``tokens``)."""
         return ItemEmbeddings(self.tokens[rows], self.is_missing[rows], self.interest[rows], self.ids[rows])
 

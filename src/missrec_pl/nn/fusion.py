@@ -28,6 +28,8 @@ class DynamicFusion(nn.Module):
 
     def forward(self, scores: Float[Tensor, "M B C"], is_missing: Bool[Tensor, "C M"]) -> Float[Tensor, "B C"]:
         """Fuse the cosines of each modality into one score per user and candidate (eq. 2)."""
+        if len(scores) == 1:
+            return scores[0].masked_fill(is_missing[:, 0], NO_EVIDENCE)
         logits = torch.zeros_like(scores) if self.concentration is None else scores * self.concentration
         logits = logits.masked_fill(is_missing.T[:, None, :], torch.finfo(logits.dtype).min)
         fused = (logits.softmax(0) * scores).sum(0)

@@ -23,8 +23,8 @@ class HistoryBias(nn.Module):
         self,
         logits: Float[Tensor, "B C"],
         history_ids: Int[Tensor, "B L"],
-        length: Int[Tensor, B],
-        candidate_ids: Int[Tensor, C],
+        length: Int[Tensor, " B"],
+        candidate_ids: Int[Tensor, " C"],
     ) -> Float[Tensor, "B C"]:
         """Add the biases.
 

@@ -43,7 +43,7 @@ class InterestTable(nn.Module):
     def update(
         self,
         prototypes: Float[Tensor, "K D"],
-        assignment: Int[Tensor, P],
+        assignment: Int[Tensor, " P"],
         is_missing: Bool[Tensor, "U M"],
     ) -> None:
         """Replace the table.

@@ -76,7 +76,7 @@ class MISSRec(SequenceModel):
                 part.apply(initialise)
 
     def encode_users(
-        self, history: Int[Tensor, "B L"], length: Int[Tensor, B], items: ItemEmbeddings
+        self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`."""
         tokens = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
@@ -96,7 +96,7 @@ class MISSRec(SequenceModel):
         """``<u, v> + <u, z>`` (eq. 10)."""
         return fused + by_id
 
-    def _positions(self, history: Int[Tensor, "B L"], length: Int[Tensor, B]) -> Float[Tensor, "#B L D"]:
+    def _positions(self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"]) -> Float[Tensor, "#B L D"]:
         if self.positions_from == "start":
             return self.positions(history)[None]
         from_start = torch.arange(history.shape[1], device=history.device)

@@ -76,7 +76,7 @@ class MISSRecReleased(SequenceModel):
                 part.apply(initialise)
 
     def encode_users(
-        self, history: Int[Tensor, "B L"], length: Int[Tensor, B], items: ItemEmbeddings
+        self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`."""
         interests, is_interest_padding = interest_tokens(
@@ -109,7 +109,7 @@ class MISSRecReleased(SequenceModel):
         return self.input_dropout(self.input_norm(tokens)).flatten(1, 2), is_padding.flatten(1)
 
     def _last_item(
-        self, decoded: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], length: Int[Tensor, B]
+        self, decoded: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], length: Int[Tensor, " B"]
     ) -> Float[Tensor, "B D"]:
         """Mean output of the last item's present tokens."""
         groups = 1 if self.sequence_fusion == "add" else len(self.adapters.modalities)

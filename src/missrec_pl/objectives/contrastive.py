@@ -12,17 +12,17 @@ from missrec_pl.errors import ConfigError
 SEQ_SEQ_FORMS = ("paper", "literal", "released")
 
 
-def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, B]) -> Float[Tensor, B]:
+def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
     """Softmax cross-entropy over the candidates (eq. 8 with the whole catalogue as candidates)."""
     return F.cross_entropy(logits, target_column, reduction="none")
 
 
 def seq_item(
     logits: Float[Tensor, "B C"],
-    target_column: Int[Tensor, B],
-    target_ids: Int[Tensor, B],
-    candidate_ids: Int[Tensor, C],
-) -> Float[Tensor, B]:
+    target_column: Int[Tensor, " B"],
+    target_ids: Int[Tensor, " B"],
+    candidate_ids: Int[Tensor, " C"],
+) -> Float[Tensor, " B"]:
     """Sequence-item contrastive loss with in-batch negatives (eq. 5).
 
     A negative that is the row's positive item again is taken out of the softmax.
@@ -42,10 +42,10 @@ def seq_seq(
     state: Float[Tensor, "B D"],
     all_states: Float[Tensor, "G D"],
     all_augmented: Float[Tensor, "G D"],
-    own_column: Int[Tensor, B],
+    own_column: Int[Tensor, " B"],
     temperature: float,
     form: str = "paper",
-) -> Float[Tensor, B]:
+) -> Float[Tensor, " B"]:
     """Sequence-sequence contrastive loss (eq. 6).
 
     Args:

@@ -13,7 +13,7 @@ ORTHOGONALITY_FORMS = ("cosine", "literal")
 
 def orthogonality(
     vectors: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], form: str = "cosine"
-) -> Float[Tensor, B]:
+) -> Float[Tensor, " B"]:
     """``1 / M^2 * sum_{m, m'} <xi_m, xi_m'>``, which is the squared norm of the mean vector.
 
     Args:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from missrec_pl.clustering.backends.search import GROUP, group_minimum, smallest_of_block
 
-_CROWDED = 0.1
+_CROWDED = 0.2
 """Share of a block's entries past which merging all of it beats picking the entries that matter."""
 
 
@@ -47,16 +47,18 @@ class RunningSmallest:
         at, group = group_hit.unbind(1)
         member = torch.arange(GROUP, device=block.device) * (block.shape[1] // GROUP)
         place = group[:, None] + member
-        values = buffer[at[:, None] * block.stride(0) + place * block.stride(1)]
-        hit, which = (values < threshold[at, None]).nonzero().unbind(1)
+        entry = at[:, None] * block.stride(0) + place * block.stride(1)
+        values = buffer.index_select(0, entry.flatten()).view_as(entry)
+        hit, which = (values < threshold.index_select(0, at)[:, None]).nonzero().unbind(1)
         if len(hit):
             self._merge(*_padded(at[hit], values[hit, which], place[hit, which] + column), row)
 
     def _merge(self, at: Tensor, values: Tensor, index: Tensor, row: int) -> None:
         target = at + row
-        values, order = torch.cat([self.values[target], values], 1).topk(self.count, dim=1, largest=False)
+        values = torch.cat([self.values.index_select(0, target), values], 1)
+        values, order = values.topk(self.count, dim=1, largest=False)
         self.values[target] = values
-        self.index[target] = torch.cat([self.index[target], index], 1).gather(1, order)
+        self.index[target] = torch.cat([self.index.index_select(0, target), index], 1).gather(1, order)
 
 
 def _padded(at: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:

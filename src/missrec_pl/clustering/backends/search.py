@@ -186,6 +186,6 @@ class ExactSearch:
 
     def _gather(self, tokens: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         if dtype is torch.float32:
-            return self.centered[tokens], self.norms[tokens]
-        centered = self.tokens[tokens].double().sub_(self._mean).mul_(self.scale)
+            return self.centered.index_select(0, tokens), self.norms[tokens]
+        centered = self.tokens.index_select(0, tokens).double().sub_(self._mean).mul_(self.scale)
         return centered, centered.square().sum(1)

@@ -1,0 +1,101 @@
+"""Runtime shape checks for all tests, and the data and trainers that several of them share."""
+
+from jaxtyping import install_import_hook
+
+# Before anything imports the packages, so that every annotation is checked while testing.
+install_import_hook(
+    ["missrec_pl.nn", "missrec_pl.objectives", "missrec_pl.metrics", "missrec_pl.clustering"], "beartype.beartype"
+)
+
+import inspect  # noqa: E402
+from pathlib import Path  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
+
+import lightning as L  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from missrec_pl.data.sequences import Sequences  # noqa: E402
+from missrec_pl.data.synthetic import SyntheticDomains  # noqa: E402
+
+torch.set_num_threads(1)
+settings.register_profile("busy machine", deadline=None)  # a shared core makes single examples slow
+settings.load_profile("busy machine")
+
+
+class MemoryDomain:
+    """What the data layer reads of a domain, from plain lists: feature rows 1..N, None where an item has none."""
+
+    def __init__(self, name, *, features, num_items=None, sequences=((1,),), timestamps=None, dtype=np.float32):
+        self.name = name
+        self.path = Path("memory") / name
+        self.num_items = num_items or len(next(iter(features.values())))
+        self.sequences = Sequences.from_lists(
+            [list(one) for one in sequences], None if timestamps is None else [list(one) for one in timestamps]
+        )
+        self._rows, self._present = {}, {}
+        for modality, rows in features.items():
+            width = len(next(row for row in rows if row is not None))
+            filled = [[0.0] * width] + [[0.0] * width if row is None else list(row) for row in rows]
+            self._rows[modality] = np.array(filled, dtype=dtype)
+            self._present[modality] = np.array([False, *(row is not None for row in rows)])
+        self.modalities = {name: SimpleNamespace(dim=rows.shape[1]) for name, rows in self._rows.items()}
+
+    def features(self, modality):
+        return self._rows[modality]
+
+    def present(self, modality):
+        return self._present[modality]
+
+
+@pytest.fixture(scope="session")
+def memory_domain():
+    return MemoryDomain
+
+
+@pytest.fixture(scope="session")
+def synthetic_source(tmp_path_factory):
+    """Makes sources of tiny domains; some items lack text, more lack the image."""
+    cache = tmp_path_factory.mktemp("synthetic")
+
+    def make(**changes):
+        settings = {
+            "num_domains": 1,
+            "num_users": 36,
+            "num_items": 30,
+            "num_interests": 3,
+            "min_length": 3,
+            "max_length": 9,
+            "dims": {"text": 7, "image": 5},
+            "missing": {"text": 0.1, "image": 0.4},
+        }
+        source = SyntheticDomains(cache, **{**settings, **changes})
+        source.prepare()
+        return source
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(tmp_path):
+    """A silent CPU trainer that writes nothing unless told to."""
+
+    def make(*callbacks, **changes):
+        settings = {
+            "accelerator": "cpu",
+            "devices": 1,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "log_every_n_steps": 1,
+            "use_distributed_sampler": False,
+            "default_root_dir": tmp_path,
+        }
+        unknown = set(changes) - set(inspect.signature(L.Trainer.__init__).parameters)
+        assert not unknown, unknown
+        return L.Trainer(callbacks=list(callbacks), **{**settings, **changes})
+
+    return make

@@ -1,0 +1,110 @@
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from missrec_pl.nn.adapters import ModalityAdapters
+from missrec_pl.nn.fusion import NO_EVIDENCE, DynamicFusion
+
+SCORES = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+IS_MISSING = torch.tensor(
+    [[False, False, False], [True, False, False], [False, True, True], [True, True, False], [False, True, False]]
+)
+
+
+def fuse_by_loops(alpha: float) -> torch.Tensor:
+    """Eqs. (1) and (2) as printed, over the present modalities."""
+    fused = torch.zeros(4, 5, dtype=torch.float64)
+    for user in range(4):
+        for item in range(5):
+            present = [SCORES[m, user, item] for m in range(3) if not IS_MISSING[item, m]]
+            total = sum((alpha * score).exp() for score in present)
+            fused[user, item] = sum((alpha * score).exp() / total * score for score in present)
+    return fused
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.7, -3.0, 25.0])
+def test_fusion_follows_the_paper(alpha):
+    torch.testing.assert_close(
+        DynamicFusion(alpha)(SCORES, IS_MISSING), fuse_by_loops(alpha), rtol=1e-6, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("fusion", [DynamicFusion(0.0), DynamicFusion(None)], ids=["alpha 0", "static"])
+def test_no_concentration_is_the_mean_of_what_is_present(fusion):
+    mean = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].mean(0) for i in range(5)], dim=1)
+    torch.testing.assert_close(fusion(SCORES, IS_MISSING), mean)
+
+
+def test_large_concentration_is_the_maximum_of_what_is_present():
+    best = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].amax(0) for i in range(5)], dim=1)
+    torch.testing.assert_close(DynamicFusion(1e5)(SCORES, IS_MISSING), best)
+
+
+@pytest.mark.parametrize("alpha", [None, 0.0, 4.0, -4.0])
+def test_the_score_of_a_missing_modality_has_no_say(alpha):
+    spoilt = SCORES.masked_fill(IS_MISSING.T[:, None], 1e6)
+    assert torch.equal(DynamicFusion(alpha)(spoilt, IS_MISSING), DynamicFusion(alpha)(SCORES, IS_MISSING))
+
+
+def test_no_modality_at_all_is_the_lowest_cosine():
+    is_missing = IS_MISSING.clone()
+    is_missing[2] = True
+    fused = DynamicFusion(3.0)(SCORES, is_missing)
+    assert (fused[:, 2] == NO_EVIDENCE).all()
+    assert fused.isfinite().all()
+
+
+def test_only_dynamic_fusion_learns():
+    assert list(DynamicFusion(None).parameters()) == []
+    fusion = DynamicFusion(0.5).double()
+    step = 2**-12  # exact in float32, which the scalar starts in
+    fusion(SCORES, IS_MISSING).sum().backward()
+    higher, lower = (DynamicFusion(0.5 + d).double()(SCORES, IS_MISSING).sum() for d in (step, -step))
+    assert fusion.concentration.grad.item() == pytest.approx((higher - lower).item() / (2 * step), rel=1e-3)
+
+
+@pytest.fixture
+def features():
+    random = torch.Generator().manual_seed(2)
+    return {"text": torch.randn(3, 4, generator=random), "image": torch.randn(2, 6, generator=random)}
+
+
+ROWS = {"text": torch.tensor([1, 2, 4]), "image": torch.tensor([2, 3])}
+
+
+def test_adapters_lay_features_out_as_tokens(features):
+    adapters = ModalityAdapters({"text": 4, "image": 6}, 5)
+    assert adapters.modalities == ["text", "image"]
+    tokens = adapters(features, ROWS, 5)
+    for m, name in enumerate(adapters.modalities):
+        torch.testing.assert_close(tokens[ROWS[name], m], adapters.linear[name](features[name]))
+        absent = [row for row in range(5) if row not in ROWS[name]]
+        assert tokens[absent, m].abs().max() == 0
+
+
+def test_missing_as_bias_is_what_the_release_does(features):
+    adapters = ModalityAdapters({"text": 4, "image": 6}, 5, missing="bias")
+    tokens = adapters(features, ROWS, 5)
+    torch.testing.assert_close(tokens[3, 0], adapters.linear["text"].bias)
+    torch.testing.assert_close(tokens[[0, 1, 4], 1], adapters.linear["image"].bias.expand(3, 5))
+    torch.testing.assert_close(tokens[2, 1], adapters.linear["image"](features["image"][0]))
+
+
+def test_half_precision_features_are_adapted_in_the_weights_precision(features):
+    adapters = ModalityAdapters({"text": 4, "image": 6}, 5)
+    halved = {name: rows.half() for name, rows in features.items()}
+    tokens = adapters(halved, ROWS, 5)
+    assert tokens.dtype == torch.float32
+    assert torch.equal(tokens, adapters({name: rows.float() for name, rows in halved.items()}, ROWS, 5))
+
+
+def test_nobody_has_a_modality(features):
+    adapters = ModalityAdapters({"text": 4, "image": 6}, 5)
+    empty = {**features, "image": features["image"][:0]}
+    tokens = adapters(empty, {**ROWS, "image": ROWS["image"][:0]}, 5)
+    assert tokens[:, 1].abs().max() == 0
+
+
+def test_shapes_are_checked_while_testing():
+    with pytest.raises(TypeCheckError):
+        DynamicFusion()(SCORES, IS_MISSING[:4])

@@ -1,0 +1,91 @@
+"""Small networks with large random weights, and a small catalogue in which things are missing."""
+
+from dataclasses import dataclass
+
+import torch
+
+from missrec_pl.nn import ItemEmbeddings, MISSRec, MISSRecReleased, SequenceModel
+
+DIMS = {"text": 6, "image": 5, "audio": 4}
+MODALITIES = [("text",), ("image",), ("text", "image"), ("text", "image", "audio")]
+KINDS = {
+    "missrec": (MISSRec, {}),
+    "missrec-start": (MISSRec, {"positions_from": "start"}),
+    "released": (MISSRecReleased, {}),
+    "released-contextual": (MISSRecReleased, {"sequence_fusion": "contextual"}),
+}
+NUM_ITEMS, NUM_PROTOTYPES, HIDDEN, MAX_HISTORY = 14, 5, 8, 10
+BARE_ITEMS = (6, 13)  # items that lack every modality
+
+
+@dataclass
+class Items:
+    """Features of all items: ``features[name] [N+1, F]``, ``is_missing [N+1, M]``."""
+
+    features: dict[str, torch.Tensor]
+    is_missing: torch.Tensor
+
+    def arguments(self) -> dict:
+        """What :meth:`SequenceModel.embed_items` takes for the whole catalogue."""
+        rows = {name: (~self.is_missing[:, m]).nonzero().squeeze(1) for m, name in enumerate(self.features)}
+        return {
+            "features": {name: self.features[name][rows[name]] for name in self.features},
+            "rows": rows,
+            "is_missing": self.is_missing,
+            "ids": torch.arange(NUM_ITEMS + 1),
+        }
+
+
+def make_items(modalities: tuple[str, ...], *, seed: int = 0) -> Items:
+    random = torch.Generator().manual_seed(seed)
+    features = {name: torch.randn(NUM_ITEMS + 1, DIMS[name], generator=random) for name in modalities}
+    is_missing = torch.rand(NUM_ITEMS + 1, len(modalities), generator=random) < 0.3
+    is_missing[1:4] = False
+    is_missing[list(BARE_ITEMS)] = True
+    is_missing[0] = True
+    return Items(features, is_missing)
+
+
+def make_model(kind: str, modalities: tuple[str, ...], items: Items, **changes) -> SequenceModel:
+    """A float64 network in eval mode with an interest table; its weights are large: every path matters."""
+    architecture, options = KINDS[kind]
+    model = architecture(
+        {name: DIMS[name] for name in modalities},
+        NUM_ITEMS,
+        NUM_PROTOTYPES,
+        **{
+            "hidden_size": HIDDEN,
+            "num_heads": 2,
+            "inner_size": 11,
+            "max_history": MAX_HISTORY,
+            **options,
+            **changes,
+        },
+    )
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=random))
+            if "norm.weight" in name:
+                parameter.add_(1.5)
+        if model.id_embedding is not None:
+            model.id_embedding.weight[0] = 0
+    tokens = int((~items.is_missing).sum())
+    model.double()
+    model.interests.update(
+        torch.randn(NUM_PROTOTYPES, HIDDEN, generator=random),
+        torch.randint(NUM_PROTOTYPES, (tokens,), generator=random),
+        items.is_missing,
+    )
+    return model.eval()
+
+
+def embed(model: SequenceModel, items: Items) -> ItemEmbeddings:
+    return model.embed_items(**items.arguments())
+
+
+def pad(histories: list[list[int]], width: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """``history [B, L]`` and ``length [B]``."""
+    width = width or max(map(len, histories))
+    history = torch.tensor([one + [0] * (width - len(one)) for one in histories])
+    return history, torch.tensor([len(one) for one in histories])
