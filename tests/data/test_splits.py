@@ -50,27 +50,28 @@ def test_global_time_leaks_nothing(seed, ties):
 
 
 def test_global_time_by_hand():
-    # Ten interactions at 0..9: the last two of them are for the test, the two before for validation.
+    # Ten interactions at 0..9: the quantiles at 0.6 and 0.8 are the moments 5 and 7.
     times = [[0, 1, 6, 8], [2, 3, 9], [4, 5, 7]]
     split = make_split(sequences_of([4, 3, 3], times), "global_time", validation_share=0.2, test_share=0.2)
-    assert split.train_length.tolist() == [2, 2, 2]
+    assert split.train_length.tolist() == [2, 2, 1]
     assert split.validation.user.tolist() == [0, 2]
-    assert split.validation.target.tolist() == [2, 2]
-    assert split.test.user.tolist() == [0, 1]
-    assert split.test.target.tolist() == [3, 2]
+    assert split.validation.target.tolist() == [2, 1]
+    assert split.test.user.tolist() == [0, 1, 2]
+    assert split.test.target.tolist() == [3, 2, 2]
 
 
 def test_a_target_needs_a_history():
     times = [[0, 1, 2, 3, 4, 5, 6, 7], [8], [9]]
     split = make_split(sequences_of([8, 1, 1], times), "global_time", validation_share=0.1, test_share=0.1)
-    assert len(split.validation) == len(split.test) == 0
+    assert split.validation.user.tolist() == [0]
+    assert len(split.test) == 0  # users 1 and 2 appear after the second moment only
 
 
 def test_global_time_without_timestamps_says_what_to_do():
-    with pytest.raises(DataError, match="needs timestamps.*use leave_one_out"):
+    with pytest.raises(DataError, match=r"needs timestamps.*use leave_one_out"):
         make_split(sequences_of([4]), "global_time")
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(ConfigError, match="data.split='leave_two_out': choose one of leave_one_out, global_time"):
+    with pytest.raises(ConfigError, match=r"data.split='leave_two_out': choose one of leave_one_out, global_time"):
         make_split(sequences_of([4]), "leave_two_out")

@@ -193,8 +193,8 @@ def test_a_fine_tuning_step_reaches_every_parameter(kind, transductive, modaliti
     model = make_model(kind, modalities, items, transductive=transductive)
     finetune_loss(model, embed(model, items)).backward()
     silent = {name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9}
-    # One modality leaves nothing to weigh: alpha's gradient is zero.
-    assert silent == ({"fusion.concentration"} if len(modalities) == 1 else set())
+    # One modality leaves alpha nothing to weigh.
+    assert silent <= ({"fusion.concentration"} if len(modalities) == 1 else set())
     assert not any(buffer.requires_grad for buffer in model.buffers())
 
 

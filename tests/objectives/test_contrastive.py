@@ -110,6 +110,6 @@ def test_gradients_reach_both_views(states):
 
 def test_an_unknown_form_is_refused(states):
     with pytest.raises(
-        ConfigError, match="objective.seq_seq_form='papre': choose one of paper, literal, released"
+        ConfigError, match=r"objective.seq_seq_form='papre': choose one of paper, literal, released"
     ):
         seq_seq(*states[:1], *states, torch.arange(5), TEMPERATURE, "papre")

@@ -43,5 +43,5 @@ def test_padding_gets_no_gradient():
 
 
 def test_an_unknown_form_is_refused():
-    with pytest.raises(ConfigError, match="objective.orthogonality_form='cos': choose one of cosine, literal"):
+    with pytest.raises(ConfigError, match=r"objective.orthogonality_form='cos': choose one of cosine, literal"):
         orthogonality(VECTORS, IS_PADDING, "cos")

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from missrec_pl.clustering import dpc_knn, kmeans, random_prototypes, resolve_count
-
-
-@dataclass(frozen=True)
-class Interests:
-    """``prototypes [K, D]`` and the 0-based prototype ``assignment [P]`` of every token."""
-
-    prototypes: Tensor
-    assignment: Tensor
+from missrec_pl.clustering import Clustering, ClusterResult, dpc_knn, kmeans, random_prototypes, resolve_count
+from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeKind
 
 
 class InterestMethod(Protocol):
     """Discovers interests among item tokens."""
 
-    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Interests:
+    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """Cluster ``tokens [P, D]`` into ``num_prototypes`` interests; ``seed`` drives what is random."""
         ...
 
@@ -41,10 +33,10 @@ class DPCKNN:
     def __init__(
         self,
         k: int | float = 16,
-        backend: str = "auto",
-        distance_scale: str = "none",
+        backend: BackendName = "auto",
+        distance_scale: DistanceScale = "none",
         include_self: bool = False,
-        prototype: str = "center",
+        prototype: PrototypeKind = "center",
     ) -> None:
         self.k = k
         self.backend = backend
@@ -52,19 +44,18 @@ class DPCKNN:
         self.include_self = include_self
         self.prototype = prototype
 
-    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Interests:
+    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; nothing here is random."""
         neighbours = min(resolve_count(self.k, len(tokens)), max(len(tokens) - 1, 1))
-        found = dpc_knn(
+        return dpc_knn(
             tokens,
             num_prototypes,
             neighbours,
-            backend=self.backend,  # type: ignore[arg-type]
-            distance_scale=self.distance_scale,  # type: ignore[arg-type]
+            backend=self.backend,
+            distance_scale=self.distance_scale,
             include_self=self.include_self,
-            prototype=self.prototype,  # type: ignore[arg-type]
+            prototype=self.prototype,
         )
-        return Interests(found.prototypes, found.assignment)
 
 
 class KMeans:
@@ -77,29 +68,28 @@ class KMeans:
     def __init__(self, max_iterations: int = 25) -> None:
         self.max_iterations = max_iterations
 
-    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Interests:
+    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
         generator = torch.Generator().manual_seed(seed)
-        found = kmeans(tokens, num_prototypes, generator=generator, max_iterations=self.max_iterations)
-        return Interests(found.prototypes, found.assignment)
+        return kmeans(tokens, num_prototypes, generator=generator, max_iterations=self.max_iterations)
 
 
 class RandomTokens:
     """Random tokens as prototypes, for the ablation; the same ones at every refresh of a run."""
 
-    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Interests:
+    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the tokens."""
         generator = torch.Generator().manual_seed(seed)
-        found = random_prototypes(tokens, num_prototypes, generator=generator)
-        return Interests(found.prototypes, found.assignment)
+        return random_prototypes(tokens, num_prototypes, generator=generator)
 
 
 class NoInterests:
     """One constant prototype: the network without interest information."""
 
-    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Interests:
+    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`."""
-        return Interests(
-            tokens.new_zeros(num_prototypes, tokens.shape[1]),
-            torch.zeros(len(tokens), dtype=torch.long, device=tokens.device),
+        return ClusterResult(
+            assignment=torch.zeros(len(tokens), dtype=torch.long, device=tokens.device),
+            prototypes=tokens.new_zeros(num_prototypes, tokens.shape[1]),
+            inertia=float(tokens.square().sum()),
         )

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from missrec_pl.callbacks.interest_methods import InterestMethod, Interests
+from missrec_pl.callbacks.interest_methods import InterestMethod
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +61,11 @@ class InterestRefresh(L.Callback):
         found = self.method(tokens, table.num_prototypes, self.seed) if trainer.is_global_zero else None
         found = trainer.strategy.broadcast(found)
         assert found is not None, "rank 0 broadcasts what it found"
-        found = Interests(found.prototypes.to(tokens.device), found.assignment.to(tokens.device))
+        assignment = found.assignment.to(tokens.device)
         before = None if table.is_empty else table.assignment[~is_missing] - 1
-        table.update(found.prototypes, found.assignment, is_missing)
+        table.update(found.prototypes, assignment, is_missing)
         self.seconds.append(time.perf_counter() - start)
-        return {**_health(found.assignment, before), "interest/seconds": self.seconds[-1]}
+        return {**_health(assignment, before), "interest/seconds": self.seconds[-1]}
 
     def _refresh_if_empty(self, trainer: L.Trainer, module: Any) -> None:
         if module.model.interests.is_empty:

@@ -50,7 +50,8 @@ class TrainOnly(L.Callback):
 
 def _freeze_modes(module: nn.Module) -> None:
     for child in module.children():
-        if any(parameter.requires_grad for parameter in child.parameters()):
-            _freeze_modes(child)
-        else:
+        trains = [parameter.requires_grad for parameter in child.parameters()]
+        if not any(trains):
             child.eval()
+        elif not all(trains):  # a part that trains as a whole keeps its dropout
+            _freeze_modes(child)

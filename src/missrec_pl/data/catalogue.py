@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,12 +25,14 @@ class ItemTable:
         is_missing: ``[U, M]``, True where an item lacks a modality.
         rows: per modality ``[P]``, the table rows that have it, ascending.
         features: per modality ``[P, F]``, their features; empty until they are filled in.
+        is_whole: True if these are all items of the catalogue, so that rows are global ids by design.
     """
 
     ids: Tensor
     is_missing: Tensor
     rows: Mapping[str, Tensor]
     features: Mapping[str, Tensor]
+    is_whole: bool = False
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ItemTable:
         """The table on another device."""
@@ -43,6 +45,7 @@ class ItemTable:
             self.is_missing.to(device, non_blocking=non_blocking),
             move(self.rows),
             move(self.features),
+            self.is_whole,
         )
 
     def pin_memory(self) -> ItemTable:
@@ -52,6 +55,7 @@ class ItemTable:
             self.is_missing.pin_memory(),
             {name: rows.pin_memory() for name, rows in self.rows.items()},
             {name: features.pin_memory() for name, features in self.features.items()},
+            self.is_whole,
         )
 
 
@@ -130,7 +134,7 @@ class Catalogue:
     def fill(self, table: ItemTable) -> ItemTable:
         """The same table with the features of its items, on the table's device."""
         features = {name: self._gather(name, table.ids[rows]) for name, rows in table.rows.items()}
-        return ItemTable(table.ids, table.is_missing, table.rows, features)
+        return replace(table, features=features)
 
     def whole(self, device: torch.device) -> ItemTable:
         """The table of all items: row = global id."""
@@ -138,10 +142,10 @@ class Catalogue:
         rows = {name: (~is_missing[:, m]).nonzero().squeeze(1) for m, name in enumerate(self.modalities)}
         ids = torch.arange(self.num_items + 1, device=device)
         if self.residency == "memmap":
-            return self.fill(ItemTable(ids, is_missing, rows, {}))
+            return self.fill(ItemTable(ids, is_missing, rows, {}, is_whole=True))
         # Compact rows are the present items in ascending id: the resident tensor is the answer, uncopied.
         features = {name: resident[1:].to(device) for name, resident in self._resident.items()}
-        return ItemTable(ids, is_missing, rows, features)
+        return ItemTable(ids, is_missing, rows, features, is_whole=True)
 
     def chunks(self, size: int, device: torch.device) -> Iterator[ItemTable]:
         """The whole catalogue in tables of at most ``size`` real items each, padding row first."""
@@ -162,7 +166,7 @@ class Catalogue:
         owner = np.searchsorted(self.offsets, ids, side="left") - 1
         for d in np.unique(owner):
             mine = owner == d
-            out[mine] = self.domains[d].features(name)[ids[mine] - self.offsets[d]]
+            out[mine] = _finite_features(self.domains[d], name, ids[mine] - self.offsets[d])
         return torch.from_numpy(out)
 
     def _load(self, name: str, dtype: torch.dtype) -> Tensor:
@@ -174,13 +178,7 @@ class Catalogue:
             if name not in domain.modalities:
                 continue
             rows = np.flatnonzero(domain.present(name))
-            features = torch.from_numpy(np.asarray(domain.features(name)[rows]))
-            if not (is_finite := features.isfinite().all(1)).all():
-                raise DataError(
-                    f"{domain.path}: {name} features of item {rows[int((~is_finite).nonzero()[0])]} hold NaN or "
-                    "infinity: extract them again (`python -m missrec_pl.prepare check` lists all damage)."
-                )
-            out[start : start + len(rows)] = features
+            out[start : start + len(rows)] = torch.from_numpy(_finite_features(domain, name, rows))
             start += len(rows)
         return out
 
@@ -191,6 +189,16 @@ class Catalogue:
                 if name in domain.modalities:
                     present[self.domain_of(d), m] = domain.present(name)[1:]
         return torch.from_numpy(~present)
+
+
+def _finite_features(domain: Domain, name: str, rows: np.ndarray) -> np.ndarray:
+    features = np.asarray(domain.features(name)[rows])
+    if not (is_finite := np.isfinite(features).all(1)).all():
+        raise DataError(
+            f"{domain.path}: {name} features of item {rows[int(np.argmin(is_finite))]} hold NaN or infinity: "
+            "extract them again (`python -m missrec_pl.prepare check` lists all damage)."
+        )
+    return features
 
 
 def _compact_rows(present: Tensor) -> Tensor:

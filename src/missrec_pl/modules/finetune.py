@@ -13,7 +13,9 @@ from missrec_pl.objectives import next_item
 class FinetuneModule(SequenceRecommender):
     """Softmax over the whole catalogue (or the batch's targets) plus orthogonality (eq. 8).
 
-    A batch without its own item table came with the whole catalogue: then all items are candidates.
+    A batch that comes with the whole catalogue has all items as candidates, one with a table of its own items
+    the batch's targets. The table says which, not its size: a small catalogue may fit into one batch, and all
+    processes have to take the same branch.
     """
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
@@ -21,7 +23,7 @@ class FinetuneModule(SequenceRecommender):
         assert batch.items is not None, "the data module attaches the item table"
         items = self.embed(batch.items)
         users = self.encode(batch, items)
-        if len(items.ids) == self.catalogue.num_items + 1:
+        if batch.items.is_whole:
             logits = self.logits(batch, users, items, items.without_padding())
             loss = next_item(logits, batch.target - 1)
         else:

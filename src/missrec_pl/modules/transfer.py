@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +13,8 @@ from missrec_pl.nn import SequenceModel
 
 # What belongs to the items of the data that a checkpoint was trained on.
 _BOUND_TO_ITEMS = ("interests.", "id_embedding.")
+# What a network may have or lack beside its architecture: it starts fresh, or is left.
+_MAY_DIFFER = ("adapters.", "history_bias.", "fusion.", *_BOUND_TO_ITEMS)
 
 
 @dataclass
@@ -48,25 +50,23 @@ def transfer_weights(
     Raises:
         CheckpointError: the checkpoint is of another architecture or of other sizes; nothing was copied.
     """
-    report = TransferReport()
     own = model.state_dict()
-    misfits = []
-    for name, tensor in own.items():
-        reason = _reason_to_start_fresh(name, tensor, source, same_items)
-        if reason is None:
-            report.loaded.append(name)
-        elif name.startswith(("adapters.", "history_bias.", "fusion.", *_BOUND_TO_ITEMS)):
-            report.new[name] = reason
-        else:
-            misfits.append(f"{name} ({reason})")
-    for name in source:
-        if name not in report.loaded:
-            known = "not part of this network" if name not in own else report.new.get(name, "")
-            report.left[name] = known
-            if name not in own and not name.startswith(
-                ("adapters.", "history_bias.", "fusion.", *_BOUND_TO_ITEMS)
-            ):
-                misfits.append(f"{name} (only in the checkpoint)")
+    reasons = {name: _reason_to_start_fresh(name, tensor, source, same_items) for name, tensor in own.items()}
+    new = {name: why for name, why in reasons.items() if why is not None}
+    _start_whole_units_fresh(new, own)
+    report = TransferReport(
+        loaded=[name for name in own if name not in new],
+        new=new,
+        left={
+            name: new.get(name, "not part of this network") for name in source if name in new or name not in own
+        },
+    )
+    misfits = [f"{name} ({why})" for name, why in new.items() if not name.startswith(_MAY_DIFFER)]
+    misfits += [
+        f"{name} (only in the checkpoint)"
+        for name in report.left
+        if name not in own and not name.startswith(_MAY_DIFFER)
+    ]
     if misfits:
         raise CheckpointError(
             f"the checkpoint does not fit this model: {len(misfits)} tensors differ, e.g. "
@@ -88,3 +88,15 @@ def _reason_to_start_fresh(
     if source[name].shape != tensor.shape:
         return f"{tuple(source[name].shape)} in the checkpoint, {tuple(tensor.shape)} here"
     return None
+
+
+def _start_whole_units_fresh(new: dict[str, str], own: Iterable[str]) -> None:
+    """Half an adapter or half an interest table is worth nothing: what goes with a fresh tensor is fresh too."""
+    units = {_unit(name): name for name in new if name.startswith(("adapters.", "interests."))}
+    for name in own:
+        if name not in new and _unit(name) in units:
+            new[name] = f"goes with {units[_unit(name)]}"
+
+
+def _unit(name: str) -> str:
+    return name.rpartition(".")[0]

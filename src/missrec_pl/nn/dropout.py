@@ -24,7 +24,7 @@ class Dropout(nn.Module):
         super().__init__()
         self.probability = probability
 
-    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def forward(self, x: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
         """Drop elements and scale up the others, while training."""
         if not self.training or self.probability == 0:
             return x
@@ -33,7 +33,7 @@ class Dropout(nn.Module):
         return x * keep_mask(x.shape, self.probability) / (1 - self.probability)
 
 
-def keep_mask(shape: torch.Size, probability: float) -> Bool[Tensor, "..."]:
+def keep_mask(shape: torch.Size, probability: float) -> Bool[Tensor, "*S"]:
     """A CPU mask of the given shape, False with the given probability."""
     words = torch.empty(-(-shape.numel() // _DRAWS_PER_WORD), dtype=torch.int64).random_(-(2**63), None)
     draws = words.view(torch.int16)[: shape.numel()].view(shape)

@@ -1,0 +1,201 @@
+from types import SimpleNamespace
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.errors import ConfigError, DataError
+
+USERS = 36
+
+
+class Recorder(L.LightningModule):
+    """Learns nothing; keeps the batches that reach it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.epochs, self.validated = [], []
+
+    def on_train_epoch_start(self):
+        self.epochs.append([])
+
+    def training_step(self, batch, batch_idx):
+        self.epochs[-1].append(batch)
+        return self.weight * 0
+
+    def validation_step(self, batch, batch_idx):
+        self.validated.append(batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Memory:
+    """A source of one domain that lives in memory."""
+
+    name = "memory"
+
+    def __init__(self, domain):
+        self.domain = domain
+
+    def prepare(self):
+        pass
+
+    def paths(self):
+        return [self.domain]
+
+
+@pytest.fixture
+def make_datamodule(synthetic_source):
+    def make(num_domains=1, **options):
+        return DomainDataModule([synthetic_source(num_domains=num_domains)], **{"batch_size": 32, **options})
+
+    return make
+
+
+def ready(datamodule):
+    datamodule.prepare_data()
+    datamodule.setup()
+    return datamodule
+
+
+def rows(batches):
+    """(history, target) of every row, as global ids."""
+    out = []
+    for batch in batches:
+        ids = torch.arange(10_000) if batch.items is None else batch.items.ids
+        out += [(*ids[h].tolist(), int(ids[t])) for h, t in zip(batch.history, batch.target, strict=True)]
+    return out
+
+
+def dense_features(batch, name, num_items):
+    items = batch.items
+    table = torch.zeros(num_items + 1, items.features[name].shape[1])
+    table[items.ids[items.rows[name]]] = items.features[name].float()
+    return table
+
+
+def test_setup_opens_all_domains_once(make_datamodule):
+    datamodule = make_datamodule(num_domains=2)
+    with pytest.raises(RuntimeError, match="before setup"):
+        _ = datamodule.catalogue
+    ready(datamodule)
+    catalogue = datamodule.catalogue
+    assert catalogue.num_items == 60
+    assert catalogue.modalities == ["text", "image"]
+    assert len(datamodule.sequences.test) == len(datamodule.validation_rows) == 2 * USERS
+    datamodule.setup("test")
+    assert datamodule.catalogue is catalogue
+
+
+def test_text_and_image_come_first_others_by_name(synthetic_source):
+    source = synthetic_source(dims={"zebra": 3, "image": 4, "audio": 2, "text": 5}, missing={})
+    assert ready(DomainDataModule([source])).catalogue.modalities == ["text", "image", "audio", "zebra"]
+    chosen = ready(DomainDataModule([source], modalities=["audio", "text"]))
+    assert chosen.catalogue.feature_dims == {"audio": 2, "text": 5}
+
+
+@pytest.mark.parametrize("candidates", ["all", "in_batch"])
+def test_loaders_cover_training_and_evaluation(make_datamodule, candidates):
+    datamodule = ready(make_datamodule(candidates=candidates, eval_batch_size=10))
+    train = list(datamodule.train_dataloader())
+    assert all((batch.items is None) == (candidates == "all") for batch in train)
+    assert len(rows(train)) == int(np.maximum(datamodule.sequences.train_length - 1, 0).sum())
+    for loader in (datamodule.val_dataloader(), datamodule.test_dataloader()):
+        batches = list(loader)
+        assert [len(batch) for batch in batches] == [10, 10, 10, 6]
+        assert all(batch.items is None for batch in batches)
+
+
+def test_workers_load_the_same_batches(make_datamodule):
+    def loaded(num_workers):
+        datamodule = ready(make_datamodule(candidates="in_batch", residency="memmap", num_workers=num_workers))
+        return list(datamodule.train_dataloader())
+
+    alone, helped = loaded(0), loaded(1)
+    assert rows(alone) == rows(helped)
+    for one, other in zip(alone, helped, strict=True):
+        assert torch.equal(one.items.features["image"], other.items.features["image"])
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_share_batches_and_users(make_datamodule, world_size):
+    def batches(loader_name, rank, world_size):
+        datamodule = ready(make_datamodule(eval_batch_size=4))
+        datamodule.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
+        return list(getattr(datamodule, loader_name)())
+
+    for loader_name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        alone = rows(batches(loader_name, 0, 1))
+        shards = [batches(loader_name, rank, world_size) for rank in range(world_size)]
+        trimmed = [tuple(item for item in row if item) for shard in shards for row in rows(shard)]
+        assert sorted(trimmed) == sorted(tuple(item for item in row if item) for row in alone)
+
+
+@pytest.mark.parametrize("candidates", ["all", "in_batch"])
+@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
+def test_training_batches_arrive_with_their_features(make_datamodule, make_trainer, candidates, residency):
+    datamodule, recorder = make_datamodule(candidates=candidates, residency=residency), Recorder()
+    make_trainer(max_epochs=1, num_sanity_val_steps=0).fit(recorder, datamodule=datamodule)
+    catalogue = datamodule.catalogue
+    assert len(recorder.epochs[0]) > 2
+    for batch in recorder.epochs[0]:
+        assert batch.items.is_whole == (candidates == "all")
+        for name in catalogue.modalities:
+            filled = dense_features(batch, name, catalogue.num_items)
+            present = torch.zeros(catalogue.num_items + 1, dtype=torch.bool)
+            present[batch.items.ids] = ~batch.items.is_missing[:, catalogue.modalities.index(name)]
+            expected = torch.from_numpy(np.array(catalogue.domains[0].features(name))) * present[:, None]
+            assert torch.equal(filled, expected)
+            assert filled.abs().sum() > 0
+    assert all(batch.items is None for batch in recorder.validated)
+    assert sum(map(len, recorder.validated)) == USERS
+
+
+def test_epochs_are_shuffled_differently_and_a_resumed_run_goes_on(make_datamodule, make_trainer, tmp_path):
+    options = {"num_sanity_val_steps": 0, "enable_checkpointing": False, "limit_val_batches": 0}
+    whole = Recorder()
+    make_trainer(max_epochs=3, **options).fit(whole, datamodule=make_datamodule())
+    first, second, third = (rows(epoch) for epoch in whole.epochs)
+    assert sorted(first) == sorted(second) == sorted(third)
+    assert first != second
+    assert second != third
+    begun, resumed = Recorder(), Recorder()
+    trainer = make_trainer(max_epochs=2, **options)
+    trainer.fit(begun, datamodule=make_datamodule())
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    make_trainer(max_epochs=3, **options).fit(
+        resumed, datamodule=make_datamodule(), ckpt_path=tmp_path / "two.ckpt", weights_only=True
+    )
+    assert [rows(epoch) for epoch in begun.epochs] == [first, second]
+    assert [rows(epoch) for epoch in resumed.epochs] == [third]
+
+
+def test_a_sample_of_validation_users_is_fixed_by_the_seed(make_datamodule):
+    def users(**options):
+        datamodule = ready(make_datamodule(**options))
+        assert len(datamodule.sequences.test) == USERS
+        return datamodule.validation_rows.user.tolist()
+
+    sample = users(max_validation_users=9, seed=1)
+    assert len(set(sample)) == 9
+    assert sample == sorted(sample) == users(max_validation_users=9, seed=1)
+    assert sample != users(max_validation_users=9, seed=2)
+    assert users(max_validation_users=USERS) == users() == list(range(USERS))
+
+
+def test_an_empty_test_split_is_an_error(memory_domain, monkeypatch):
+    domain = memory_domain("singles", features={"text": [[1.0], [2.0]]}, sequences=[[1], [2]])
+    monkeypatch.setattr("missrec_pl.datamodules.domains.Domain.open", lambda domain: domain)
+    with pytest.raises(
+        DataError, match=r"the test split of \['singles'\] is empty under data\.split=leave_one_out"
+    ):
+        DomainDataModule([Memory(domain)]).setup()
+
+
+def test_unknown_candidates_are_refused():
+    with pytest.raises(ConfigError, match=r"data\.candidates='sampled': choose one of all, in_batch"):
+        DomainDataModule([], candidates="sampled")
