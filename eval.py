@@ -3,15 +3,16 @@
 import hydra
 from omegaconf import DictConfig
 
-from missrec_pl.cli import launch
+from missrec_pl.cli import launch, user_mistakes
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="eval")
 def main(cfg: DictConfig) -> None:
     """Run the evaluation."""
-    from missrec_pl.run import evaluate  # here, so that --help does not wait for torch
+    with user_mistakes():
+        from missrec_pl.run import evaluate  # here, so that --help does not wait for torch
 
-    evaluate(cfg)
+        evaluate(cfg)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ install_import_hook(
     ["missrec_pl.nn", "missrec_pl.objectives", "missrec_pl.metrics", "missrec_pl.clustering"], "beartype.beartype"
 )
 
+import importlib  # noqa: E402
 import inspect  # noqa: E402
 from pathlib import Path  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
@@ -48,6 +49,12 @@ class MemoryDomain:
 
     def present(self, modality):
         return self._present[modality]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_announced_yet():
+    """What is logged once per process may be logged in every test."""
+    importlib.import_module("missrec_pl.clustering.dpc_knn")._announce.cache_clear()
 
 
 @pytest.fixture(scope="session")

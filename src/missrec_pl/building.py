@@ -10,13 +10,13 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from missrec_pl.callbacks import RunClock, RunRecord
+from missrec_pl.callbacks import RunClock, RunRecord, StepSeed
 from missrec_pl.checkpoints import Checkpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.errors import CheckpointError
+from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
-from missrec_pl.modules.transfer import transfer_weights
+from missrec_pl.modules.transfer import TransferReport, transfer_weights
 from missrec_pl.nn import SequenceModel
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
         residency=cfg.features.residency,
         dtype=cfg.features.dtype,
         max_validation_users=cfg.data.max_validation_users,
+        overfit_rows=cfg.data.overfit_rows,
         num_workers=cfg.data.num_workers,
         seed=cfg.seed,
     )
@@ -49,11 +50,15 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
 def build_model(cfg: DictConfig, datamodule: DomainDataModule) -> SequenceModel:
     """The network for the catalogue of the data module."""
     catalogue = datamodule.catalogue
+    try:
+        num_prototypes = resolve_count(cfg.interest.num_prototypes, catalogue.num_tokens)
+    except ConfigError as error:
+        raise ConfigError(f"interest.num_prototypes={cfg.interest.num_prototypes}: {error}.") from error
     model: SequenceModel = instantiate(
         cfg.model,
         feature_dims=catalogue.feature_dims,
         num_items=catalogue.num_items,
-        num_prototypes=resolve_count(cfg.interest.num_prototypes, catalogue.num_tokens),
+        num_prototypes=num_prototypes,
         transductive=cfg.setting.name == "transductive",
     )
     return model
@@ -61,22 +66,77 @@ def build_model(cfg: DictConfig, datamodule: DomainDataModule) -> SequenceModel:
 
 def load_weights(
     cfg: DictConfig, checkpoint: Checkpoint, model: SequenceModel, datamodule: DomainDataModule
-) -> None:
+) -> TransferReport:
     """Start the network from a checkpoint's weights and log what was loaded, what is new and what was left.
 
     Raises:
         CheckpointError: the checkpoint is of another model or of other sizes.
     """
+    _check_architecture(cfg, checkpoint, f"ckpt={cfg.ckpt}")
+    same_items = checkpoint.data == fingerprints(datamodule)
+    try:
+        report = transfer_weights(model, checkpoint.weights, same_items=same_items)
+    except CheckpointError as error:
+        raise CheckpointError(f"ckpt={cfg.ckpt}: {error}") from error
+    for line in report.lines():
+        log.info(line)
+    return report
+
+
+def check_resume(
+    cfg: DictConfig, checkpoint: Checkpoint, model: SequenceModel, datamodule: DomainDataModule
+) -> None:
+    """Refuse to continue a run as another one, and say which values changed.
+
+    Raises:
+        CheckpointError: other phase, model, data or sizes than the checkpoint's, or no epochs left to train.
+    """
+    flag = f"resume={cfg.resume}"
+    _check_architecture(cfg, checkpoint, flag)
+    theirs, ours = OmegaConf.create(checkpoint.config), cfg
+    for name in ("phase.name", "setting.name"):
+        before, now = OmegaConf.select(theirs, name), OmegaConf.select(ours, name)
+        if before != now:
+            raise CheckpointError(
+                f"{flag} is of a run with {name.removesuffix('.name')}={before}, this one has {now}: repeat the "
+                "command of that run, or start a new one with ckpt."
+            )
+    if checkpoint.data != (data := fingerprints(datamodule)):
+        raise CheckpointError(
+            f"{flag} is of a run on {', '.join(checkpoint.data)}, this one reads {', '.join(data)} (or their "
+            "content changed): repeat the command of that run, or start a new one with ckpt."
+        )
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    differing = [n for n, tensor in checkpoint.weights.items() if shapes.pop(n, None) != tuple(tensor.shape)]
+    if differing := differing + list(shapes):
+        raise CheckpointError(
+            f"{flag} has other sizes than this run: {len(differing)} tensors differ, e.g. {differing[0]}; repeat "
+            "the command of that run."
+        )
+    limit = cfg.trainer.max_epochs
+    if limit is not None and 0 <= limit < checkpoint.epochs:
+        raise CheckpointError(
+            f"{flag} has trained for {checkpoint.epochs} epochs already and trainer.max_epochs={limit}: raise it."
+        )
+    for name in _changed(theirs, ours):
+        before, now = OmegaConf.select(theirs, name), OmegaConf.select(ours, name)
+        log.warning("resume: %s was %s and is now %s", name, before, now)
+
+
+def _check_architecture(cfg: DictConfig, checkpoint: Checkpoint, flag: str) -> None:
     theirs, ours = checkpoint.config["model"]["_target_"], cfg.model["_target_"]
     if theirs != ours:
         raise CheckpointError(
-            f"ckpt={cfg.ckpt} holds a {theirs.rpartition('.')[2]}, but the config builds a "
+            f"{flag} holds a {theirs.rpartition('.')[2]}, but the config builds a "
             f"{ours.rpartition('.')[2]}: choose the model that the checkpoint was trained with."
         )
-    same_items = checkpoint.data == fingerprints(datamodule)
-    report = transfer_weights(model, checkpoint.weights, same_items=same_items)
-    for line in report.lines():
-        log.info(line)
+
+
+def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
+    """Flags that decide about the outcome of training and differ."""
+    values = ("seed", "data.batch_size", "data.split", "data.max_history", "data.candidates")
+    groups = ("objective", "interest", "optim", "finetune")
+    return [name for name in (*values, *groups) if OmegaConf.select(theirs, name) != OmegaConf.select(ours, name)]
 
 
 def build_module(cfg: DictConfig, model: SequenceModel) -> SequenceRecommender:
@@ -105,11 +165,28 @@ def build_trainer(cfg: DictConfig, datamodule: DomainDataModule) -> tuple[L.Trai
     # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[clock, record, *chosen],
+        callbacks=[clock, record, StepSeed(cfg.seed), *chosen],
         logger=loggers or False,
         use_distributed_sampler=False,
     )
     return trainer, clock
+
+
+def describe(cfg: DictConfig, datamodule: DomainDataModule, model: SequenceModel) -> list[str]:
+    """The data and the network of a run, in a few lines for the log."""
+    lines = []
+    for domain in datamodule.catalogue.domains:
+        coverage = ", ".join(
+            f"{name} of {domain.modalities[name].coverage:.0%}"
+            for name in datamodule.catalogue.modalities
+            if name in domain.modalities
+        )
+        lines.append(f"data: {domain.name}, {domain.num_users:,} users, {domain.num_items:,} items, {coverage}")
+    name, count = type(model).__name__, count_parameters(model)["num_params"]
+    lines.append(
+        f"model: {name}, {cfg.setting.name}, {count:,} parameters, {model.interests.num_prototypes:,} prototypes"
+    )
+    return lines
 
 
 def fingerprints(datamodule: DomainDataModule) -> dict[str, str]:

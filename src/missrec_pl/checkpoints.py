@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,34 +23,44 @@ class Checkpoint:
         config: config of the run, interpolations unresolved.
         data: fingerprint of each domain of the run.
         weights: ``state_dict`` of the network.
+        epochs: number of completed training epochs.
     """
 
     config: dict[str, Any]
     data: dict[str, str]
     weights: dict[str, Tensor]
+    epochs: int
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
     """Read a checkpoint with ``weights_only=True``.
+
+    Args:
+        path: the file.
+        flag: what the user named the file with, for the messages.
 
     Raises:
         CheckpointError: no such file, unreadable, or not a checkpoint of this project.
     """
     file = Path(path)
     if not file.is_file():
-        raise CheckpointError(f"ckpt={path}: there is no such file.")
+        raise CheckpointError(f"{flag}={path}: there is no such file.")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:200]
+    except Exception as error:  # what a damaged pickle raises is anybody's guess
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise CheckpointError(
-            f"ckpt={path} cannot be read ({reason}): is it complete, and a checkpoint?"
+            f"{flag}={path} cannot be read: it is truncated or no checkpoint ({reason}); give the "
+            "checkpoints/best.ckpt of a finished run."
         ) from error
     if not isinstance(content, dict) or RECORD not in content or "state_dict" not in content:
-        raise CheckpointError(f"ckpt={path} was not written by this project: it has no record {RECORD!r}.")
+        raise CheckpointError(
+            f"{flag}={path} was not written by this project: it has no record {RECORD!r}; give the "
+            "checkpoints/best.ckpt of one of its runs."
+        )
     weights = {
         name.removeprefix(_MODEL_PREFIX): tensor
         for name, tensor in content["state_dict"].items()
         if name.startswith(_MODEL_PREFIX)
     }
-    return Checkpoint(content[RECORD]["config"], content[RECORD]["data"], weights)
+    return Checkpoint(content[RECORD]["config"], content[RECORD]["data"], weights, int(content["epoch"]) + 1)

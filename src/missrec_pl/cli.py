@@ -6,10 +6,23 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from missrec_pl.errors import MissrecError
+
+# What Lightning says that is no news about the run. Its sync_dist advice does not know that our metrics have
+# gathered the sums of all processes already.
+NOISE = (
+    ".*LeafSpec.*",
+    ".*smaller than the logging interval.*",
+    ".*does not have many workers.*",
+    ".*It is recommended to use `self.log.*sync_dist=True.*",
+    ".*Total length of `list` across ranks is zero.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Experiment logs directory .* exists and is not empty.*",
+)
 
 
 def launch(main: Callable[[], Any]) -> None:
@@ -19,30 +32,59 @@ def launch(main: Callable[[], Any]) -> None:
         main: the function that ``hydra.main`` decorated.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves exceptions to us
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     _quieten()
-    try:
+    with user_mistakes():
         main()
-    except (MissrecError, HydraException, OmegaConfBaseException) as error:
-        for line in _lines(error):
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """End the program with one line per mistake and exit code 2 if what runs inside finds a user's mistake.
+
+    To be used inside of the Hydra main function too: Hydra prints a line of its own about errors that leave it.
+    """
+    try:
+        yield
+    except Exception as error:
+        lines = _lines(error)
+        if not lines:
+            raise
+        for line in lines:
             print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
 
 
 def _quieten() -> None:
-    """Silence what says nothing about the run: Lightning's banners and advertisements, deprecations inside it."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    """Silence what says nothing about the run: Lightning's banners and advertisements, advice that is wrong."""
+    for name in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.distributed"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # one process speaks
+        logging.disable(logging.INFO)
 
 
-def _lines(error: Exception) -> list[str]:
-    """Our messages have one line per mistake; those of Hydra are joined to one."""
-    text = str(error).strip()
+def _lines(error: BaseException | None) -> list[str]:
+    """The messages if this is a user's mistake, one line for each; nothing if it is a bug."""
+    from hydra.errors import HydraException, InstantiationException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if error is None:
+        return []
     if isinstance(error, MissrecError):
-        return text.splitlines()
-    return [" ".join(part.strip() for part in text.splitlines() if part.strip())]
+        return str(error).strip().splitlines()
+    if isinstance(error, InstantiationException) and (cause := _lines(error.__cause__)):
+        return cause
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, HydraException | OmegaConfBaseException) or "MisconfigurationException" in kinds:
+        text = str(error).partition("Config search path:")[0]
+        line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+        return [line + _advice(line)] if line else _lines(error.__cause__) or [repr(error)]
+    return []
+
+
+def _advice(line: str) -> str:
+    """What to do, where Hydra's message does not say it or not all of it."""
+    if line.startswith("Could not override"):
+        return ", if what its _target_ names takes it; `--cfg job` prints all keys."
+    return " `--help` lists the groups." if line.startswith("In '") else ""

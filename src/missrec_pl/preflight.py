@@ -1,40 +1,197 @@
-"""Cross-field mistakes of a config, all found before anything is built."""
+"""Mistakes of a config, all found before anything is built or written."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from missrec_pl.cli import user_mistakes
+from missrec_pl.data.catalogue import DTYPES, RESIDENCIES
+from missrec_pl.data.samplers import DOMAIN_SAMPLINGS
+from missrec_pl.data.splits import SPLITS
 from missrec_pl.errors import ConfigError
+from missrec_pl.targets import target_mistakes, walk
 
-SETTINGS = ("inductive", "transductive")
+# Arguments that run.py passes to what the config names.
+SUPPLIED = {
+    "model": {"feature_dims", "num_items", "num_prototypes", "transductive"},
+    "phase.module": {
+        "model",
+        "objective",
+        "optimizer",
+        "score_term_lr",
+        "ks",
+        "mask_history",
+        "compat_metrics",
+    },
+    "trainer": {"callbacks", "logger", "use_distributed_sampler"},
+}
+
+CHOICES = {
+    "phase.name": ("pretrain", "finetune"),
+    "setting.name": ("inductive", "transductive"),
+    "data.split": SPLITS,
+    "data.candidates": ("all", "in_batch"),
+    "data.domain_sampling": DOMAIN_SAMPLINGS,
+    "features.residency": RESIDENCIES,
+    "features.dtype": tuple(DTYPES),
+    "model.history_bias": ("learned", "none"),
+    "model.positions_from": ("end", "start"),
+    "model.sequence_fusion": ("add", "contextual"),
+    "objective.orthogonality_form": ("cosine", "literal"),
+    "objective.seq_seq_form": ("paper", "literal", "released"),
+}
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Numbers that a flag takes; ``low`` and ``high`` belong to the range unless it is ``open`` there."""
+
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    whole: bool = False
+    optional: bool = False
+
+    def holds(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        return above and (value < self.high if self.open_high else value <= self.high)
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        low = f"above {_plain(self.low)}" if self.open_low else f"from {_plain(self.low)}"
+        high = "" if self.high == math.inf else f" {'below' if self.open_high else 'up to'} {_plain(self.high)}"
+        return f"{kind} {low}{high}" + (" or null" if self.optional else "")
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)
+
+
+_COUNT, _POSITIVE, _WEIGHT = _Range(1, whole=True), _Range(0, open_low=True), _Range(0)
+_PROBABILITY = _Range(0, 1, open_high=True)
+RANGES = {
+    "seed": _Range(0, 2**32 - 1, whole=True),
+    "data.batch_size": _COUNT,
+    "data.eval_batch_size": _COUNT,
+    "data.max_history": _COUNT,
+    "data.max_validation_users": _Range(1, whole=True, optional=True),
+    "data.overfit_rows": _Range(1, whole=True, optional=True),
+    "data.num_workers": _Range(0, whole=True),
+    "data.domain_temperature": _POSITIVE,
+    "interest.every_n_epochs": _COUNT,
+    "model.hidden_size": _COUNT,
+    "model.num_heads": _COUNT,
+    "model.inner_size": _COUNT,
+    "model.num_encoder_layers": _COUNT,
+    "model.num_decoder_layers": _COUNT,
+    "model.dropout": _PROBABILITY,
+    "objective.temperature": _POSITIVE,
+    "objective.orthogonality_weight": _WEIGHT,
+    "objective.seq_seq_weight": _WEIGHT,
+    "objective.augmentation.probability": _PROBABILITY,
+    "optim.optimizer.lr": _POSITIVE,
+    "optim.optimizer.weight_decay": _WEIGHT,
+    "optim.score_term_lr": _POSITIVE,
+}
 
 
 def preflight(cfg: DictConfig) -> None:
-    """Refuse a config whose values cannot work together.
+    """Refuse a config whose values cannot work, by themselves or together.
 
     Raises:
         ConfigError: one line per mistake, each naming the flag.
     """
     mistakes = [message for check in _CHECKS for message in check(cfg)]
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        # A value of a wrong kind is found by its range and by its signature: say it once.
+        first_of_flag = {message.partition("=")[0]: message for message in reversed(mistakes)}
+        raise ConfigError("\n".join(message for message in mistakes if message in first_of_flag.values()))
+
+
+class PreflightCallback(Callback):
+    """Hydra callback: refuses a config before Hydra makes the run folder."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the config of a single run; the jobs of a sweep are checked as they start."""
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        with user_mistakes():
+            preflight(own)
+
+
+def _value(cfg: DictConfig, flag: str) -> Any:
+    """The value of a flag; None where this config has no such flag or its value is not known yet."""
+    try:
+        return OmegaConf.select(cfg, flag)
+    except (OmegaConfBaseException, ValueError):
+        return None
+
+
+def _missing(cfg: DictConfig) -> list[str]:
+    found = []
+    for flag, node in walk(cfg):
+        if node._is_missing():
+            found.append(f"{flag} is missing: give {flag}=<value>.")
+        elif node._is_interpolation():
+            try:
+                node._dereference_node()
+            except InterpolationKeyError as error:
+                found.append(f"{flag}: {str(error).splitlines()[0]}.")
+            except (OmegaConfBaseException, ValueError):
+                continue  # refers to something missing, or to what is known once the run has started
+    return found
+
+
+def _choices(cfg: DictConfig) -> list[str]:
+    return [
+        f"{flag}={value}: choose one of {', '.join(known)}."
+        for flag, known in CHOICES.items()
+        if (value := _value(cfg, flag)) is not None and value not in known
+    ]
+
+
+def _ranges(cfg: DictConfig) -> list[str]:
+    found = []
+    for flag, allowed in RANGES.items():
+        parent, _, key = flag.rpartition(".")
+        holder = _value(cfg, parent) if parent else cfg
+        if not isinstance(holder, DictConfig) or key not in holder or OmegaConf.is_interpolation(holder, key):
+            continue
+        if not OmegaConf.is_missing(holder, key) and not allowed.holds(value := holder[key]):
+            found.append(f"{flag}={value}: must be {allowed}.")
+    for flag in ("interest.num_prototypes", "interest.method.k"):
+        value = _value(cfg, flag)
+        if value is not None and not (_COUNT.holds(value) or (isinstance(value, float) and 0 < value <= 1)):
+            found.append(f"{flag}={value}: must be a whole number from 1, or a share above 0 up to 1.0.")
+    ks = _value(cfg, "metrics.ks")
+    if ks is not None and (not ks or len(set(ks)) < len(ks) or not all(_COUNT.holds(k) for k in ks)):
+        found.append(f"metrics.ks={ks}: must be distinct whole numbers from 1, e.g. metrics.ks=[10,50].")
+    return found
 
 
 def _phase_and_setting(cfg: DictConfig) -> list[str]:
+    if cfg.phase.name != "pretrain":
+        return []
     found = []
-    if cfg.setting.name not in SETTINGS:
-        found.append(f"setting={cfg.setting.name}: choose one of {', '.join(SETTINGS)}.")
-    if cfg.phase.name == "pretrain":
-        if cfg.setting.name == "transductive":
-            found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
-        if cfg.data.candidates != "in_batch":
-            found.append(
-                f"data.candidates={cfg.data.candidates}: pre-training contrasts within the batch; "
-                "use data.candidates=in_batch."
-            )
+    if cfg.setting.name == "transductive":
+        found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
+    if cfg.data.candidates == "all":
+        found.append("data.candidates=all: pre-training contrasts within the batch; use data.candidates=in_batch.")
     return found
 
 
@@ -48,29 +205,59 @@ def _start(cfg: DictConfig) -> list[str]:
     if cfg.resume is not None and not Path(cfg.resume).is_file():
         found.append(f"resume={cfg.resume}: there is no such file; give a run's checkpoints/last.ckpt.")
     if cfg.ckpt is not None and not Path(cfg.ckpt).is_file():
-        found.append(f"ckpt={cfg.ckpt}: there is no such file.")
+        found.append(f"ckpt={cfg.ckpt}: there is no such file; give a run's checkpoints/best.ckpt.")
     return found
 
 
-def _ranges(cfg: DictConfig) -> list[str]:
+def _together(cfg: DictConfig) -> list[str]:
     found = []
-    if cfg.objective.temperature <= 0:
-        found.append(f"objective.temperature={cfg.objective.temperature}: must be positive.")
-    if cfg.data.batch_size < 1:
-        found.append(f"data.batch_size={cfg.data.batch_size}: must be at least 1.")
-    if cfg.data.candidates == "in_batch" and cfg.data.batch_size == 1:
+    size, heads = _value(cfg, "model.hidden_size"), _value(cfg, "model.num_heads")
+    if _COUNT.holds(size) and _COUNT.holds(heads) and size % heads:
+        found.append(f"model.hidden_size={size}: must be a multiple of model.num_heads={heads}.")
+    if cfg.data.candidates == "in_batch" and _value(cfg, "data.batch_size") == 1:
         found.append("data.batch_size=1: in-batch candidates need at least two rows.")
-    if cfg.data.max_history < 1:
-        found.append(f"data.max_history={cfg.data.max_history}: must be at least 1.")
-    if cfg.interest.every_n_epochs < 1:
-        found.append(f"interest.every_n_epochs={cfg.interest.every_n_epochs}: must be at least 1.")
-    if cfg.model.hidden_size % cfg.model.num_heads:
-        found.append(
-            f"model.hidden_size={cfg.model.hidden_size} is no multiple of model.num_heads={cfg.model.num_heads}."
-        )
-    if not 0 <= cfg.model.dropout < 1:
-        found.append(f"model.dropout={cfg.model.dropout}: must be in [0, 1).")
+    if _value(cfg, "data.split") == "train_only":
+        if cfg.test:
+            found.append("test=true: data.split=train_only leaves nobody to test; set test=false.")
+        watching = [name for name, node in cfg.callbacks.items() if node is not None and node.get("monitor")]
+        if any(name != "epoch_lines" for name in watching):
+            found.append(
+                f"callbacks: {', '.join(watching)} watch validation, but data.split=train_only validates "
+                "nobody; add callbacks=no_validation."
+            )
+    if str(_value(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
+        found.append(f"trainer.accelerator={cfg.trainer.accelerator}: no GPU is visible here; use trainer=cpu.")
+    modalities = _value(cfg, "data.modalities")
+    if modalities is not None and (isinstance(modalities, str) or not modalities):
+        found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")
     return found
 
 
-_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (_phase_and_setting, _start, _ranges)
+def _sweep(cfg: DictConfig) -> list[str]:
+    if str(_value(cfg, "optimized_metric")).startswith("test/"):
+        return [f"optimized_metric={cfg.optimized_metric}: sweeps may not see the test split; use a val/ metric."]
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return []
+    # Lightning starts the other processes by repeating the command, -m and all.
+    if "ddp" in str(_value(cfg, "trainer.strategy")) and "Basic" in str(HydraConfig.get().launcher):
+        return [
+            "trainer.strategy=ddp: the processes of a sweep's job would repeat the whole sweep; use one device "
+            "per job, or start the runs one by one without -m."
+        ]
+    return []
+
+
+def _signatures(cfg: DictConfig) -> list[str]:
+    return target_mistakes(cfg, SUPPLIED)
+
+
+_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
+    _missing,
+    _choices,
+    _ranges,
+    _phase_and_setting,
+    _start,
+    _together,
+    _sweep,
+    _signatures,
+)

@@ -33,6 +33,22 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
     return target
 
 
+def score_lines(results: dict[str, Any]) -> list[str]:
+    """A table of the test metrics beside the baselines'; nothing if the run tested nothing."""
+    prefix = "test/"
+    names = [name for name in results["metrics"] if name.startswith(prefix)]
+    if not names:
+        return []
+    label = f"{results['model']} ({results['setting']}, {results['init'].replace('_', '-')})"
+    rows = {**results["baselines"], label: results["metrics"]}
+    width = max(len(row) for row in rows)
+    heads = [name.removeprefix(prefix) for name in names]
+    lines = [" " * width + "".join(f"  {head:>9}" for head in heads)]
+    for row, metrics in rows.items():
+        lines.append(f"{row:<{width}}" + "".join(f"  {metrics[name]:9.4f}" for name in names))
+    return lines
+
+
 def peak_rss_mb() -> float:
     """Largest resident memory of this process so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -19,7 +19,7 @@ from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.preflight import preflight
-from missrec_pl.results import peak_rss_mb, versions, write_results
+from missrec_pl.results import peak_rss_mb, score_lines, versions, write_results
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +43,26 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = building.build_datamodule(cfg)
     model = building.build_model(cfg, datamodule)
+    for line in building.describe(cfg, datamodule, model):
+        log.info(line)
     if cfg.ckpt is not None:
         building.load_weights(cfg, read_checkpoint(cfg.ckpt), model, datamodule)
+    if cfg.resume is not None:
+        building.check_resume(cfg, read_checkpoint(cfg.resume, "resume"), model, datamodule)
+        _keep_earlier_metrics(Path(cfg.paths.output_dir))
     module = building.build_module(cfg, model)
     trainer, clock = building.build_trainer(cfg, datamodule)
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
-        checkpoint = _best_checkpoint(trainer)
         metrics = _scalars(trainer.callback_metrics, "val/")
+        checkpoint = _best_checkpoint(trainer, required=cfg.test)
         if cfg.test:
             trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
             metrics |= _best_validation(trainer, metrics) | _scalars(trainer.callback_metrics, "test/")
         results = _results(cfg, trainer, module, datamodule, clock, metrics)
-        results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir)
+        results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
         if trainer.is_global_zero:
-            file = write_results(Path(cfg.paths.output_dir), results)
-            log.info("results: %s", file)
+            _finish(Path(cfg.paths.output_dir), results)
     finally:
         _finish_loggers()
     return results
@@ -79,21 +83,40 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     """
     checkpoint = read_checkpoint(cfg.ckpt)
     run = _stored_run(checkpoint.config, cfg)
+    preflight(run)
     L.seed_everything(run.seed, workers=True, verbose=False)
     datamodule = building.build_datamodule(run)
     model = building.build_model(run, datamodule)
-    building.load_weights(run, checkpoint, model, datamodule)
+    for line in building.describe(run, datamodule, model):
+        log.info(line)
+    report = building.load_weights(run, checkpoint, model, datamodule)
+    if untrained := [name for name in report.new if not name.startswith("interests.")]:
+        raise CheckpointError(
+            f"ckpt={cfg.ckpt} was not trained for this data: {', '.join(untrained)} would be random. Fine-tune it "
+            "first, or evaluate an inductive checkpoint on the modalities that it knows "
+            f"({', '.join(_modalities(checkpoint.weights))})."
+        )
     module = building.build_module(run, model)
     trainer, clock = building.build_trainer(run, datamodule)
     trainer.test(module, datamodule=datamodule, verbose=False)
     metrics = _scalars(trainer.callback_metrics, "test/")
     results = _results(run, trainer, module, datamodule, clock, metrics)
-    results["checkpoint"] = str(cfg.ckpt)
+    results |= {"phase": "eval", "checkpoint": str(cfg.ckpt), "ckpt": checkpoint.config["ckpt"]}
+    results["timing"]["fit_s"] = None
+    if checkpoint.config["phase"]["name"] == "pretrain" or checkpoint.data != results["data_fingerprints"]:
+        results["init"] = "zero_shot"
+    else:
+        results["init"] = "scratch" if results["ckpt"] is None else "pretrained"
     if trainer.is_global_zero:
-        write_results(Path(run.paths.output_dir), results)
-        for name, value in metrics.items():
-            print(f"{name} {value:.6f}")
+        _finish(Path(run.paths.output_dir), results)
     return results
+
+
+def _finish(folder: Path, results: dict[str, Any]) -> None:
+    file = write_results(folder, results)
+    for line in score_lines(results):
+        log.info(line)
+    log.info("results: %s", file)
 
 
 def _settle(cfg: DictConfig) -> None:
@@ -110,17 +133,39 @@ def _stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
     run: DictConfig = OmegaConf.create(stored)
     given = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(given, dict)
-    run.ckpt = given["ckpt"]
+    run.ckpt, run.resume, run.test = given["ckpt"], None, True
     run.trainer = given["trainer"]
     run.paths.output_dir = given["paths"].pop("output_dir")
     for name, value in given["paths"].items():
         if value is not None:
             run.paths[name] = str(Path(value).resolve())
-    if given["data"] is not None:
-        run.data = {**OmegaConf.to_container(run.data, resolve=False), **given["data"]}  # type: ignore[dict-item]
+    for name, value in given["metrics"].items():
+        if value is not None:
+            run.metrics[name] = value
+    if given.get("data") is not None:
+        # What other data means by its domains is said for the phase that this data is used in now.
+        there = OmegaConf.create({"data": given["data"], "phase": given["phase"], "paths": run.paths})
+        run.data = {**OmegaConf.to_container(run.data), **_resolved(there.data)}  # type: ignore[dict-item]
     run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
     run.logger = None
     return run
+
+
+def _resolved(node: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return {str(name): value for name, value in container.items()}
+
+
+def _modalities(weights: dict[str, Any]) -> list[str]:
+    return sorted({name.split(".")[2] for name in weights if name.startswith("adapters.linear.")})
+
+
+def _keep_earlier_metrics(folder: Path) -> None:
+    """Put the CSV of the run so far aside: Lightning's logger would delete it."""
+    for file in folder.glob("csv/metrics.csv"):
+        earlier = len(list(file.parent.glob("metrics_before_resume_*.csv")))
+        file.rename(file.with_name(f"metrics_before_resume_{earlier + 1}.csv"))
 
 
 def _results(
@@ -160,7 +205,7 @@ def _results(
 def _baselines(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str, dict[str, float]]:
     """Simple recommenders on the same split; for one domain, where a ranking over all items is meant."""
     catalogue = datamodule.catalogue
-    if len(catalogue.domains) > 1 or cfg.phase.name == "pretrain":
+    if len(catalogue.domains) > 1:
         return {}
     sequences = datamodule.sequences
     offsets = np.concatenate([[0], np.cumsum(sequences.train_length)])
@@ -185,12 +230,12 @@ def _baselines(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str, dict[
     )
 
 
-def _best_checkpoint(trainer: L.Trainer) -> str:
+def _best_checkpoint(trainer: L.Trainer, *, required: bool) -> str:
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if not best:
+    if required and not best:
         raise ConfigError(
-            "the run kept no checkpoint to test: its validation never ran (raise trainer.max_epochs, or set "
-            "test=false)."
+            "test=true: the run kept no checkpoint to test, for its validation never ran or "
+            "callbacks.model_checkpoint is off; set test=false."
         )
     return str(best)
 

@@ -193,8 +193,10 @@ def test_a_fine_tuning_step_reaches_every_parameter(kind, transductive, modaliti
     model = make_model(kind, modalities, items, transductive=transductive)
     finetune_loss(model, embed(model, items)).backward()
     silent = {name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9}
-    # One modality leaves alpha nothing to weigh.
-    assert silent <= ({"fusion.concentration"} if len(modalities) == 1 else set())
+    # One modality leaves alpha nothing to weigh, so it must not be trained: DDP would wait for its gradient.
+    assert silent == ({"fusion.concentration"} if len(modalities) == 1 else set())
+    assert model.fusion.concentration.requires_grad == (len(modalities) > 1)
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
     assert not any(buffer.requires_grad for buffer in model.buffers())
 
 

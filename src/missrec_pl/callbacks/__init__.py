@@ -1,9 +1,20 @@
 """Lightning callbacks: interest refresh, what trains, clocks and records."""
 
+from missrec_pl.callbacks.best_checkpoint import BestCheckpoint
 from missrec_pl.callbacks.epoch_lines import EpochLines
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.run_clock import RunClock
 from missrec_pl.callbacks.run_record import RECORD, RunRecord
+from missrec_pl.callbacks.step_seed import StepSeed
 from missrec_pl.callbacks.trainable import TrainOnly
 
-__all__ = ["RECORD", "EpochLines", "InterestRefresh", "RunClock", "RunRecord", "TrainOnly"]
+__all__ = [
+    "RECORD",
+    "BestCheckpoint",
+    "EpochLines",
+    "InterestRefresh",
+    "RunClock",
+    "RunRecord",
+    "StepSeed",
+    "TrainOnly",
+]

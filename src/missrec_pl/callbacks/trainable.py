@@ -38,7 +38,8 @@ class TrainOnly(L.Callback):
                 f"{sorted(name for name in known if '.' not in name)}."
             )
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(any(name.startswith(f"{part}.") for part in self.parts))
+            if not any(name.startswith(f"{part}.") for part in self.parts):
+                parameter.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(f"finetune.parts={self.parts} leaves nothing to train.")
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -91,7 +92,8 @@ def dpc_knn(
     divisor = tokens.shape[1] if distance_scale == "sqrt_dim" else 1
     with exact_arithmetic(tokens.device):
         reductions, reason = make_reductions(backend, tokens)
-        _log.info("dpc_knn: backend %s (%s), %d tokens of %d", reductions.name, reason, *tokens.shape)
+        _announce(reductions.name, reason)
+        _log.debug("dpc_knn: backend %s, %d tokens of %d", reductions.name, *tokens.shape)
         log_density, squared_delta = _density_and_delta(reductions, tokens, k, include_self, divisor)
         log_score = log_density + 0.5 * torch.log(squared_delta)
         centers = _descending(log_score)[:num_clusters]
@@ -112,6 +114,12 @@ def dpc_knn(
         prototypes=prototypes,
         backend=reductions.name,
     )
+
+
+@cache
+def _announce(backend: str, reason: str) -> None:
+    """Log the choice, once per process and not at every refresh."""
+    _log.info("dpc_knn: backend %s (%s)", backend, reason)
 
 
 def _check_options(total: int, k: int, distance_scale: str, include_self: bool, prototype: str) -> None:

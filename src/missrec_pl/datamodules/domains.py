@@ -40,6 +40,8 @@ class DomainDataModule(L.LightningDataModule):
         residency: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
         max_validation_users: validate on a fixed random sample of at most so many users; None on all.
+        overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
+            user, no two with the same history.
         num_workers: loader processes.
         seed: seed of shuffles and of the validation sample.
     """
@@ -59,6 +61,7 @@ class DomainDataModule(L.LightningDataModule):
         residency: str = "device",
         dtype: str = "float32",
         max_validation_users: int | None = None,
+        overfit_rows: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -77,6 +80,7 @@ class DomainDataModule(L.LightningDataModule):
         self.residency = residency
         self.dtype = dtype
         self.max_validation_users = max_validation_users
+        self.overfit_rows = overfit_rows
         self.num_workers = num_workers
         self.seed = seed
         self._catalogue: Catalogue | None = None
@@ -103,6 +107,8 @@ class DomainDataModule(L.LightningDataModule):
         self._catalogue = Catalogue(domains, modalities, residency=self.residency, dtype=self.dtype)
         splits = [make_split(domain.sequences, self.split) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)
+        if self.overfit_rows is not None:
+            self.sequences.validation = self.sequences.test = self._rows_to_overfit(self.overfit_rows)
         self.validation_rows = self._sample_validation(self.sequences.validation)
         if self.split != "train_only" and len(self.sequences.test) == 0:
             raise DataError(
@@ -112,6 +118,8 @@ class DomainDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """Global batches of training prefixes, this process's share of them."""
+        if self.overfit_rows is not None:
+            return self._evaluation(self.sequences.test)
         prefixes = TrainingPrefixes(
             self.sequences, self.catalogue, self.max_history, deduplicate=self.candidates == "in_batch"
         )
@@ -125,11 +133,15 @@ class DomainDataModule(L.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
+        if self.trainer is not None:
+            # Loader workers start before Lightning sets the epoch: a resumed run would replay epoch 0's shuffle.
+            progress = self.trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return self._loader(prefixes, sampler)
 
-    def val_dataloader(self) -> DataLoader[SequenceBatch]:
-        """Validation users, unpadded shards."""
-        return self._evaluation(self.validation_rows)
+    def val_dataloader(self) -> DataLoader[SequenceBatch] | list[DataLoader[SequenceBatch]]:
+        """Validation users, unpadded shards; no loader where the split validates nobody."""
+        return self._evaluation(self.validation_rows) if len(self.validation_rows) else []
 
     def test_dataloader(self) -> DataLoader[SequenceBatch]:
         """Test users, unpadded shards."""
@@ -168,6 +180,14 @@ class DomainDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+    def _rows_to_overfit(self, count: int) -> EvaluationRows:
+        """The longest training prefix of each of the first users whose histories differ from one another."""
+        users = np.flatnonzero(self.sequences.train_length >= 2)
+        target = self.sequences.train_length[users] - 1
+        history, _, _ = self.sequences.windows(users, target, self.max_history)
+        chosen = np.sort(np.unique(history, axis=0, return_index=True)[1])[:count]
+        return EvaluationRows(users[chosen], target[chosen])
 
     def _sample_validation(self, rows: EvaluationRows) -> EvaluationRows:
         if self.max_validation_users is None or len(rows) <= self.max_validation_users:

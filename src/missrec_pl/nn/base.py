@@ -54,6 +54,8 @@ class SequenceModel(nn.Module, ABC):
         self.max_history = max_history
         self.adapters = ModalityAdapters(feature_dims, hidden_size, missing)
         self.fusion = DynamicFusion(fusion_concentration)
+        if len(feature_dims) == 1:  # nothing to weigh, and DDP refuses trained weights without gradients
+            self.fusion.requires_grad_(False)
         self.interests = InterestTable(num_prototypes, num_items, len(feature_dims), hidden_size)
         self.position_embedding = nn.Embedding(max_history, hidden_size)
         self.id_embedding = nn.Embedding(num_items + 1, hidden_size, padding_idx=0) if transductive else None

@@ -14,7 +14,7 @@ _LEVELS = 2**16
 class Dropout(nn.Module):
     """Like :class:`torch.nn.Dropout`; on CPU the probability is rounded to a multiple of 2^-16.
 
-    torch draws CPU masks one element at a time (``benchmarks/dropout.py`` measures about 8x the time).
+    torch draws CPU masks one element at a time (``benchmarks/dropout.py``).
 
     Args:
         probability: probability of dropping an element while training.
@@ -30,7 +30,8 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.probability)
-        return x * keep_mask(x.shape, self.probability) / (1 - self.probability)
+        scale = keep_mask(x.shape, self.probability).to(x.dtype).mul_(1 / (1 - self.probability))
+        return x * scale
 
 
 def keep_mask(shape: torch.Size, probability: float) -> Bool[Tensor, "*S"]:

@@ -11,7 +11,7 @@ from missrec_pl.errors import DataError
 
 RESULTS_NAME = "results.json"
 PRETRAIN = "pretrain"
-INITS = ("scratch", "pretrained")
+INITS = ("scratch", "zero_shot", "pretrained")
 
 _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
 _FINETUNE_KEYS = ("setting", "init", "baselines")

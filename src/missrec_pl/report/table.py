@@ -20,7 +20,7 @@ from missrec_pl.report.summarise import BaselineRow, RunRow, Summary, summarise
 DEFAULT_METRICS = "recall@10,ndcg@10,recall@50,ndcg@50"
 
 _LABELS = ("Data", "Setting", "Start", "Model")
-_STARTS = {"scratch": "from scratch", "pretrained": "pre-trained"}
+_STARTS = {"scratch": "from scratch", "zero_shot": "zero-shot", "pretrained": "pre-trained"}
 _SHORT_NAMES = {"recall": "R", "ndcg": "N"}
 _PREFERRED_VALIDATION = "val/ndcg@10"
 _WIDTH_WITHOUT_TERMINAL = 200

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from missrec_pl.clustering.backends.base import Neighbors, pick_smallest, squared_distances
+from missrec_pl.clustering.backends.base import Neighbors, pick_smallest
 
 
 class DenseReductions:
@@ -17,10 +17,8 @@ class DenseReductions:
     name = "dense"
 
     def __init__(self, tokens: Float[Tensor, "N D"]) -> None:
-        every = torch.arange(len(tokens), device=tokens.device)
-        self._squared = torch.cat(
-            [squared_distances(tokens, every[i : i + 1], every[None]) for i in range(len(tokens))]
-        )
+        exact = tokens.double()
+        self._squared = torch.stack([(exact - exact[i]).square_().sum(-1) for i in range(len(exact))])
 
     def k_smallest(self, k: int) -> Neighbors:
         """Sort every row without its diagonal entry."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from missrec_pl.data.released_rows import Rows
+from missrec_pl.data.released.rows import Rows
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from missrec_pl.data.atomic import check_target
 from missrec_pl.data.lookup import require_folder
-from missrec_pl.data.released_domain import ReleasedDomain, read_domain
-from missrec_pl.data.released_rows import read_merged_rows, read_rows
+from missrec_pl.data.released.domain import ReleasedDomain, read_domain
+from missrec_pl.data.released.rows import read_merged_rows, read_rows
 from missrec_pl.errors import DataError
 
 _SPLITS = ("train", "valid", "test")

@@ -1,0 +1,61 @@
+import logging
+
+import pytest
+import torch
+from tiny_fit import make_module
+
+from missrec_pl.callbacks import RECORD, EpochLines, InterestRefresh, RunClock, RunRecord
+from missrec_pl.callbacks.interest_methods import KMeans
+
+CONFIG = {"model": {"_target_": "missrec_pl.nn.MISSRec", "hidden_size": 8}, "seed": 3, "ks": [1, 5], "ckpt": None}
+
+
+@pytest.fixture
+def module(datamodule):
+    return make_module(datamodule.catalogue)
+
+
+def test_the_record_and_the_interests_come_back_with_weights_only(module, datamodule, make_trainer, tmp_path):
+    record = RunRecord(CONFIG, {"synthetic_0": "abc"})
+    trainer = make_trainer(record, InterestRefresh(KMeans()), max_epochs=1, limit_val_batches=0)
+    trainer.fit(module, datamodule=datamodule)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    content = torch.load(tmp_path / "run.ckpt", weights_only=True)
+    assert content[RECORD] == {"config": CONFIG, "data": {"synthetic_0": "abc"}}
+    stored = {name: content["state_dict"][f"model.{name}"] for name in module.model.state_dict()}
+    assert torch.equal(stored["interests.assignment"], module.model.interests.assignment)
+    assert stored["interests.num_refreshes"] == 1
+    fresh = make_module(datamodule.catalogue)
+    fresh.model.load_state_dict(stored)
+    assert torch.equal(fresh.model.interests.prototypes, module.model.interests.prototypes)
+
+
+def test_checkpoints_hold_no_features(module, datamodule, make_trainer, tmp_path):
+    trainer = make_trainer(InterestRefresh(KMeans()), max_epochs=1, limit_val_batches=0)
+    trainer.fit(module, datamodule=datamodule)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    names = set(torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"])
+    assert names == {f"model.{name}" for name in module.model.state_dict()}
+
+
+def test_the_clock_measures_fit_epochs_and_test(module, datamodule, make_trainer):
+    clock = RunClock()
+    trainer = make_trainer(clock, InterestRefresh(KMeans()), max_epochs=2)
+    trainer.fit(module, datamodule=datamodule)
+    assert len(clock.epoch_seconds) == 2
+    assert 0 < sum(clock.epoch_seconds) <= clock.fit_seconds
+    assert clock.test_seconds == 0
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    assert clock.test_seconds > 0
+
+
+def test_a_line_per_epoch_marks_the_best(module, datamodule, make_trainer, caplog):
+    caplog.set_level(logging.INFO, logger="missrec_pl.callbacks.epoch_lines")
+    lines = EpochLines(monitor="val/ndcg@5")
+    trainer = make_trainer(lines, InterestRefresh(KMeans()), max_epochs=2, num_sanity_val_steps=0)
+    trainer.fit(module, datamodule=datamodule)
+    first, second = [record.message for record in caplog.records if record.name.endswith("epoch_lines")]
+    assert first.startswith("epoch 0: train/loss")
+    assert first.endswith(" *")
+    assert "val/ndcg@5" in second
+    assert f"(best {lines.best:.4f})" in second

@@ -1,0 +1,129 @@
+"""Every file below configs/ composes, and what it names can be called with what it says."""
+
+import importlib
+import inspect
+from functools import cache
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from runs import CONFIGS, SMALL, composed
+
+from missrec_pl.preflight import SUPPLIED, preflight
+from missrec_pl.targets import walk
+
+FILES = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
+DESIGN = (
+    "phase data model interest objective setting finetune features optim trainer callbacks logger experiment "
+    "hparams_search debug paths hydra"
+)
+ROOTS = {"train", "eval"}
+
+# What an option needs beside itself.
+NEEDS = {
+    "data/domain": ["data.name=anything"],
+    "data/released": ["data.name=anything"],
+    "data/fhckm_mm_full": ["phase=pretrain", "callbacks=no_validation"],
+    "trainer/gpu": ["trainer.accelerator=cpu"],  # no GPU in the tests
+    "trainer/ddp": ["trainer.accelerator=cpu", "trainer.devices=2"],
+}
+
+# Where a YAML file states another value than the signature's default: a choice's own value, with its reason.
+VARIANTS = {
+    "objective.": "weights of a paper, or of the release",
+    "trainer.": "how this project trains",
+    "callbacks.early_stopping.": "this project's patience and monitor",
+    "callbacks.model_checkpoint.": "what this project keeps of a run",
+    "callbacks.progress.": "what the progress bar leaves on the screen",
+    "logger.": "where this project logs",
+    "optim.": "a rate for these models",
+    "model.history_bias": "literal networks have none",
+    "model.positions_from": "the literal network counts from the start",
+    "data.source.": "which domains a phase takes",
+}
+
+
+def overrides_of(file):
+    group, _, option = file.rpartition("/")
+    return [f"{group}={option}", *NEEDS.get(file, [])]
+
+
+@cache
+def of_file(file):
+    if file in ROOTS:
+        return composed(*(["ckpt=some.ckpt"] if file == "eval" else []), config=file)
+    if file.startswith("hydra/"):
+        return composed()
+    if file.startswith("hparams_search/"):
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'missrec-pl[sweep]'")
+    return composed(*overrides_of(file))
+
+
+def test_all_groups_of_the_design_have_options():
+    groups = {file.partition("/")[0] for file in FILES if "/" in file}
+    assert groups >= set(DESIGN.split())
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_composes_and_passes_the_preflight(file):
+    cfg = of_file(file)
+    assert cfg
+    if file != "eval" and not file.endswith("/base"):  # what others build on is no choice by itself
+        preflight(cfg)
+
+
+@pytest.mark.parametrize("phase", ["pretrain", "finetune"])
+@pytest.mark.parametrize("model", ["missrec", "missrec_literal", "missrec_released"])
+def test_every_model_goes_with_every_phase_and_brings_its_objective(phase, model):
+    cfg = composed(f"phase={phase}", f"model={model}")
+    preflight(cfg)
+    assert cfg.phase.name == phase
+    assert cfg.objective == composed(f"objective={model}").objective
+
+
+def targets():
+    """Every distinct (path, target, given values); overlays for one purpose differ from the defaults by design."""
+    seen = {}
+    for file in FILES:
+        if (
+            file == "eval"
+            or file.startswith(("experiment/", "debug/", "hparams_search/"))
+            or file.endswith("/base")
+        ):
+            continue
+        for path, node in walk(of_file(file)):
+            is_plain = isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation()
+            if is_plain and "_target_" in node:
+                seen.setdefault(f"{path} {OmegaConf.to_yaml(node)}", (path, node))
+    return list(seen.values())
+
+
+def test_yaml_states_the_default_of_the_signature_or_a_known_variant():
+    """A default that a YAML file repeats must not drift away from the one in Python."""
+    drifted, used = [], set()
+    for path, node in targets():
+        module, _, name = node["_target_"].rpartition(".")
+        signature = inspect.signature(getattr(importlib.import_module(module), name))
+        for key, parameter in signature.parameters.items():
+            if (
+                key not in node
+                or parameter.default is inspect.Parameter.empty
+                or OmegaConf.is_interpolation(node, key)
+            ):
+                continue
+            flag, value = f"{path}.{key}", node[key]
+            if value == parameter.default and type(value) is type(parameter.default):
+                continue
+            reason = next((start for start in VARIANTS if flag.startswith(start)), None)
+            used.add(reason)
+            if reason is None:
+                drifted.append(f"{flag}: {value!r} in YAML, {parameter.default!r} in {node['_target_']}")
+    assert not drifted
+    assert used <= set(VARIANTS)
+
+
+def test_the_program_supplies_arguments_that_exist():
+    for flag, names in SUPPLIED.items():
+        node = OmegaConf.select(composed(*SMALL), flag)
+        module, _, name = node["_target_"].rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        assert names <= set(parameters), flag

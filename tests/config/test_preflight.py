@@ -1,0 +1,148 @@
+"""Mistakes in a config are found before anything is built: all at once, each naming its flag."""
+
+import copy
+from functools import cache
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+from runs import composed, tiny
+
+from missrec_pl.errors import ConfigError
+from missrec_pl.preflight import CHOICES, RANGES, preflight
+from missrec_pl.run import train
+from missrec_pl.targets import target_mistakes
+
+MISTAKES = {
+    # of one value
+    "setting.name=both": "setting.name=both: choose one of inductive, transductive",
+    "data.split=random": "data.split=random: choose one of leave_one_out",
+    "data.candidates=some": "data.candidates=some: choose one of all, in_batch",
+    "data.domain_sampling=uniform": "data.domain_sampling=uniform: choose one of proportional",
+    "features.residency=disk": "features.residency=disk: choose one of device, host, memmap",
+    "features.dtype=int8": "features.dtype=int8: choose one of",
+    "model.history_bias=fixed": "model.history_bias=fixed: choose one of learned, none",
+    "model.sequence_fusion=sum": "model.sequence_fusion=sum: choose one of add, contextual",
+    "objective.orthogonality_form=l2": "objective.orthogonality_form=l2: choose one of cosine, literal",
+    "objective.seq_seq_form=mine": "objective.seq_seq_form=mine: choose one of",
+    "seed=-1": "seed=-1: must be a whole number from 0",
+    "seed=abc": "seed=abc: must be a whole number from 0",
+    "seed=1.5": "seed=1.5: must be a whole number",
+    "data.batch_size=0": "data.batch_size=0: must be a whole number from 1",
+    "data.batch_size=many": "data.batch_size=many: must be a whole number from 1",
+    "data.eval_batch_size=0": "data.eval_batch_size=0",
+    "data.max_history=0": "data.max_history=0",
+    "data.num_workers=-1": "data.num_workers=-1",
+    "data.max_validation_users=0": "data.max_validation_users=0: must be a whole number from 1 or null",
+    "data.domain_temperature=0": "data.domain_temperature=0: must be a number above 0",
+    "data.modalities=text": "data.modalities=text: must be a list or null",
+    "data.modalities=[]": "data.modalities=[]: must be a list or null",
+    "interest.num_prototypes=0": "interest.num_prototypes=0: must be a whole number from 1, or a share",
+    "interest.num_prototypes=1.5": "interest.num_prototypes=1.5: must be",
+    "interest.method.k=0": "interest.method.k=0: must be",
+    "interest.method.backend=cuda": "interest.method.backend=cuda: must be auto or keops or tiled or dense",
+    "interest.every_n_epochs=0": "interest.every_n_epochs=0",
+    "model.dropout=1": "model.dropout=1: must be a number from 0 below 1",
+    "model.dropout=high": "model.dropout=high: must be a number",
+    "model.hidden_size=0": "model.hidden_size=0",
+    "model.num_heads=0": "model.num_heads=0",
+    "objective.temperature=0": "objective.temperature=0: must be a number above 0",
+    "objective.seq_seq_weight=-1": "objective.seq_seq_weight=-1",
+    "optim.optimizer.lr=0": "optim.optimizer.lr=0",
+    "metrics.ks=[]": "metrics.ks=[]: must be distinct whole numbers",
+    "metrics.ks=[10,10]": "metrics.ks=[10, 10]: must be distinct",
+    "metrics.ks=[0]": "metrics.ks=[0]",
+    "trainer.max_epochs=abc": "trainer.max_epochs=abc: must be a whole number or null",
+    "optimized_metric=test/ndcg@10": "optimized_metric=test/ndcg@10: sweeps may not see the test split",
+    # of names
+    "+trainer.max_epoch=3": "trainer.max_epoch: Trainer has no such argument; did you mean 'max_epochs'?",
+    "+model.depth=3": "model.depth: MISSRecReleased has no such argument",
+    "model._target_=missrec_pl.nn.Nothing": "model._target_=missrec_pl.nn.Nothing: cannot be imported",
+    "data.max_history=${data.longest}": "data.max_history: Interpolation key 'data.longest' not found",
+    # of values together
+    "model.num_heads=7": "model.hidden_size=300: must be a multiple of model.num_heads=7",
+    "data.split=train_only": "data.split=train_only",
+}
+
+
+_base = cache(composed)
+
+
+def changed(override):
+    """The default config with one override (composing anew for each takes ten times longer)."""
+    cfg = copy.deepcopy(_base())
+    key, _, value = override.lstrip("+").partition("=")
+    OmegaConf.update(cfg, key, yaml.safe_load(value), force_add=override.startswith("+"))
+    return cfg
+
+
+@pytest.mark.parametrize("override", MISTAKES)
+def test_mistake_is_named(override):
+    with pytest.raises(ConfigError) as refused:
+        preflight(changed(override))
+    assert MISTAKES[override] in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["phase=pretrain", "setting=transductive"], "setting=transductive: pre-training knows no item IDs"),
+        (
+            ["phase=pretrain", "data.candidates=all"],
+            "data.candidates=all: pre-training contrasts within the batch",
+        ),
+        (["phase=pretrain", "data.batch_size=1"], "data.batch_size=1: in-batch candidates need at least two rows"),
+        (["ckpt=a.ckpt", "resume=b.ckpt"], "ckpt and resume are both given"),
+        (["ckpt=/no/such.ckpt"], "ckpt=/no/such.ckpt: there is no such file"),
+        (["resume=/no/such.ckpt"], "resume=/no/such.ckpt: there is no such file"),
+        (["data=released"], "data.name is missing: give data.name="),
+        (["data.split=train_only", "test=false"], "watch validation, but data.split=train_only validates nobody"),
+        (["data.split=train_only", "callbacks=no_validation"], "test=true: data.split=train_only leaves nobody"),
+    ],
+)
+def test_values_that_do_not_go_together(overrides, message):
+    with pytest.raises(ConfigError) as refused:
+        preflight(composed(*overrides))
+    assert message in str(refused.value)
+
+
+def test_all_mistakes_at_once_each_once_and_nothing_is_written(tmp_path):
+    flags = {"data.batch_size": 0, "model.dropout": 2, "seed": "abc", "optim.optimizer.lr": -1}
+    overrides = [*(f"{flag}={value}" for flag, value in flags.items()), "ckpt=/no.ckpt", "+trainer.nope=1"]
+    with pytest.raises(ConfigError) as refused:
+        train(tiny(tmp_path, *overrides))
+    lines = str(refused.value).splitlines()
+    for start in (*(f"{flag}={value}: " for flag, value in flags.items()), "ckpt=/no.ckpt: ", "trainer.nope: "):
+        assert sum(line.startswith(start) for line in lines) == 1, start
+    assert len(lines) == len(flags) + 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"trainer.accelerator=gpu: no GPU is visible here; use trainer=cpu"):
+        preflight(composed("trainer=gpu"))
+
+
+def test_flags_of_the_tables_exist():
+    """A renamed key would silently lose its check."""
+    known = [composed(f"model={model}", "phase=pretrain") for model in ("missrec", "missrec_released")]
+    missing = object()
+    for flag in (*CHOICES, *RANGES):
+        found = []
+        for cfg in known:
+            value = cfg
+            for key in flag.split("."):
+                value = value.get(key, missing) if value is not missing else missing
+            found.append(value is not missing)
+        assert any(found), flag
+
+
+def test_signatures_are_bound_without_calling():
+    node = {"optimizer": {"_target_": "torch.optim.SGD", "momentum": "fast", "nesterof": True}}
+    cfg = composed()
+    cfg.optim.optimizer = node["optimizer"]
+    found = target_mistakes(cfg.optim, {})
+    assert any("optimizer.nesterof: SGD has no such argument; did you mean 'nesterov'?" in line for line in found)
+    assert any("optimizer.params is missing: SGD needs it" in line for line in found)
+    assert any("optimizer.momentum=fast: must be a number" in line for line in found)

@@ -1,0 +1,155 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_runs import MODELS, make_model
+
+from missrec_pl.errors import CheckpointError
+from missrec_pl.modules.transfer import transfer_weights
+
+TEXT, BOTH = {"text": 6}, {"text": 6, "image": 4}
+
+
+def network(dims=None, num_items=9, kind="missrec", fresh=False, **options):
+    dims = dims or TEXT
+    catalogue = SimpleNamespace(
+        feature_dims=dims,
+        num_items=num_items,
+        is_missing=torch.arange(num_items + 1)[:, None].expand(-1, len(dims)) == 0,
+    )
+    model = make_model(kind, catalogue, **options)
+    if fresh:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(0.125)
+            model.interests.num_refreshes.zero_()
+    return model
+
+
+def state(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_report_is_true(report, model, before, source):
+    """Loaded tensors equal the checkpoint's, the others are as they were; nothing is left unsaid."""
+    after = model.state_dict()
+    assert sorted([*report.loaded, *report.new]) == sorted(after)
+    assert set(report.left) == set(source) - set(report.loaded)
+    for name in report.loaded:
+        assert torch.equal(after[name], source[name]), name
+    for name in report.new:
+        assert torch.equal(after[name], before[name]), name
+
+
+def transfer(model, source, **options):
+    before = state(model)
+    report = transfer_weights(model, source, **options)
+    assert_report_is_true(report, model, before, source)
+    return report
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_other_items_take_everything_but_what_belongs_to_items(kind):
+    source = state(network(kind=kind, num_items=9))
+    report = transfer(network(kind=kind, num_items=4, fresh=True), source)
+    bound = {"interests.prototypes", "interests.assignment", "interests.num_refreshes"}
+    assert set(report.new) == set(report.left) == bound
+    assert "adapters.linear.text.weight" in report.loaded
+    assert "history_bias.seen" in report.loaded
+    assert "fusion.concentration" in report.loaded
+
+
+def test_the_same_items_keep_their_ids_and_interests():
+    source = state(network(transductive=True))
+    model = network(transductive=True, fresh=True)
+    report = transfer(model, source, same_items=True)
+    assert not report.new
+    assert not report.left
+    assert not model.interests.is_empty
+
+
+def test_as_many_items_are_not_the_same_items():
+    source = state(network(transductive=True))
+    report = transfer(network(transductive=True, fresh=True), source, same_items=False)
+    assert report.new["id_embedding.weight"] == "belongs to the items of the data"
+    assert "id_embedding.weight" in report.left
+
+
+def test_a_transductive_network_starts_from_an_inductive_one_with_fresh_ids():
+    report = transfer(network(transductive=True, fresh=True), state(network()), same_items=True)
+    assert report.new == {"id_embedding.weight": "not in the checkpoint"}
+
+
+def test_an_inductive_network_leaves_the_ids():
+    report = transfer(network(fresh=True), state(network(transductive=True)))
+    assert report.left["id_embedding.weight"] == "not part of this network"
+
+
+def test_a_new_modality_gets_a_fresh_adapter_and_an_unknown_one_is_left():
+    report = transfer(network(BOTH, fresh=True), state(network(TEXT)))
+    fresh = {name for name in report.new if name.startswith("adapters.")}
+    assert fresh == {"adapters.linear.image.weight", "adapters.linear.image.bias"}
+    assert report.new["adapters.linear.image.weight"] == "not in the checkpoint"
+    assert "adapters.linear.text.weight" in report.loaded
+    report = transfer(network(TEXT, fresh=True), state(network(BOTH)))
+    assert {"adapters.linear.image.weight", "adapters.linear.image.bias"} < set(report.left)
+
+
+def test_another_feature_width_gets_a_wholly_fresh_adapter():
+    report = transfer(network({"text": 6, "image": 5}, fresh=True), state(network(BOTH)))
+    assert report.new["adapters.linear.image.weight"] == "(8, 4) in the checkpoint, (8, 5) here"
+    assert report.new["adapters.linear.image.bias"] == "goes with adapters.linear.image.weight"
+    assert "adapters.linear.image.bias" in report.left
+    assert "adapters.linear.text.bias" in report.loaded
+
+
+@pytest.mark.parametrize("dims", [TEXT, BOTH])
+def test_an_interest_table_of_other_sizes_is_not_taken_by_halves(dims):
+    """The same items, but other prototypes or modalities: stale indices would point past the table."""
+    source = state(network(TEXT))
+    source["interests.prototypes"] = source["interests.prototypes"][:-1]
+    model = network(dims, fresh=True)
+    report = transfer(model, source, same_items=True)
+    assert {name for name in report.new if name.startswith("interests.")} == {
+        "interests.prototypes",
+        "interests.assignment",
+        "interests.num_refreshes",
+    }
+    assert model.interests.is_empty  # so that an evaluation refreshes it first
+
+
+def test_score_terms_and_fusion_may_differ():
+    plain = network(history_bias="none", fusion_concentration=None)
+    report = transfer(network(fresh=True), state(plain))
+    assert {"history_bias.seen", "history_bias.last", "fusion.concentration"} < set(report.new)
+    report = transfer(plain, state(network()))
+    assert {"history_bias.seen", "history_bias.last", "fusion.concentration"} < set(report.left)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 12},
+        {"inner_size": 11},
+        {"max_history": 7},
+        {"num_encoder_layers": 2},
+        {"num_decoder_layers": 2},
+    ],
+)
+@pytest.mark.parametrize("direction", ["into", "from"])
+def test_other_sizes_are_refused_and_nothing_is_copied(changes, direction):
+    ours, theirs = ({}, changes) if direction == "into" else (changes, {})
+    model, source = network(fresh=True, **ours), state(network(**theirs))
+    before = state(model)
+    with pytest.raises(
+        CheckpointError, match=r"does not fit this model: \d+ tensors differ, e\.g\. .* Choose the model"
+    ):
+        transfer_weights(model, source)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_report_prints_a_line_per_fact():
+    lines = transfer(network(BOTH, fresh=True), state(network(TEXT, transductive=True))).lines()
+    assert lines[0].startswith("loaded ")
+    assert "new    adapters.linear.image.weight: not in the checkpoint" in lines
+    assert "left   id_embedding.weight: not part of this network" in lines

@@ -1,0 +1,106 @@
+"""Gradients of two processes with uneven shards, averaged as DDP averages them, are those of one process."""
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from tiny_runs import detach_from_trainer, make_model, make_module, training_batch
+
+from missrec_pl.data.augmentations import drop_items
+from missrec_pl.data.sources import DomainFolder
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.modules.gather import first_own_row, gather_rows, row_counts, world_size
+from missrec_pl.objectives import Objective
+
+SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6
+
+
+class DropMultiplesOfThree:
+    """A second view that is the same whichever process makes it."""
+
+    def __call__(self, batch):
+        return batch, drop_items(batch, batch.items.ids[batch.history] % 3 != 0)
+
+
+CASES = {
+    "pretrain": ("pretrain", "missrec", False, False, "paper"),
+    "pretrain released": ("pretrain", "released", True, False, "released"),
+    "finetune in_batch": ("finetune", "released", True, False, "paper"),
+    "finetune all": ("finetune", "missrec", True, True, "paper"),
+}
+
+
+def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[str, torch.Tensor]:
+    phase, kind, transductive, whole, form = CASES[case]
+    datamodule = DomainDataModule([DomainFolder(folder) for folder in folders])
+    datamodule.setup()
+    objective = Objective(
+        orthogonality_weight=0.3, seq_seq_weight=0.5, seq_seq_form=form, augmentation=DropMultiplesOfThree()
+    )
+    model = make_model(kind, datamodule.catalogue, transductive=transductive)
+    module = detach_from_trainer(make_module(phase, model, objective), datamodule).double()
+    batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
+    module.training_step(batch, 0).backward()
+    assert ("seq_seq" in module.losses) == (phase == "pretrain")
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def _on_one_rank(rank: int, scratch: str, folders: list[str]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{scratch}/store", rank=rank, world_size=2)
+    results = {}
+    for case in CASES:
+        results[case] = gradients(case, folders, rank, 2)
+        for gradient in results[case].values():
+            dist.all_reduce(gradient)
+            gradient /= 2  # DDP's average
+    mine = torch.arange(3 - rank).double().requires_grad_()
+    everything = gather_rows(mine)
+    (everything * torch.arange(5) * (rank + 1)).sum().backward()
+    results["gather"] = {
+        "rows": everything.detach(),
+        "gradient": mine.grad,
+        "flags": gather_rows(torch.tensor([[rank, 7]] * (rank + 1), dtype=torch.uint8)),
+        "counts": torch.tensor([*row_counts(mine), first_own_row(row_counts(mine)), world_size()]),
+    }
+    torch.save(results, f"{scratch}/rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def folders(synthetic_source):
+    return [str(path) for path in synthetic_source(num_domains=2).paths()]
+
+
+@pytest.fixture(scope="module")
+def results(folders, tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("ranks")
+    mp.spawn(_on_one_rank, args=(str(scratch), folders), nprocs=2)
+    return [torch.load(scratch / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_those_of_one_process(results, folders, case):
+    expected = gradients(case, folders, 0, 1)
+    assert sum(float(gradient.abs().sum()) for gradient in expected.values()) > 0.1
+    for rank in range(2):
+        assert results[rank][case].keys() == expected.keys()
+        for name, gradient in expected.items():
+            torch.testing.assert_close(results[rank][case][name], gradient, rtol=1e-7, atol=1e-10, msg=name)
+
+
+def test_shards_of_different_size_are_gathered_with_their_gradients(results):
+    for rank, found in enumerate(result["gather"] for result in results):
+        assert found["rows"].tolist() == [0, 1, 2, 0, 1]
+        # Both processes' losses weigh a row: by its number, once and twice.
+        assert found["gradient"].tolist() == ([0, 3, 6] if rank == 0 else [9, 12])
+        assert found["flags"].tolist() == [[0, 7], [1, 7], [1, 7]]
+        assert found["counts"].tolist() == [3, 2, 0 if rank == 0 else 3, 2]
+
+
+def test_one_process_gathers_itself():
+    rows = torch.rand(3, 2)
+    assert gather_rows(rows) is rows
+    assert row_counts(rows) == [3]
+    assert first_own_row([3]) == 0

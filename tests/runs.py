@@ -1,0 +1,43 @@
+"""Tiny runs through the composition root, for the tests of configs, runs and command lines."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "configs"
+SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.inner_size=32")
+QUIET = ("trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null")
+
+
+def composed(*overrides, config="train"):
+    """A config as the command line would compose it."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose(config, overrides=list(overrides))
+
+
+def places(tmp, name="run"):
+    """Overrides that keep everything a run writes below ``tmp``; the generated data is shared."""
+    return (f"paths.output_dir={tmp / name}", f"paths.cache_dir={tmp / 'cache'}", f"paths.data_dir={tmp / 'data'}")
+
+
+def tiny(tmp, *overrides, name="run"):
+    """Config of a small training run on synthetic data; later overrides win."""
+    return composed("data=synthetic", *SMALL, *QUIET, *places(tmp, name), *overrides)
+
+
+def run_cli(*arguments, script="train.py", timeout=240, **environment):
+    """Run an entry point as a user would."""
+    # One thread, as in the tests' own process: sums in another order would differ in the last bits.
+    settings = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+        "WANDB_SILENT": "true",
+        **environment,
+    }
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=settings, cwd=ROOT)
