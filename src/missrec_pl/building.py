@@ -7,11 +7,12 @@ from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from missrec_pl.callbacks import RunClock, RunRecord, StepSeed
-from missrec_pl.checkpoints import Checkpoint
+from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
@@ -65,7 +66,7 @@ def build_model(cfg: DictConfig, datamodule: DomainDataModule) -> SequenceModel:
 
 
 def load_weights(
-    cfg: DictConfig, checkpoint: Checkpoint, model: SequenceModel, datamodule: DomainDataModule
+    cfg: DictConfig, checkpoint: RunCheckpoint, model: SequenceModel, datamodule: DomainDataModule
 ) -> TransferReport:
     """Start the network from a checkpoint's weights and log what was loaded, what is new and what was left.
 
@@ -84,7 +85,7 @@ def load_weights(
 
 
 def check_resume(
-    cfg: DictConfig, checkpoint: Checkpoint, model: SequenceModel, datamodule: DomainDataModule
+    cfg: DictConfig, checkpoint: RunCheckpoint, model: SequenceModel, datamodule: DomainDataModule
 ) -> None:
     """Refuse to continue a run as another one, and say which values changed.
 
@@ -123,7 +124,7 @@ def check_resume(
         log.warning("resume: %s was %s and is now %s", name, before, now)
 
 
-def _check_architecture(cfg: DictConfig, checkpoint: Checkpoint, flag: str) -> None:
+def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -> None:
     theirs, ours = checkpoint.config["model"]["_target_"], cfg.model["_target_"]
     if theirs != ours:
         raise CheckpointError(
@@ -162,12 +163,15 @@ def build_trainer(cfg: DictConfig, datamodule: DomainDataModule) -> tuple[L.Trai
     loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
     for logger in loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    # What the config does not ask for is off, where Lightning would add its own.
     # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
     trainer: L.Trainer = instantiate(
         cfg.trainer,
         callbacks=[clock, record, StepSeed(cfg.seed), *chosen],
         logger=loggers or False,
         use_distributed_sampler=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in chosen),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
     )
     return trainer, clock
 

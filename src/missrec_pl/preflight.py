@@ -34,7 +34,13 @@ SUPPLIED = {
         "mask_history",
         "compat_metrics",
     },
-    "trainer": {"callbacks", "logger", "use_distributed_sampler"},
+    "trainer": {
+        "callbacks",
+        "logger",
+        "use_distributed_sampler",
+        "enable_progress_bar",
+        "enable_checkpointing",
+    },
 }
 
 CHOICES = {
@@ -225,6 +231,8 @@ def _together(cfg: DictConfig) -> list[str]:
                 f"callbacks: {', '.join(watching)} watch validation, but data.split=train_only validates "
                 "nobody; add callbacks=no_validation."
             )
+    if cfg.test and cfg.callbacks.get("model_checkpoint", True) is None:
+        found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
     if str(_value(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
         found.append(f"trainer.accelerator={cfg.trainer.accelerator}: no GPU is visible here; use trainer=cpu.")
     modalities = _value(cfg, "data.modalities")

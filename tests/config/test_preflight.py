@@ -60,6 +60,7 @@ MISTAKES = {
     "model._target_=missrec_pl.nn.Nothing": "model._target_=missrec_pl.nn.Nothing: cannot be imported",
     "data.max_history=${data.longest}": "data.max_history: Interpolation key 'data.longest' not found",
     # of values together
+    "callbacks.model_checkpoint=null": "callbacks.model_checkpoint=null: test=true tests the best checkpoint",
     "model.num_heads=7": "model.hidden_size=300: must be a multiple of model.num_heads=7",
     "data.split=train_only": "data.split=train_only",
 }

@@ -53,7 +53,7 @@ def test_dropout_differs_from_epoch_to_epoch(two_epochs, shared):
     assert one["metrics"]["val/mrr"] != two_epochs[1]["metrics"]["val/mrr"]
 
 
-def test_best_epoch_before_the_interruption_stays_the_best(shared, tmp_path):
+def test_best_epoch_before_the_interruption_stays_the_best(shared, tmp_path, caplog):
     """Also in another folder, and although the first run's folder was moved."""
     bad_lr = "optim.optimizer.lr=10.0"  # every further epoch is worse
     good = train(tiny(shared, "test=false", name="good"))
@@ -65,7 +65,9 @@ def test_best_epoch_before_the_interruption_stays_the_best(shared, tmp_path):
     torch.save(content, moved / "checkpoints/last.ckpt")
     cfg = tiny(tmp_path, bad_lr, "trainer.max_epochs=2", resume, name="later")
     cfg.paths.cache_dir = str(shared / "cache")
+    caplog.set_level("INFO", "missrec_pl")
     later = train(cfg)
+    assert f"(best {good['metrics']['val/ndcg@10']:.4f})" in caplog.text
     assert later["metrics"]["val/ndcg@10"] == good["metrics"]["val/ndcg@10"]
     assert torch.load(tmp_path / "later" / later["checkpoint"], weights_only=True)["epoch"] == 0
 

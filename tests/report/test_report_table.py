@@ -234,7 +234,7 @@ def test_damaged_files_are_refused(tmp_path, capsys, content, message):
             "metrics.test/recall@10 must be a finite number, found nan",
         ),
         ({"metrics": {"test/recall@10": "0.1"}}, "must be a finite number, found '0.1'"),
-        ({"init": "warm"}, "init is 'warm', expected one of scratch, pretrained"),
+        ({"init": "warm"}, "init is 'warm', expected one of scratch, zero_shot, pretrained"),
         ({"seed": "0"}, "seed must be a whole number, found '0'"),
     ],
 )

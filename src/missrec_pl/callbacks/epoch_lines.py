@@ -20,6 +20,14 @@ class EpochLines(L.Callback):
         self.monitor = monitor
         self.best = float("-inf")
 
+    def state_dict(self) -> dict[str, float]:
+        """The best score, for a resumed run."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Take over the best score."""
+        self.best = state_dict["best"]
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the line; validation of the epoch has run by now."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}

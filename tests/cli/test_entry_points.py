@@ -1,0 +1,142 @@
+"""The commands as users type them."""
+
+import json
+
+import pytest
+from runs import SMALL, run_cli
+
+FAST = (*SMALL, "trainer.max_epochs=1")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli")
+
+
+def results_of(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def tests_of(results):
+    return {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
+
+
+tests_of.__test__ = False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["data=nope"], ["'data/nope'", "scientific_mm_subset"]),
+        (["trainer.nope=1"], ["'trainer.nope'", "--cfg job"]),
+        (["seed=abc", "data.split=foo"], ["seed=abc: must be a whole number", "data.split=foo: choose one of"]),
+        (
+            ["ckpt=/a", "resume=/b"],
+            ["ckpt and resume are both given", "ckpt=/a: there is no", "resume=/b: there is no"],
+        ),
+    ],
+    ids=["group", "key", "values", "together"],
+)
+def test_mistake_is_one_line_each_with_exit_code_2_and_leaves_nothing(arguments, parts, tmp_path):
+    run = run_cli("data=synthetic", *arguments, f"hydra.run.dir={tmp_path / 'out'}")
+    assert run.returncode == 2, run.stderr
+    lines = run.stderr.strip().splitlines()
+    assert all(line.startswith("error: ") for line in lines), run.stderr
+    for part in parts:
+        assert sum(part in line for line in lines) == 1
+    assert run.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_data_is_one_line_with_exit_code_2(tmp_path):
+    run = run_cli(
+        "data=released", "data.name=nowhere", f"paths.data_dir={tmp_path}", f"hydra.run.dir={tmp_path / 'out'}"
+    )
+    assert run.returncode == 2
+    (line,) = run.stderr.strip().splitlines()
+    assert line.startswith(f"error: no released folder at {tmp_path / 'nowhere'}")
+
+
+def test_mistake_in_eval(tmp_path):
+    run = run_cli("ckpt=/no/such.ckpt", f"hydra.run.dir={tmp_path / 'out'}", script="eval.py")
+    assert run.returncode == 2
+    (line,) = run.stderr.strip().splitlines()
+    assert line == "error: ckpt=/no/such.ckpt: there is no such file."
+    run = run_cli(f"hydra.run.dir={tmp_path / 'out'}", script="eval.py")
+    assert run.returncode == 2
+    assert "ckpt" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_says_what_matters_once(place):
+    run = run_cli("data=synthetic", *FAST, f"paths.cache_dir={place / 'cache'}", f"hydra.run.dir={place / 'run'}")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    lines = [line.strip() for line in run.stdout.splitlines() if line.strip()]
+    assert len(lines) == len(set(lines))
+    starts = (
+        "data: ",
+        "model: ",
+        "dpc_knn: backend",
+        "epoch 0: ",
+        "random",
+        "popularity",
+        "text_knn",
+        "results: ",
+    )
+    for start in starts:
+        assert sum(line.startswith(start) for line in lines) == 1, start
+    # Nothing but the above, the first interest table, the table's head and last row, and two progress bars.
+    assert len(lines) == len(starts) + 5, run.stdout
+    score = results_of(place / "run")["metrics"]["test/recall@10"]
+    assert f"{score:.4f}" in next(line for line in lines if line.startswith("MISSRecReleased"))
+    evaluated = run_cli(
+        f"ckpt={place / 'run' / 'checkpoints' / 'best.ckpt'}", f"hydra.run.dir={place / 'eval'}", script="eval.py"
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.stderr == ""
+    assert tests_of(results_of(place / "eval")) == tests_of(results_of(place / "run"))
+
+
+def test_sweep_over_seeds_with_offline_wandb(place):
+    run = run_cli(
+        "-m", "phase=finetune", "data=synthetic", "seed=0,1,2", "logger=wandb", *FAST,
+        f"paths.cache_dir={place / 'cache'}", f"hydra.sweep.dir={place / 'sweep'}",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    results = [results_of(place / "sweep" / str(job)) for job in range(3)]
+    assert [one["seed"] for one in results] == [0, 1, 2]
+    assert len({json.dumps(tests_of(one)) for one in results}) == 3
+    offline = [list((place / "sweep" / str(job) / "wandb").glob("offline-run-*")) for job in range(3)]
+    assert [len(runs) for runs in offline] == [1, 1, 1]
+    assert len({runs[0].name.rpartition("-")[2] for runs in offline}) == 3
+
+
+def test_sweep_of_several_processes_is_refused(tmp_path):
+    """Lightning would start the second process by repeating the command, -m and all."""
+    run = run_cli(
+        "-m", "trainer=ddp_sim", "data=synthetic", "seed=0,1", *FAST, f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    )
+    assert run.returncode == 2
+    assert "trainer.strategy=ddp: the processes of a sweep's job would repeat the whole sweep" in run.stderr
+
+
+def test_two_processes_run_both_phases_and_evaluate_to_the_same_digits(place):
+    base = ("data=synthetic", *FAST, f"paths.cache_dir={place / 'cache'}", "trainer=ddp_sim")
+    pretrained = run_cli("phase=pretrain", *base, f"hydra.run.dir={place / 'ddp-pre'}")
+    assert pretrained.returncode == 0, pretrained.stderr
+    checkpoint = place / "ddp-pre" / "checkpoints" / "best.ckpt"
+    finetuned = run_cli(f"ckpt={checkpoint}", *base, f"hydra.run.dir={place / 'ddp-fine'}")
+    assert finetuned.returncode == 0, finetuned.stderr
+    assert finetuned.stdout.count("results: ") == 1
+    assert finetuned.stdout.count("epoch 0: ") == 1
+    assert finetuned.stderr == ""
+    results = results_of(place / "ddp-fine")
+    assert results["metrics"]["test/mrr"] > results["baselines"]["random"]["test/mrr"]
+    alone = run_cli(
+        f"ckpt={place / 'ddp-fine' / 'checkpoints' / 'best.ckpt'}", "trainer=cpu",
+        f"hydra.run.dir={place / 'ddp-eval'}", script="eval.py",
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    assert tests_of(results_of(place / "ddp-eval")) == tests_of(results)
+    assert results_of(place / "ddp-eval")["baselines"] == results["baselines"]
