@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from missrec_pl import building
 from missrec_pl.baselines import BaselineData, evaluate_baselines
-from missrec_pl.callbacks import InterestRefresh, RunClock
+from missrec_pl.callbacks import EpochLines, InterestRefresh, RunClock
 from missrec_pl.checkpoints import read_checkpoint
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
@@ -54,11 +54,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     trainer, clock = building.build_trainer(cfg, datamodule)
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
-        metrics = _scalars(trainer.callback_metrics, "val/")
+        metrics = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
         checkpoint = _best_checkpoint(trainer, required=cfg.test)
         if cfg.test:
             trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
-            metrics |= _best_validation(trainer, metrics) | _scalars(trainer.callback_metrics, "test/")
+            metrics |= _scalars(trainer.callback_metrics, "test/")
         results = _results(cfg, trainer, module, datamodule, clock, metrics)
         results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
         if trainer.is_global_zero:
@@ -240,11 +240,10 @@ def _best_checkpoint(trainer: L.Trainer, *, required: bool) -> str:
     return str(best)
 
 
-def _best_validation(trainer: L.Trainer, last: dict[str, float]) -> dict[str, float]:
-    """The validation score that chose the checkpoint, instead of the last epoch's scores."""
-    callback = trainer.checkpoint_callback
-    monitor, score = getattr(callback, "monitor", None), getattr(callback, "best_model_score", None)
-    return {} if monitor is None or score is None else {monitor: float(score)}
+def _best_validation(trainer: L.Trainer) -> dict[str, float]:
+    """Validation scores of the epoch whose checkpoint is tested, instead of the last epoch's."""
+    kept = [callback.best for callback in trainer.callbacks if isinstance(callback, EpochLines)]  # type: ignore[attr-defined]
+    return dict(kept[0]) if kept else {}
 
 
 def _scalars(metrics: Any, prefix: str) -> dict[str, float]:

@@ -58,4 +58,5 @@ def test_a_line_per_epoch_marks_the_best(module, datamodule, make_trainer, caplo
     assert first.startswith("epoch 0: train/loss")
     assert first.endswith(" *")
     assert "val/ndcg@5" in second
-    assert f"(best {lines.best:.4f})" in second
+    assert f"(best {lines.best['val/ndcg@5']:.4f})" in second
+    assert set(lines.best) == {name for name in trainer.callback_metrics if name.startswith("val/")}

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class EpochLines(L.Callback):
-    """Logs the epoch's losses and its validation scores beside the best so far.
+    """Logs the epoch's losses and its validation scores beside the best so far, and keeps the best epoch's scores.
 
     Args:
         monitor: the validation score that counts, higher is better.
@@ -18,24 +18,27 @@ class EpochLines(L.Callback):
 
     def __init__(self, monitor: str = "val/ndcg@10") -> None:
         self.monitor = monitor
-        self.best = float("-inf")
+        self.best: dict[str, float] = {}
 
-    def state_dict(self) -> dict[str, float]:
-        """The best score, for a resumed run."""
+    def state_dict(self) -> dict[str, dict[str, float]]:
+        """The best epoch's scores, for a resumed run."""
         return {"best": self.best}
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Take over the best score."""
+    def load_state_dict(self, state_dict: dict[str, dict[str, float]]) -> None:
+        """Take over the best epoch's scores."""
         self.best = state_dict["best"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the line; validation of the epoch has run by now."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not trainer.is_global_zero:
-            return
         parts = [f"{name} {value:.4f}" for name, value in metrics.items() if name.startswith("train/")]
         if self.monitor in metrics:
-            mark = " *" if metrics[self.monitor] > self.best else ""
-            self.best = max(self.best, metrics[self.monitor])
-            parts.append(f"{self.monitor} {metrics[self.monitor]:.4f} (best {self.best:.4f}){mark}")
-        log.info("epoch %d: %s", trainer.current_epoch, ", ".join(parts))
+            is_best = metrics[self.monitor] > self.best.get(self.monitor, float("-inf"))
+            if is_best:
+                self.best = {name: value for name, value in metrics.items() if name.startswith("val/")}
+            mark = " *" if is_best else ""
+            parts.append(
+                f"{self.monitor} {metrics[self.monitor]:.4f} (best {self.best.get(self.monitor, 0):.4f}){mark}"
+            )
+        if trainer.is_global_zero:
+            log.info("epoch %d: %s", trainer.current_epoch, ", ".join(parts))
