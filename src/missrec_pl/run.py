@@ -145,7 +145,9 @@ def _stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
     if given.get("data") is not None:
         # What other data means by its domains is said for the phase that this data is used in now.
         there = OmegaConf.create({"data": given["data"], "phase": given["phase"], "paths": run.paths})
-        run.data = {**OmegaConf.to_container(run.data), **_resolved(there.data)}  # type: ignore[dict-item]
+        # The longest history belongs to the network: it has so many position embeddings.
+        kept = {"max_history": run.data.max_history}
+        run.data = {**OmegaConf.to_container(run.data), **_resolved(there.data), **kept}  # type: ignore[dict-item]
     run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
     run.logger = None
     return run

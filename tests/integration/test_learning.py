@@ -92,6 +92,14 @@ def test_zero_shot_evaluation_discovers_the_interests_of_the_new_items(pretraine
     assert results["metrics"]["test/mrr"] > results["baselines"]["random"]["test/mrr"]
 
 
+def test_zero_shot_keeps_the_longest_history_of_the_network(shared, tmp_path):
+    train(tiny(shared, "phase=pretrain", "data.max_history=5", name="short"))
+    checkpoint = shared / "short" / "checkpoints" / "best.ckpt"
+    results = evaluation(checkpoint, tmp_path, "data=synthetic")
+    assert read_checkpoint(checkpoint).weights["position_embedding.weight"].shape[0] == 5
+    assert results["metrics"]["test/mrr"] > 0
+
+
 def test_zero_shot_with_an_untrained_adapter_is_refused(pretrained, tmp_path):
     folder, _ = pretrained
     with pytest.raises(CheckpointError, match=r"adapters.linear.image.*the modalities that it knows \(text\)"):
