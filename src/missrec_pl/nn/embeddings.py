@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -31,10 +31,6 @@ class ItemEmbeddings:
     def without_padding(self) -> ItemEmbeddings:
         """All rows but the padding item of row 0 (views, no copy)."""
         return ItemEmbeddings(self.tokens[1:], self.is_missing[1:], self.interest[1:], self.ids[1:])
-
-    def with_interest(self, interest: Int[Tensor, "U M"]) -> ItemEmbeddings:
-        """The same items with other interest indices."""
-        return replace(self, interest=interest)
 
 
 @dataclass(frozen=True)
