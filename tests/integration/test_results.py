@@ -3,11 +3,15 @@
 import json
 import math
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from hydra.utils import instantiate
 from runs import composed, places, tiny
 
 from missrec_pl.checkpoints import read_checkpoint
+from missrec_pl.data.domain import Domain
+from missrec_pl.metrics import RankingMetrics
 from missrec_pl.run import evaluate, train
 
 NAMES = ("recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr")
@@ -52,6 +56,23 @@ def test_results_have_the_schema(finetuned):
     assert len(timing["interest_refresh_s"]) == 2  # one for Lightning's sanity check, one for the epoch
     assert timing["test_s"] > 0
     assert {"torch", "lightning", "missrec_pl"} <= set(results["versions"])
+
+
+def test_ranks_file_explains_the_metrics(finetuned):
+    folder, results = finetuned
+    ranks = pq.read_table(folder / "test_ranks.parquet").to_pydict()
+    assert list(ranks) == ["domain", "user", "item", "history_length", "rank"]
+    metrics = RankingMetrics()
+    metrics.update(torch.tensor(ranks["rank"]))
+    for name, value in metrics.compute().items():
+        assert results["metrics"][f"test/{name}"] == pytest.approx(float(value), abs=1e-7)
+    assert ranks["user"] == sorted(set(ranks["user"]))
+    domain = Domain.open(instantiate(tiny(folder.parent, name=folder.name).data.source).paths()[0])
+    assert set(ranks["domain"]) == {domain.name}
+    for row in (0, len(ranks["user"]) - 1):
+        items = domain.sequences.of(ranks["user"][row])
+        assert ranks["item"][row] == items[-1]
+        assert ranks["history_length"][row] == min(len(items) - 1, 50)
 
 
 def test_checkpoints_are_named_plainly_and_lie_in_the_run_folder(finetuned):

@@ -10,7 +10,7 @@ from tiny_runs import detach_from_trainer, make_model, make_module, training_bat
 from missrec_pl.data.augmentations import drop_items
 from missrec_pl.data.sources import DomainFolder
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.modules.gather import first_own_row, gather_rows, row_counts, world_size
+from missrec_pl.distributed import first_own_row, gather_rows, row_counts, world_size
 from missrec_pl.objectives import Objective
 
 SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6

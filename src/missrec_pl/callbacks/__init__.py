@@ -3,6 +3,7 @@
 from missrec_pl.callbacks.best_checkpoint import BestCheckpoint
 from missrec_pl.callbacks.epoch_lines import EpochLines
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
+from missrec_pl.callbacks.ranks_file import RanksFile
 from missrec_pl.callbacks.run_clock import RunClock
 from missrec_pl.callbacks.run_record import RECORD, RunRecord
 from missrec_pl.callbacks.step_seed import StepSeed
@@ -13,6 +14,7 @@ __all__ = [
     "BestCheckpoint",
     "EpochLines",
     "InterestRefresh",
+    "RanksFile",
     "RunClock",
     "RunRecord",
     "StepSeed",

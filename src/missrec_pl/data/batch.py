@@ -26,6 +26,7 @@ class SequenceBatch:
         target: ``[B]`` rows of ``items``.
         domain: ``[B]`` index of each row's domain.
         items: the item table; None means the whole catalogue, whose rows are the global ids.
+        user: ``[B]`` global user numbers of an evaluation batch; None in training.
     """
 
     history: Tensor
@@ -33,6 +34,7 @@ class SequenceBatch:
     target: Tensor
     domain: Tensor
     items: ItemTable | None = None
+    user: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.history)
@@ -45,6 +47,7 @@ class SequenceBatch:
             self.target.to(device, non_blocking=non_blocking),
             self.domain.to(device, non_blocking=non_blocking),
             None if self.items is None else self.items.to(device, non_blocking),
+            None if self.user is None else self.user.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> SequenceBatch:
@@ -55,6 +58,7 @@ class SequenceBatch:
             self.target.pin_memory(),
             self.domain.pin_memory(),
             None if self.items is None else self.items.pin_memory(),
+            None if self.user is None else self.user.pin_memory(),
         )
 
     def with_items(self, items: ItemTable) -> SequenceBatch:
@@ -79,7 +83,7 @@ class GlobalSequences:
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])[:-1]
         users = [len(s.offsets) - 1 for s in sequences]
         self.domain = np.repeat(np.arange(len(users)), users)
-        first_user = np.concatenate([[0], np.cumsum(users)])
+        self.first_user = first_user = np.concatenate([[0], np.cumsum(users)])
         self.train_length = np.concatenate([split.train_length for split in splits])
         self.validation = _stack([split.validation for split in splits], first_user)
         self.test = _stack([split.test for split in splits], first_user)
@@ -178,7 +182,8 @@ class EvaluationHistories(Dataset[SequenceBatch]):
         """The batch of the given row numbers."""
         user = self.rows.user[samples]
         history, length, target = self.sequences.windows(user, self.rows.target[samples], self.max_history)
-        return _as_batch(history, length, target, self.sequences.domain[user], None)
+        batch = _as_batch(history, length, target, self.sequences.domain[user], None)
+        return replace(batch, user=torch.from_numpy(user))
 
 
 def _as_batch(

@@ -14,7 +14,7 @@ from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.catalogue import Catalogue, ItemTable
 from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
 from missrec_pl.modules.encoding import encode_in_buckets
-from missrec_pl.modules.gather import row_counts
+from missrec_pl.distributed import row_counts
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
 from missrec_pl.objectives import Objective, orthogonality
 
@@ -129,9 +129,11 @@ class SequenceRecommender(L.LightningModule):
         """Embed the catalogue once."""
         self._evaluated_items = self.embed_catalogue()
 
-    def test_step(self, batch: SequenceBatch, batch_idx: int) -> None:
-        """Rank the targets of test users."""
-        self.test_metrics.update(self.ranks(batch))
+    def test_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """Rank the targets of test users; the ranks are handed on to callbacks."""
+        ranks = self.ranks(batch)
+        self.test_metrics.update(ranks)
+        return ranks
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/recall@10`` and so on."""

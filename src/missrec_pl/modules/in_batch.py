@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.modules.gather import first_own_row, gather_rows, row_counts
+from missrec_pl.distributed import first_own_row, gather_rows, row_counts
 from missrec_pl.nn import ItemEmbeddings, UserStates
 from missrec_pl.objectives import seq_item
 

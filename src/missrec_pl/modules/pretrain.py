@@ -6,7 +6,7 @@ from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.modules.base import SequenceRecommender
-from missrec_pl.modules.gather import gather_rows
+from missrec_pl.distributed import gather_rows
 from missrec_pl.modules.in_batch import in_batch_loss, own_columns
 from missrec_pl.objectives import seq_seq
 

@@ -1,4 +1,4 @@
-"""Rows of all processes, with gradients."""
+"""What processes of one run exchange: rows of all of them, with gradients."""
 
 from __future__ import annotations
 
