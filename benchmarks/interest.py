@@ -2,16 +2,19 @@
 
     python benchmarks/interest.py --tokens 4096 8192 16384 --dims 64 300
     python benchmarks/interest.py --tokens 4096 --dims 300 --methods tiled keops
+    python benchmarks/interest.py --tokens 5970 --dims 300 --passes
 
 Each measurement runs in a process of its own, so that peaks of memory do not mix. `extra MB` is the peak
 during the call above what the process held before it, the tokens included. `lower limit` is a blocked
 product of all tokens with all tokens plus torch.topk over it; `products` is the first part. On a shared
-machine give --threads 1 --clock cpu: times of this process alone.
+machine give --threads 1 --clock cpu: times of this process alone. --passes splits a backend's time into the
+search for neighbours, the second pass over local peaks (nearest denser token) and the nearest centres.
 """
 
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import math
 import subprocess
@@ -24,7 +27,10 @@ from typing import Any, cast
 import torch
 
 from missrec_pl.clustering import dpc_knn
+from missrec_pl.clustering.backends import make_reductions
+from missrec_pl.distributed import Share
 
+ALONE = Share()
 CPU_METHODS = ("products", "lower_limit", "tiled", "dense_form", "sklearn", "keops")
 CUDA_METHODS = ("products", "lower_limit", "tiled", "keops")
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -155,6 +161,40 @@ def run_child(arguments: argparse.Namespace, name: str, total: int, width: int) 
     return {"method": name, "tokens": total, "dims": width, **json.loads(done.stdout)}
 
 
+def print_passes(arguments: argparse.Namespace) -> None:
+    """Time each reduction of tiled and keops in this process, after a call that compiles."""
+    torch.set_num_threads(arguments.threads)
+    clock = CLOCKS[arguments.clock]
+    print(
+        f"{'tokens':>8} {'dims':>5}  {'method':<8}{'peaks':>7}{'first s':>10}{'second s':>10}{'centres s':>10}",
+        end="",
+    )
+    print(f"{'second/first':>14}")
+    for total, width in itertools.product(arguments.tokens, arguments.dims):
+        tokens = make_tokens(total, width, arguments.kind, arguments.device)
+        count = math.ceil(arguments.ratio * total)
+        for name in arguments.methods or ("tiled", "keops"):
+            with contextlib.redirect_stdout(io.StringIO()):
+                reductions, _ = make_reductions(name, tokens, arguments.k, ALONE)
+                reductions.prepare(arguments.k)
+            seconds = [clock()]
+            neighbors = reductions.k_smallest(arguments.k, ALONE)
+            seconds.append(clock())
+            rank = neighbors.squared_distance.sum(1).argsort().argsort()
+            is_peak = (rank[neighbors.token] > rank[:, None]).all(1)
+            peaks = (is_peak & (rank > 0)).nonzero()[:, 0]
+            seconds.append(clock())
+            reductions.nearest_denser(rank, peaks)
+            seconds.append(clock())
+            reductions.nearest_center(rank.argsort()[:count], torch.arange(total, device=tokens.device))
+            first, _, second, centers = (b - a for a, b in itertools.pairwise([*seconds, clock()]))
+            print(
+                f"{total:>8} {width:>5}  {name:<8}{len(peaks):>7}{first:>10.3f}{second:>10.3f}{centers:>10.3f}",
+                end="",
+            )
+            print(f"{second / first:>14.1%}", flush=True)
+
+
 def print_row(row: dict[str, Any], reference: dict[str, float]) -> None:
     head = f"{row['tokens']:>8} {row['dims']:>5}  {row['method']:<12}"
     if "error" in row:
@@ -221,7 +261,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="also write the rows here")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help=argparse.SUPPRESS)
     parser.add_argument("--child", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--passes", action="store_true", help="time the reductions of tiled and keops apart")
     arguments = parser.parse_args()
+    if arguments.passes:
+        print_passes(arguments)
+        return
     if arguments.child:
         print(json.dumps(measure(arguments)))
         return

@@ -1,12 +1,14 @@
-"""What processes of one run exchange: rows of all of them, with gradients."""
+"""What the processes of one run exchange: rows with gradients, and shares of work without."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 
 def world_size() -> int:
@@ -26,14 +28,30 @@ def gather_rows(rows: Tensor) -> Tensor:
     if world_size() == 1:
         return rows
     sizes = row_counts(rows)
-    padding = [0, 0] * (rows.dim() - 1) + [0, max(sizes) - len(rows)]
-    if rows.dtype.is_floating_point:
-        gathered = all_gather(F.pad(rows, padding).contiguous())
-    else:
-        padded = F.pad(rows, padding).contiguous()
-        gathered = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(gathered, padded)
+    padded = F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, max(sizes) - len(rows)])
+    gathered = _Gather.apply(padded) if rows.dtype.is_floating_point else _gather(padded)
     return torch.cat([shard[:size] for shard, size in zip(gathered, sizes, strict=True)])
+
+
+def _gather(tensor: Tensor) -> Tensor:
+    """``[processes, ...]`` the tensors of one shape of all processes."""
+    everything = tensor.new_empty(world_size(), *tensor.shape)
+    dist.all_gather(list(everything.unbind()), tensor.contiguous())
+    return everything
+
+
+class _Gather(torch.autograd.Function):
+    """:func:`_gather` whose gradient is the sum of what all processes want of this one's tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return _gather(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient[dist.get_rank()]
 
 
 def row_counts(rows: Tensor) -> list[int]:
@@ -49,3 +67,55 @@ def row_counts(rows: Tensor) -> list[int]:
 def first_own_row(counts: list[int]) -> int:
     """Position of this process's first row in the global batch."""
     return sum(counts[: dist.get_rank()]) if world_size() > 1 else 0
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of a computation that all processes of a run make together, without gradients.
+
+    Attributes:
+        index: this process, 0..count-1.
+        count: number of processes; 1 does everything and exchanges nothing.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def mine(cls) -> Share:
+        """The share of this process in its run."""
+        return cls(dist.get_rank(), world_size()) if world_size() > 1 else cls()
+
+    def rows(self, total: int) -> slice:
+        """This process's contiguous part of ``total`` rows; parts differ by a row at most."""
+        return slice(self.index * total // self.count, (self.index + 1) * total // self.count)
+
+    def gather(self, part: Tensor, total: int) -> Tensor:
+        """``[total, ...]`` from every process's ``part``, cut by :meth:`rows`."""
+        if self.count == 1:
+            return part
+        sizes = [Share(index, self.count).rows(total) for index in range(self.count)]
+        lengths = [rows.stop - rows.start for rows in sizes]
+        padded = part.new_zeros(max(lengths), *part.shape[1:])
+        padded[: len(part)] = part
+        return torch.cat([shard[:length] for shard, length in zip(self.collect(padded), lengths, strict=True)])
+
+    def collect(self, tensor: Tensor) -> list[Tensor]:
+        """Every process's tensor of one shape, by process."""
+        if self.count == 1:
+            return [tensor]
+        everything = [torch.empty_like(tensor) for _ in range(self.count)]
+        dist.all_gather(everything, tensor.contiguous())
+        return everything
+
+    def from_first(self, tensor: Tensor) -> Tensor:
+        """Process 0's tensor, in place of this process's of the same shape."""
+        if self.count > 1:
+            tensor = tensor.contiguous()
+            dist.broadcast(tensor, src=0)
+        return tensor
+
+    def wait(self) -> None:
+        """Wait for the other processes."""
+        if self.count > 1:
+            dist.barrier()

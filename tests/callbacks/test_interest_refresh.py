@@ -14,6 +14,8 @@ from missrec_pl.clustering import dpc_knn
 class Spy:
     """DPC-KNN that remembers what it was given."""
 
+    is_sharded = False
+
     def __init__(self):
         self.calls = []
 
@@ -24,6 +26,8 @@ class Spy:
 
 class Told:
     """Assigns tokens as it is told, refresh after refresh."""
+
+    is_sharded = False
 
     def __init__(self, *assignments):
         self.assignments = list(assignments)
@@ -51,9 +55,6 @@ class Watch(L.Callback):
 
 class Alone:
     """A trainer of one process."""
-
-    is_global_zero = True
-    strategy = SimpleNamespace(broadcast=lambda found: found)
 
     def __init__(self, datamodule):
         self.datamodule = datamodule

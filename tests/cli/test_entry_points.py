@@ -2,7 +2,9 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
+import torch
 from runs import SMALL, run_cli
 
 FAST = (*SMALL, "trainer.max_epochs=1")
@@ -140,3 +142,24 @@ def test_two_processes_run_both_phases_and_evaluate_to_the_same_digits(place):
     assert alone.returncode == 0, alone.stderr
     assert tests_of(results_of(place / "ddp-eval")) == tests_of(results)
     assert results_of(place / "ddp-eval")["baselines"] == results["baselines"]
+    ranks = [pq.read_table(place / folder / "test_ranks.parquet") for folder in ("ddp-eval", "ddp-fine")]
+    assert ranks[0].equals(ranks[1])
+
+
+def test_any_number_of_processes_discovers_the_same_interests(place):
+    """The last refresh of a run of one epoch sees the first weights, which do not depend on the processes.
+
+    Two processes: tests/clustering/test_processes.py.
+    """
+    tables = []
+    for devices in (1, 3):
+        folder = place / f"interests-{devices}"
+        run = run_cli(
+            "data=synthetic", *FAST, f"paths.cache_dir={place / 'cache'}", "trainer=ddp_sim", "test=false",
+            f"trainer.devices={devices}", "+trainer.limit_train_batches=1", f"hydra.run.dir={folder}",
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        tables.append({name: value for name, value in state.items() if ".interests." in name})
+    assert tables[0]["model.interests.prototypes"].abs().sum() > 0
+    assert all(torch.equal(tables[1][name], tables[0][name]) for name in tables[0])

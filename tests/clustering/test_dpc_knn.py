@@ -10,7 +10,10 @@ from hypothesis import given, settings
 
 from missrec_pl.clustering import DPCKNNResult, dpc_knn
 from missrec_pl.clustering.backends.tiled import TiledReductions
+from missrec_pl.distributed import Share
 from missrec_pl.errors import ConfigError, DataError
+
+ALONE = Share()
 
 
 def assert_equals_plain(result: DPCKNNResult, problem) -> None:
@@ -42,6 +45,13 @@ def test_tiled_equals_dense(problem):
     assert_equals_plain(result, problem)
 
 
+@settings(max_examples=12, deadline=None)
+@given(problems(largest=3000, widths=(2, 24)))
+def test_tiled_equals_dense_up_to_3000_tokens(problem):
+    """With up to 2,999 neighbours and 3,000 centres."""
+    assert_identical(run(problem, "tiled"), run(problem, "dense"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(problems(most_neighbors=20))
 def test_small_tiles_change_nothing(problem):
@@ -51,8 +61,8 @@ def test_small_tiles_change_nothing(problem):
         return
     k = min(k, len(tokens) - 1)
     small, whole = TiledReductions(tokens, tile=32), TiledReductions(tokens)
-    assert torch.equal(small.k_smallest(k).squared_distance, whole.k_smallest(k).squared_distance)
-    assert small.largest() == pytest.approx(whole.largest(), rel=1e-5)
+    assert torch.equal(small.k_smallest(k, ALONE).squared_distance, whole.k_smallest(k, ALONE).squared_distance)
+    assert small.largest(ALONE) == pytest.approx(whole.largest(ALONE), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +158,8 @@ def test_precision_settings_of_the_caller_are_overruled_and_restored():
 @pytest.mark.parametrize("scale", [1e-15, 1e15])
 def test_extreme_units_do_not_change_the_neighbors(scale):
     tokens = make_tokens("random", 200, 16, seed=8)
-    wanted = TiledReductions(tokens).k_smallest(5)
-    found = TiledReductions(tokens * scale).k_smallest(5)
+    wanted = TiledReductions(tokens).k_smallest(5, ALONE)
+    found = TiledReductions(tokens * scale).k_smallest(5, ALONE)
     assert torch.equal(found.token, wanted.token)
 
 

@@ -56,6 +56,14 @@ def test_keops_on_thousands_of_tokens(kind):
 
 
 @needs_compiler
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None)
+@given(problems(largest=3000, widths=(16,)))
+def test_keops_up_to_3000_tokens(problem):
+    assert_agrees(problem)
+
+
+@needs_compiler
 def test_keops_does_not_chatter(capfd):
     dpc_knn(make_tokens("random", 50, 16, seed=1), 3, 4, backend="keops")
     assert capfd.readouterr() == ("", "")

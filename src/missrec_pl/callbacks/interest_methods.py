@@ -12,7 +12,13 @@ from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeK
 
 
 class InterestMethod(Protocol):
-    """Discovers interests among item tokens."""
+    """Discovers interests among item tokens.
+
+    Attributes:
+        is_sharded: whether all processes call it and share the work; otherwise the first does it alone.
+    """
+
+    is_sharded: bool
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """Cluster ``tokens [P, D]`` into ``num_prototypes`` interests; ``seed`` drives what is random."""
@@ -29,6 +35,8 @@ class DPCKNN:
         include_self: whether a token counts among its own neighbours.
         prototype: ``"center"`` (the paper) or ``"mean"`` (the release).
     """
+
+    is_sharded = True
 
     def __init__(
         self,
@@ -55,6 +63,7 @@ class DPCKNN:
             distance_scale=self.distance_scale,
             include_self=self.include_self,
             prototype=self.prototype,
+            sharded=True,
         )
 
 
@@ -64,6 +73,8 @@ class KMeans:
     Args:
         max_iterations: at most so many passes.
     """
+
+    is_sharded = False
 
     def __init__(self, max_iterations: int = 25) -> None:
         self.max_iterations = max_iterations
@@ -77,6 +88,8 @@ class KMeans:
 class RandomTokens:
     """Random tokens as prototypes, for the ablation; the same ones at every refresh of a run."""
 
+    is_sharded = False
+
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the tokens."""
         generator = torch.Generator().manual_seed(seed)
@@ -85,6 +98,8 @@ class RandomTokens:
 
 class NoInterests:
     """One constant prototype: the network without interest information."""
+
+    is_sharded = False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`."""

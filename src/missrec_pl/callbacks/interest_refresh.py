@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from missrec_pl.callbacks.interest_methods import InterestMethod
+from missrec_pl.distributed import Share
+from missrec_pl.nn.interests import InterestTable
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,8 @@ class InterestRefresh(L.Callback):
     """Embeds all items, clusters their tokens and renews the network's interest table.
 
     Runs on train epoch start; before evaluation too if there is no table yet (Lightning's sanity check, and
-    zero-shot evaluation). Rank 0 clusters and the others receive its table.
+    zero-shot evaluation). Processes share the search for neighbours, or the first clusters alone, as the method
+    wants it; the table of the first is everybody's.
 
     Args:
         method: discovers the interests.
@@ -58,14 +61,21 @@ class InterestRefresh(L.Callback):
         start = time.perf_counter()
         table = module.model.interests
         tokens, is_missing = _present_tokens(module)
-        found = self.method(tokens, table.num_prototypes, self.seed) if trainer.is_global_zero else None
-        found = trainer.strategy.broadcast(found)
-        assert found is not None, "rank 0 broadcasts what it found"
-        assignment = found.assignment.to(tokens.device)
+        assignment, prototypes = self._discover(tokens, table)
         before = None if table.is_empty else table.assignment[~is_missing] - 1
-        table.update(found.prototypes, assignment, is_missing)
+        table.update(prototypes, assignment, is_missing)
         self.seconds.append(time.perf_counter() - start)
         return {**_health(assignment, before), "interest/seconds": self.seconds[-1]}
+
+    def _discover(self, tokens: Tensor, table: InterestTable) -> tuple[Tensor, Tensor]:
+        """Assignment ``[P]`` and prototypes ``[K, D]``, the same bits in every process."""
+        share = Share.mine()
+        assignment = torch.empty(len(tokens), dtype=torch.long, device=tokens.device)
+        prototypes = torch.empty_like(table.prototypes[1:])
+        if self.method.is_sharded or share.index == 0:
+            found = self.method(tokens, table.num_prototypes, self.seed)
+            assignment, prototypes = found.assignment.to(assignment), found.prototypes.to(prototypes)
+        return share.from_first(assignment), share.from_first(prototypes)
 
     def _refresh_if_empty(self, trainer: L.Trainer, module: Any) -> None:
         if module.model.interests.is_empty:

@@ -13,6 +13,7 @@ from missrec_pl.clustering.assign import cluster_means
 from missrec_pl.clustering.backends import Neighbors, PairwiseReductions, make_reductions
 from missrec_pl.clustering.backends.base import exact_arithmetic
 from missrec_pl.clustering.result import checked_tokens
+from missrec_pl.distributed import Share
 from missrec_pl.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def dpc_knn(
     distance_scale: DistanceScale = "none",
     include_self: bool = False,
     prototype: PrototypeKind = "center",
+    sharded: bool = False,
 ) -> DPCKNNResult:
     """Cluster tokens by DPC-KNN, exactly, in O(N k) memory.
 
@@ -74,11 +76,13 @@ def dpc_knn(
         num_clusters: K, 1..N.
         k: neighbours in a density, 1..N-1 (1..N with `include_self`; 1 when N = 1, whose log density is 0).
         backend: `tiled` (blocked matrix products), `keops` (LazyTensor, needs a compiler), `dense` (N x N,
-            for tests), or `auto` (keops on CUDA, tiled elsewhere). All give the same result.
+            for tests), or `auto` (the faster of the first two here). All give the same result.
         distance_scale: `sqrt_dim` divides distances by sqrt(D), as the authors' code does.
         include_self: count the token itself, at distance 0, among its k, as the authors' code does.
         prototype: `center` (the paper: the centre token) or `mean` (the authors' code: the mean of the
             cluster).
+        sharded: every process of the run makes this call with the same tokens, and each does its share of the
+            search; all get the result that one process would get, to the bit.
 
     Returns:
         The result; see its fields.
@@ -88,16 +92,19 @@ def dpc_knn(
         DataError: tokens that are not `[N, D]`, empty, or not finite.
     """
     tokens = checked_tokens(tokens, num_clusters)
-    _check_options(len(tokens), k, distance_scale, include_self, prototype)
+    total = len(tokens)
+    _check_options(total, k, distance_scale, include_self, prototype)
     divisor = tokens.shape[1] if distance_scale == "sqrt_dim" else 1
+    share = Share.mine() if sharded else Share()
     with exact_arithmetic(tokens.device):
-        reductions, reason = make_reductions(backend, tokens)
+        reductions, reason = make_reductions(backend, tokens, k, share)
         _announce(reductions.name, reason)
         _log.debug("dpc_knn: backend %s, %d tokens of %d", reductions.name, *tokens.shape)
-        log_density, squared_delta = _density_and_delta(reductions, tokens, k, include_self, divisor)
+        log_density, squared_delta = _density_and_delta(reductions, tokens, k, include_self, divisor, share)
         log_score = log_density + 0.5 * torch.log(squared_delta)
         centers = _descending(log_score)[:num_clusters]
-        assignment = reductions.nearest_center(centers)
+        mine = torch.arange(total, device=tokens.device)[share.rows(total)]
+        assignment = share.gather(reductions.nearest_center(centers, mine), total)
         assignment[centers] = torch.arange(num_clusters, device=tokens.device)
         if prototype == "mean":
             prototypes, _ = cluster_means(tokens, assignment, num_clusters)
@@ -136,7 +143,12 @@ def _check_options(total: int, k: int, distance_scale: str, include_self: bool, 
 
 
 def _density_and_delta(
-    reductions: PairwiseReductions, tokens: Float[Tensor, "N D"], k: int, include_self: bool, divisor: int
+    reductions: PairwiseReductions,
+    tokens: Float[Tensor, "N D"],
+    k: int,
+    include_self: bool,
+    divisor: int,
+    share: Share,
 ) -> tuple[Float64[Tensor, " N"], Float64[Tensor, " N"]]:
     """Return log densities and squared deltas, eqs. (3) and (4), of distances divided by sqrt(divisor)."""
     total = len(tokens)
@@ -144,17 +156,30 @@ def _density_and_delta(
         zero = torch.zeros(1, dtype=torch.float64, device=tokens.device)
         return zero, zero.clone()
     others = k - 1 if include_self else k
-    neighbors = reductions.k_smallest(max(1, others))
+    neighbors = reductions.k_smallest(max(1, others), share)
     log_density = -neighbors.squared_distance[:, :others].sum(1) / (k * divisor)
     order = _descending(log_density)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(total, device=tokens.device)
     squared_delta, peaks = _delta_from_neighbors(neighbors, rank)
-    squared_delta[order[0]] = reductions.largest()
+    squared_delta[order[0]] = reductions.largest(share)
     if len(peaks):
-        squared_delta[peaks] = reductions.nearest_denser(rank, peaks)
+        squared_delta[peaks] = _nearest_denser(reductions, rank, peaks, share)
     _log.debug("dpc_knn: %d of %d tokens are local peaks", len(peaks) + 1, total)
     return log_density, squared_delta / divisor
+
+
+def _nearest_denser(
+    reductions: PairwiseReductions, rank: Int64[Tensor, " N"], peaks: Int64[Tensor, " P"], share: Share
+) -> Float64[Tensor, " P"]:
+    """Search for the local peaks, dealt out by rank: the work of one grows with its rank."""
+    by_rank = rank[peaks].argsort()
+    dealt = torch.cat([by_rank[index :: share.count] for index in range(share.count)])
+    mine = peaks[dealt[share.rows(len(peaks))]]
+    found = reductions.nearest_denser(rank, mine) if len(mine) else peaks.new_empty(0, dtype=torch.float64)
+    squared = torch.empty(len(peaks), dtype=torch.float64, device=peaks.device)
+    squared[dealt] = share.gather(found, len(peaks))
+    return squared
 
 
 def _delta_from_neighbors(

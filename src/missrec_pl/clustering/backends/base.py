@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from missrec_pl.distributed import Share
+
 _CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Coordinates held at once while distances are recomputed; on CPU 2 MB in float64, near the L2 cache."""
 
@@ -35,11 +37,15 @@ class PairwiseReductions(Protocol):
 
     name: str
 
-    def k_smallest(self, k: int) -> Neighbors:
-        """Find the k nearest others of every token, 1 <= k <= N - 1."""
+    def prepare(self, k: int) -> None:
+        """Compile what finding k neighbours needs, so that the other processes of a machine find it."""
         ...
 
-    def largest(self) -> float:
+    def k_smallest(self, k: int, share: Share) -> Neighbors:
+        """Find the k nearest others of every token, 1 <= k <= N - 1; each process does its share, all get all."""
+        ...
+
+    def largest(self, share: Share) -> float:
         """Return the largest squared distance between two tokens, to a relative 1e-5."""
         ...
 
@@ -52,8 +58,8 @@ class PairwiseReductions(Protocol):
         """
         ...
 
-    def nearest_center(self, centers: Int64[Tensor, " K"]) -> Int64[Tensor, " N"]:
-        """Return the position in `centers` of each token's nearest centre, the lowest of equal ones."""
+    def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
+        """Return the position in `centers` of each query's nearest centre, the lowest of equal ones."""
         ...
 
 

@@ -5,6 +5,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from missrec_pl.clustering.backends.base import Neighbors, pick_smallest
+from missrec_pl.distributed import Share
 
 
 class DenseReductions:
@@ -20,13 +21,16 @@ class DenseReductions:
         exact = tokens.double()
         self._squared = torch.stack([(exact - exact[i]).square_().sum(-1) for i in range(len(exact))])
 
-    def k_smallest(self, k: int) -> Neighbors:
-        """Sort every row without its diagonal entry."""
+    def prepare(self, k: int) -> None:
+        """Nothing to compile."""
+
+    def k_smallest(self, k: int, share: Share) -> Neighbors:
+        """Sort every row without its diagonal entry, in every process."""
         others = self._squared.clone().fill_diagonal_(torch.inf)
         index = torch.arange(len(others), device=others.device).expand_as(others)
         return Neighbors(*pick_smallest(others, index, k))
 
-    def largest(self) -> float:
+    def largest(self, share: Share) -> float:
         """Return the matrix's maximum, exact."""
         return float(self._squared.amax())
 
@@ -35,6 +39,6 @@ class DenseReductions:
         hidden = rank[None, :] >= rank[queries, None]
         return self._squared[queries].masked_fill_(hidden, torch.inf).amin(1)
 
-    def nearest_center(self, centers: Int64[Tensor, " K"]) -> Int64[Tensor, " N"]:
+    def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
         """Take the first minimum over the centres' columns."""
-        return self._squared[:, centers].argmin(1)
+        return self._squared[queries][:, centers].argmin(1)

@@ -14,6 +14,7 @@ from torch import Tensor
 from missrec_pl.clustering.backends.base import Neighbors, first_of_equal, scale_of, squared_distances
 from missrec_pl.clustering.backends.search import SPARE, Found, Scope, keep_nearest
 from missrec_pl.clustering.backends.tiled import TiledReductions
+from missrec_pl.distributed import Share
 from missrec_pl.errors import ConfigError
 
 _SMALLEST_LIST = 16
@@ -74,17 +75,25 @@ class KeopsReductions:
         unit = torch.finfo(tokens.dtype).eps / 2
         self._relative_error = 4 * (tokens.shape[1] + 8) * unit
 
-    def k_smallest(self, k: int) -> Neighbors:
+    def prepare(self, k: int) -> None:
+        """Compile the three reductions on a few tokens."""
+        few = self._exact.search.every[:2]
+        self._nearest(few, few, k + 1 + SPARE, None)
+        self._nearest(few, few, 1 + SPARE, None)
+        self._nearest(few, few, 1 + SPARE, few)
+
+    def k_smallest(self, k: int, share: Share) -> Neighbors:
         """Reduce the pairwise distances to each row's nearest, itself included, and drop it."""
         every = self._exact.search.every
-        candidates = self._nearest(every, every, k + 1 + SPARE, None)
+        rows = every[share.rows(len(every))]
+        candidates = self._nearest(rows, every, k + 1 + SPARE, None)
         absent = candidates < 0
-        found = self._settle(every, candidates, absent | (candidates == every[:, None]), absent, k, Scope(every))
-        return Neighbors(found.squared_distance, found.place)
+        found = self._settle(rows, candidates, absent | (candidates == rows[:, None]), absent, k, Scope(every))
+        return Neighbors(*(share.gather(part, len(every)) for part in (found.squared_distance, found.place)))
 
-    def largest(self) -> float:
+    def largest(self, share: Share) -> float:
         """Return the largest squared distance, by a pass of matrix products, cheaper than one of KeOps."""
-        return self._exact.largest()
+        return self._exact.largest(share)
 
     def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
         """Reduce over the tokens of lower rank."""
@@ -93,15 +102,14 @@ class KeopsReductions:
         hidden = (candidates < 0) | (candidates >= rank[queries, None])
         return self._settle(queries, candidates, hidden, hidden, 1, scope).squared_distance[:, 0]
 
-    def nearest_center(self, centers: Int64[Tensor, " K"]) -> Int64[Tensor, " N"]:
+    def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
         """Reduce over the centres that differ."""
-        every = self._exact.search.every
         distinct = first_of_equal(self._tokens, centers)
         scope = Scope(centers[distinct], with_self=True)
-        candidates = self._nearest(every, scope.columns, 1 + SPARE, None)
+        candidates = self._nearest(queries, scope.columns, 1 + SPARE, None)
         absent = candidates < 0
-        found = self._settle(every, candidates, absent, absent, 1, scope)
-        return self._exact.positions_of(found, centers, distinct)
+        found = self._settle(queries, candidates, absent, absent, 1, scope)
+        return self._exact.positions_of(found, queries, centers, distinct)
 
     def _settle(
         self, queries: Tensor, candidates: Tensor, hidden: Tensor, absent: Tensor, keep: int, scope: Scope
@@ -132,6 +140,8 @@ class KeopsReductions:
             below: `[R]` how many leading columns each row may see, or None for all.
         """
         length = max(_SMALLEST_LIST, 1 << (count - 1).bit_length())
+        if len(rows) == 0:
+            return rows.new_empty(0, length)
         x = self._lazy(self._points[rows][:, None])
         right = self._points[columns]
         if len(columns) < length:  # KeOps leaves slots undefined when there are fewer columns than slots

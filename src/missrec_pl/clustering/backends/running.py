@@ -5,9 +5,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from missrec_pl.clustering.backends.search import GROUP, group_minimum, smallest_of_block
+from missrec_pl.distributed import Share
 
 _CROWDED = 0.2
 """Share of a block's entries past which merging all of it beats picking the entries that matter."""
+
+_MERGED_ROWS = 1 << 16
+"""Rows whose lists are exchanged at once: 17 MB a process for 22 entries each."""
 
 
 class RunningSmallest:
@@ -53,12 +57,53 @@ class RunningSmallest:
         if len(hit):
             self._merge(*_padded(at[hit], values[hit, which], place[hit, which] + column), row)
 
+    def merge_shares(self, share: Share) -> None:
+        """Merge the lists of all processes, each fed with other blocks; a part of the rows at a time."""
+        if share.count == 1:
+            return
+        for start in range(0, len(self.values), _MERGED_ROWS):
+            rows = slice(start, start + _MERGED_ROWS)
+            values, order = torch.cat(share.collect(self.values[rows]), 1).topk(self.count, dim=1, largest=False)
+            self.values[rows] = values
+            self.index[rows] = torch.cat(share.collect(self.index[rows]), 1).gather(1, order)
+
     def _merge(self, at: Tensor, values: Tensor, index: Tensor, row: int) -> None:
         target = at + row
         values = torch.cat([self.values.index_select(0, target), values], 1)
         values, order = values.topk(self.count, dim=1, largest=False)
         self.values[target] = values
         self.index[target] = torch.cat([self.index.index_select(0, target), index], 1).gather(1, order)
+
+
+class Farthest:
+    """The largest entry seen so far of a matrix that is never whole, and its place; the first of equal ones.
+
+    Args:
+        device: where the blocks live.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._value = -torch.inf
+        self._place = (0, 0)
+        self._device = device
+
+    def update(self, block: Float[Tensor, "R C"], row: int, column: int) -> None:
+        """Take in a block whose first entry lies at `row` and `column`."""
+        largest = float(block.amax())
+        if largest < self._value:
+            return
+        at, across = divmod(int(block.argmax()), block.shape[1])
+        place = (row + at, column + across)
+        if largest > self._value or place < self._place:
+            self._value, self._place = largest, place
+
+    def of_all(self, share: Share) -> tuple[int, int]:
+        """Return the place of the largest entry that any process saw."""
+        place = torch.tensor(self._place, device=self._device)
+        value = torch.tensor([self._value], dtype=torch.float64, device=self._device)
+        seen = zip(share.collect(value), share.collect(place), strict=True)
+        first = min((-float(largest), int(at[0]), int(at[1])) for largest, at in seen)
+        return first[1], first[2]
 
 
 def _padded(at: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:

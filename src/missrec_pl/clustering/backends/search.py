@@ -151,7 +151,7 @@ class ExactSearch:
                 scope._replace(limit=None if scope.limit is None else scope.limit[start : start + self.tile]),
                 dtype,
             )
-            for start in range(0, len(queries), self.tile)
+            for start in range(0, max(1, len(queries)), self.tile)
         ]
         return Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

@@ -9,8 +9,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from missrec_pl.clustering.backends.base import Neighbors, first_of_equal, squared_distances
-from missrec_pl.clustering.backends.running import RunningSmallest
+from missrec_pl.clustering.backends.running import Farthest, RunningSmallest
 from missrec_pl.clustering.backends.search import SPARE, ExactSearch, Found, Scope, keep_nearest
+from missrec_pl.distributed import Share
 
 _TILE = {"cpu": 2048, "cuda": 8192}
 """Side of a block; in float32 16 MB on CPU (products are at full speed from 1,024) and 256 MB on a GPU."""
@@ -33,27 +34,31 @@ class TiledReductions:
         self.search = ExactSearch(tokens, _SEARCH_TILE)
         self._farthest: tuple[int, int] | None = None
 
-    def k_smallest(self, k: int) -> Neighbors:
-        """Sweep the upper triangle of blocks once, then prove the candidates row by row."""
+    def prepare(self, k: int) -> None:
+        """Nothing to compile."""
+
+    def k_smallest(self, k: int, share: Share) -> Neighbors:
+        """Sweep the upper triangle of blocks once, its pairs shared out; then prove the candidates row by row."""
         search = self.search
         total = len(search.tokens)
-        lists = self._sweep(min(k + SPARE, total - 1))
+        lists = self._sweep(min(k + SPARE, total - 1), share)
         complete = lists.count == total - 1
+        mine = search.every[share.rows(total)]
         parts = []
-        for rows in torch.split(search.every, self._tile):
+        for rows in torch.split(mine, self._tile):
             values, index = lists.values[rows], lists.index[rows]
             threshold = torch.full_like(values[:, -1], torch.inf) if complete else values[:, -1]
             bound = search.lower_bound(rows, threshold, torch.float32)
             squared = squared_distances(search.tokens, rows, index).masked_fill_(values == torch.inf, torch.inf)
             parts.append(keep_nearest(squared, index, bound, k))
         found = Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
-        found = search.redo_unproven(search.every, k, Scope(search.every), found)
-        return Neighbors(found.squared_distance, found.place)
+        found = search.redo_unproven(mine, k, Scope(search.every), found)
+        return Neighbors(*(share.gather(part, total) for part in (found.squared_distance, found.place)))
 
-    def largest(self) -> float:
+    def largest(self, share: Share) -> float:
         """Return the largest squared distance; seen by the first pass, or by a pass for it alone."""
         if self._farthest is None:
-            self._sweep(0)
+            self._sweep(0, share)
         first, second = self._farthest or (0, 0)
         pair = torch.tensor([[first], [second]], device=self.search.tokens.device)
         return float(squared_distances(self.search.tokens, pair[0], pair[1:]))
@@ -66,20 +71,24 @@ class TiledReductions:
         squared[by_rank] = self.search.nearest(queries[by_rank], 1, scope).squared_distance[:, 0]
         return squared
 
-    def nearest_center(self, centers: Int64[Tensor, " K"]) -> Int64[Tensor, " N"]:
+    def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
         """Search among the centres that differ."""
-        every = self.search.every
         distinct = first_of_equal(self.search.tokens, centers)
         scope = Scope(centers[distinct], with_self=True)
-        return self.positions_of(self.search.nearest(every, 1, scope), centers, distinct)
+        return self.positions_of(self.search.nearest(queries, 1, scope), queries, centers, distinct)
 
     def positions_of(
-        self, found: Found, centers: Int64[Tensor, " K"], distinct: Int64[Tensor, " U"]
-    ) -> Int64[Tensor, " N"]:
-        """Turn every token's nearest centre into its position; where several tie, compare all of them.
+        self,
+        found: Found,
+        queries: Int64[Tensor, " Q"],
+        centers: Int64[Tensor, " K"],
+        distinct: Int64[Tensor, " U"],
+    ) -> Int64[Tensor, " Q"]:
+        """Turn every query's nearest centre into its position; where several tie, compare all of them.
 
         Args:
-            found: the nearest distinct centre of every token, by its place in `distinct`.
+            found: the nearest distinct centre of every query, by its place in `distinct`.
+            queries: token numbers.
             centers: token numbers of the centres.
             distinct: positions of the centres that differ, rising.
         """
@@ -87,36 +96,34 @@ class TiledReductions:
         tied = (~found.proven).nonzero()[:, 0]
         for rows in torch.split(tied, max(1, _DIRECT_ELEMENTS // len(distinct))):
             columns = centers[distinct].expand(len(rows), -1)
-            result[rows] = distinct[squared_distances(self.search.tokens, rows, columns).argmin(1)]
+            result[rows] = distinct[squared_distances(self.search.tokens, queries[rows], columns).argmin(1)]
         return result
 
-    def _sweep(self, count: int) -> RunningSmallest:
+    def _sweep(self, count: int, share: Share) -> RunningSmallest:
         """Visit every pair of blocks once, the diagonal first: its lists rule out most of what follows."""
         centered, norms = self.search.centered, self.search.norms
         total, padded = len(self.search.tokens), len(centered)
         lists = RunningSmallest(padded, count, centered.device)
         starts = range(0, padded, self._tile)
         memory = torch.empty(min(self._tile, padded) ** 2, device=centered.device)
-        farthest = -torch.inf
-        for offset in range(len(starts)):
-            for left, right in zip(starts, starts[offset:], strict=False):
-                rows, columns = slice(left, left + self._tile), slice(right, right + self._tile)
-                shape = (len(norms[rows]), len(norms[columns]))
-                buffer = memory[: shape[0] * shape[1]]
-                block = buffer.view(shape)
-                torch.addmm(norms[columns], centered[rows], centered[columns].T, alpha=-2, out=block)
-                block.add_(norms[rows, None])
-                inside = block[: total - left, : total - right]
-                largest = float(inside.amax())
-                if largest > farthest:
-                    farthest = largest
-                    row, column = divmod(int(inside.argmax()), inside.shape[1])
-                    self._farthest = (left + row, right + column)
-                if not count:
-                    continue
-                if left == right:
-                    block.fill_diagonal_(torch.inf)
-                else:
-                    lists.update(buffer, block.T, right, left)
-                lists.update(buffer, block, left, right)
+        farthest = Farthest(centered.device)
+        pairs = [pair for offset in range(len(starts)) for pair in zip(starts, starts[offset:], strict=False)]
+        for left, right in pairs[share.index :: share.count]:
+            rows, columns = slice(left, left + self._tile), slice(right, right + self._tile)
+            shape = (len(norms[rows]), len(norms[columns]))
+            buffer = memory[: shape[0] * shape[1]]
+            block = buffer.view(shape)
+            torch.addmm(norms[columns], centered[rows], centered[columns].T, alpha=-2, out=block)
+            block.add_(norms[rows, None])
+            farthest.update(block[: total - left, : total - right], left, right)
+            if not count:
+                continue
+            if left == right:
+                block.fill_diagonal_(torch.inf)
+            else:
+                lists.update(buffer, block.T, right, left)
+            lists.update(buffer, block, left, right)
+        self._farthest = farthest.of_all(share)
+        if count:
+            lists.merge_shares(share)
         return lists
