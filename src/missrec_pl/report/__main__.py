@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from missrec_pl.errors import MissrecError
-from missrec_pl.report import table
+from missrec_pl.report import interests, table
 
 
 class Command(Protocol):
@@ -21,7 +21,7 @@ class Command(Protocol):
         """Print the report, or raise a `MissrecError`."""
 
 
-COMMANDS: dict[str, Command] = {"table": table}
+COMMANDS: dict[str, Command] = {"table": table, "interests": interests}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

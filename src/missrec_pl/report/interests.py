@@ -1,0 +1,110 @@
+"""What the interests of a run are: a picture, their sizes, and the items nearest to a few of them.
+
+Uses the interest table stored in the checkpoint and the run's data. Prints the text, and writes it with the
+picture beside the run: ``interests.png`` and ``interests.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from missrec_pl.errors import CheckpointError, ConfigError
+
+_CHECKPOINTS = ("best.ckpt", "last.ckpt")
+_NAME = "interests.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report interests``."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its best checkpoint) or checkpoint")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.png", help="picture; the text goes beside it; default: RUN/interests.png"
+    )
+    parser.add_argument("--prototypes", type=_count, default=8, help="how many to show; default: %(default)s")
+    parser.add_argument("--items", type=_count, default=6, help="items of each; default: %(default)s")
+    parser.add_argument("--data-dir", type=Path, help="where the data lies, if not where the run found it")
+    parser.add_argument("--cache-dir", type=Path, help="where conversions lie, if not where the run kept them")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the text and write the picture and the page.
+
+    Raises:
+        ConfigError: ``--out`` cannot be written, or matplotlib is missing.
+        CheckpointError: no checkpoint, or one without interests.
+        DataError: the run's data is missing or has changed.
+    """
+    file = find_checkpoint(arguments.run)
+    picture = _picture(arguments.out, file)
+    _require_matplotlib()
+    # Torch and matplotlib take seconds to import, and the other reports need neither.
+    from missrec_pl.report.interests_figure import draw
+    from missrec_pl.report.interests_numbers import choose, describe, measure
+    from missrec_pl.report.interests_stored import decision_graph, read_interests
+    from missrec_pl.report.interests_text import to_lines, to_markdown
+
+    stored = read_interests(file, data_dir=arguments.data_dir, cache_dir=arguments.cache_dir)
+    numbers = measure(stored)
+    chosen = choose(numbers.sizes, arguments.prototypes, stored.seed)
+    lines = to_lines(stored, numbers, [describe(stored, *one, arguments.items) for one in chosen])
+    print("\n".join(lines))
+    page = picture.with_suffix(".md")
+    _write(picture, draw(stored, numbers, decision_graph(stored)))
+    _write(page, to_markdown(stored, lines, picture.name).encode())
+    print(f"\nwritten: {picture}, {page}")
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The best checkpoint of a run folder, else its last one; a file is itself.
+
+    Raises:
+        CheckpointError: no such folder, or none of its runs kept a checkpoint.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise CheckpointError(f"{path} does not exist: give a run folder or a checkpoint.")
+    for name in _CHECKPOINTS:
+        if (file := path / "checkpoints" / name).is_file():
+            return file
+    found = sorted(path.rglob("*.ckpt"))
+    hint = f", e.g. {found[0]}" if found else ""
+    looked_for = " nor ".join(f"checkpoints/{name}" for name in _CHECKPOINTS)
+    raise CheckpointError(f"{path} holds no {looked_for}: give a training run's folder, or a checkpoint{hint}.")
+
+
+def _picture(out: Path | None, file: Path) -> Path:
+    """Where the picture goes: beside the run, unless ``--out`` says otherwise."""
+    if out is None:
+        return (file.parent.parent if file.parent.name == "checkpoints" else file.parent) / _NAME
+    if out.suffix != ".png":
+        raise ConfigError(f"--out {out}: the picture is a PNG; write for example --out {out.with_suffix('.png')}")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
+    return out
+
+
+def _require_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError('the picture needs matplotlib: pip install "missrec-pl[report]"')
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Write a file that appears complete or not at all."""
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigError(
+            f"{target} cannot be written ({error.strerror}); choose another file by --out"
+        ) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)

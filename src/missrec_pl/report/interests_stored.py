@@ -1,0 +1,164 @@
+"""The interest table of a checkpoint beside the item tokens that it divides, rebuilt from the checkpoint alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+
+from missrec_pl import building
+from missrec_pl.callbacks.interest_methods import DPCKNN, InterestMethod, NoInterests
+from missrec_pl.checkpoints import Checkpoint, read_checkpoint
+from missrec_pl.clustering import DPCKNNResult
+from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.errors import CheckpointError, DataError, MissrecError
+from missrec_pl.nn import SequenceModel
+
+_CHUNK = 16384  # items embedded at a time
+_UNUSED: dict[str, Any] = {"trainer": None, "logger": None, "callbacks": {}, "resume": None, "test": False}
+
+
+@dataclass(frozen=True)
+class StoredInterests:
+    """Interests as the network of a checkpoint uses them. P tokens exist, K prototypes divide them.
+
+    Attributes:
+        checkpoint: the file.
+        method: what found the interests.
+        seed: the run's seed.
+        tokens: ``[P, D]`` as the checkpoint's adapters make them: an epoch younger than the table, as a rule.
+        item: ``[P]`` global item of each token, 1..N.
+        modality: ``[P]`` position in ``modalities``.
+        domain: ``[P]`` position in ``domains``.
+        assignment: ``[P]`` prototype of each token, 0..K-1.
+        prototypes: ``[K, D]``.
+        modalities: names.
+        domains: names.
+        titles: ``[N + 1]`` item texts on one line each; the raw id where there is none.
+    """
+
+    checkpoint: Path
+    method: InterestMethod
+    seed: int
+    tokens: Tensor
+    item: Tensor
+    modality: Tensor
+    domain: Tensor
+    assignment: Tensor
+    prototypes: Tensor
+    modalities: list[str]
+    domains: list[str]
+    titles: list[str]
+
+
+def read_interests(file: Path, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> StoredInterests:
+    """Read the interests of a checkpoint and embed the items of its run.
+
+    Args:
+        file: the checkpoint.
+        data_dir: where the run's data lies now; None for where the run found it.
+        cache_dir: the same for conversions and generated data.
+
+    Raises:
+        CheckpointError: no checkpoint of this project, or one without interests.
+        DataError: the run's data is missing, damaged or no longer the same.
+    """
+    checkpoint = read_checkpoint(file, "RUN")
+    if int(checkpoint.weights.get("interests.num_refreshes", 0)) == 0:
+        raise CheckpointError(
+            f"{file}: its interest table is empty, for the run never discovered any (callbacks.interest_refresh)."
+        )
+    places = {"data_dir": data_dir, "cache_dir": cache_dir}
+    cfg = _run_of(checkpoint, file, {name: path for name, path in places.items() if path is not None})
+    try:
+        method: InterestMethod = instantiate(cfg.interest.method)
+        if isinstance(method, NoInterests):
+            raise CheckpointError(
+                f"{file} is of a run with interest=none: its prototype is a constant, there is nothing to show."
+            )
+        return _read(checkpoint, file, cfg, method)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, MissrecError):
+            raise error.__cause__ from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{file} was written by another version of this project ({reason}).") from error
+
+
+def decision_graph(stored: StoredInterests) -> DPCKNNResult | None:
+    """Densities and deltas of the tokens under the run's options; None if its interests have another origin."""
+    if not isinstance(stored.method, DPCKNN):
+        return None
+    found = stored.method(stored.tokens, len(stored.prototypes), stored.seed)
+    return found if isinstance(found, DPCKNNResult) else None
+
+
+def _run_of(checkpoint: Checkpoint, file: Path, places: dict[str, Path]) -> DictConfig:
+    """The config of the checkpoint's run, without what only training needs."""
+    run: DictConfig = OmegaConf.create({**checkpoint.config, **_UNUSED, "ckpt": str(file)})
+    for name, path in places.items():
+        run.paths[name] = str(path.resolve())
+    return run
+
+
+def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestMethod) -> StoredInterests:
+    try:
+        datamodule = building.build_datamodule(cfg)
+    except DataError as error:
+        raise DataError(
+            f"{str(error).rstrip('.')} (the run had data={cfg.data.name} and paths.data_dir={cfg.paths.data_dir}; "
+            "--data-dir says where the data lies now)."
+        ) from error
+    if checkpoint.data != building.fingerprints(datamodule):
+        raise DataError(
+            f"{file} was trained on {', '.join(checkpoint.data)} as it was then; its content has changed, so that "
+            "the interests belong to other items. Name the folder of the old data by --data-dir, or train again."
+        )
+    catalogue = datamodule.catalogue
+    model = building.build_model(cfg, datamodule).eval()
+    building.load_weights(cfg, checkpoint, model, datamodule)
+    tokens, present, interest = _embed(model, catalogue)
+    item, modality = present.nonzero().T
+    return StoredInterests(
+        checkpoint=file,
+        method=method,
+        seed=int(cfg.seed),
+        tokens=tokens,
+        item=item + 1,
+        modality=modality,
+        domain=torch.from_numpy(np.searchsorted(catalogue.offsets, item.numpy(), side="right") - 1),
+        assignment=interest - 1,
+        prototypes=model.interests.prototypes[1:],
+        modalities=catalogue.modalities,
+        domains=[domain.name for domain in catalogue.domains],
+        titles=_titles(catalogue),
+    )
+
+
+@torch.no_grad()
+def _embed(model: SequenceModel, catalogue: Catalogue) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens ``[P, D]`` that exist, which do ``[N, M]``, and the stored interest of each ``[P]``, 1..K."""
+    parts: list[Any] = []
+    for table in catalogue.chunks(_CHUNK, torch.device("cpu")):
+        items = model.embed_items(table.features, table.rows, table.is_missing, table.ids).without_padding()
+        present = ~items.is_missing
+        parts.append((items.tokens[present], present, items.interest[present]))
+    tokens, presences, interests = zip(*parts, strict=True)
+    return torch.cat(tokens), torch.cat(presences), torch.cat(interests)
+
+
+def _titles(catalogue: Catalogue) -> list[str]:
+    """One line per item: its domain if there are several, then its text or, without one, its raw id."""
+    titles = [""]
+    for domain in catalogue.domains:
+        prefix = f"[{domain.name}] " if len(catalogue.domains) > 1 else ""
+        for text, raw_id in zip(domain.texts()[1:], domain.raw_item_ids()[1:], strict=True):
+            titles.append(prefix + (" ".join(text.split()) or f"item {raw_id} (no text)"))
+    return titles
