@@ -29,7 +29,10 @@ def gather_rows(rows: Tensor) -> Tensor:
         return rows
     sizes = row_counts(rows)
     padded = F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, max(sizes) - len(rows)])
-    gathered = _Gather.apply(padded) if rows.dtype.is_floating_point else _gather(padded)
+    if rows.dtype.is_floating_point:
+        gathered = _Gather.apply(padded)  # type: ignore[no-untyped-call]
+    else:
+        gathered = _gather(padded)
     return torch.cat([shard[:size] for shard, size in zip(gathered, sizes, strict=True)])
 
 
@@ -48,7 +51,7 @@ class _Gather(torch.autograd.Function):
         return _gather(tensor)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
         return gradient[dist.get_rank()]
