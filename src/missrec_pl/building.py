@@ -51,8 +51,11 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
 def build_model(cfg: DictConfig, datamodule: DomainDataModule) -> SequenceModel:
     """The network for the catalogue of the data module."""
     catalogue = datamodule.catalogue
+    # The released code counts, and clusters, missing modalities as well.
+    is_compat = cfg.model.get("compat", False)
+    num_tokens = catalogue.num_items * len(catalogue.modalities) if is_compat else catalogue.num_tokens
     try:
-        num_prototypes = resolve_count(cfg.interest.num_prototypes, catalogue.num_tokens)
+        num_prototypes = resolve_count(cfg.interest.num_prototypes, num_tokens)
     except ConfigError as error:
         raise ConfigError(f"interest.num_prototypes={cfg.interest.num_prototypes}: {error}.") from error
     model: SequenceModel = instantiate(

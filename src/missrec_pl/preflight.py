@@ -20,6 +20,9 @@ from missrec_pl.data.catalogue import DTYPES, RESIDENCIES
 from missrec_pl.data.samplers import DOMAIN_SAMPLINGS
 from missrec_pl.data.splits import SPLITS
 from missrec_pl.errors import ConfigError
+from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
+from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
+from missrec_pl.preflight_compat import compat_mistakes
 from missrec_pl.targets import target_mistakes, walk
 
 # Arguments that run.py passes to what the config names.
@@ -54,8 +57,8 @@ CHOICES = {
     "model.history_bias": ("learned", "none"),
     "model.positions_from": ("end", "start"),
     "model.sequence_fusion": ("add", "contextual"),
-    "objective.orthogonality_form": ("cosine", "literal"),
-    "objective.seq_seq_form": ("paper", "literal", "released"),
+    "objective.orthogonality_form": ORTHOGONALITY_FORMS,
+    "objective.seq_seq_form": SEQ_SEQ_FORMS,
 }
 
 
@@ -266,6 +269,7 @@ _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _phase_and_setting,
     _start,
     _together,
+    compat_mistakes,
     _sweep,
     _signatures,
 )

@@ -8,6 +8,7 @@ import torch.multiprocessing as mp
 from tiny_runs import detach_from_trainer, make_model, make_module, training_batch
 
 from missrec_pl.data.augmentations import drop_items
+from missrec_pl.data.augmentations_released import drop_predecessors
 from missrec_pl.data.sources import DomainFolder
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.distributed import first_own_row, gather_rows, row_counts, world_size
@@ -19,26 +20,39 @@ SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6
 class DropMultiplesOfThree:
     """A second view that is the same whichever process makes it."""
 
+    def __init__(self, drop=drop_items):
+        self.drop = drop
+
     def __call__(self, batch):
-        return batch, drop_items(batch, batch.items.ids[batch.history] % 3 != 0)
+        return batch, self.drop(batch, batch.items.ids[batch.history] % 3 != 0)
 
 
+COMPAT = {
+    "orthogonality_form": "released",
+    "orthogonality_of_both_views": True,
+    "seq_seq_form": "released",
+    "mask_duplicates": False,
+    "padding_candidate": True,
+    "augmentation": DropMultiplesOfThree(drop_predecessors),
+}
+AS_RELEASED = {"compat": True, "history_bias": "none"}
 CASES = {
-    "pretrain": ("pretrain", "missrec", False, False, "paper"),
-    "pretrain released": ("pretrain", "released", True, False, "released"),
-    "finetune in_batch": ("finetune", "released", True, False, "paper"),
-    "finetune all": ("finetune", "missrec", True, True, "paper"),
+    "pretrain": ("pretrain", "missrec", False, {}, {}),
+    "pretrain released": ("pretrain", "released", False, {"transductive": True}, {"seq_seq_form": "released"}),
+    "pretrain compat": ("pretrain", "released", False, AS_RELEASED, COMPAT),
+    "finetune in_batch": ("finetune", "released", False, {"transductive": True}, {}),
+    "finetune all": ("finetune", "missrec", True, {"transductive": True}, {}),
+    "finetune compat": ("finetune", "released", True, AS_RELEASED, COMPAT),
 }
 
 
 def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[str, torch.Tensor]:
-    phase, kind, transductive, whole, form = CASES[case]
+    phase, kind, whole, network, losses = CASES[case]
     datamodule = DomainDataModule([DomainFolder(folder) for folder in folders])
     datamodule.setup()
-    objective = Objective(
-        orthogonality_weight=0.3, seq_seq_weight=0.5, seq_seq_form=form, augmentation=DropMultiplesOfThree()
-    )
-    model = make_model(kind, datamodule.catalogue, transductive=transductive)
+    defaults = {"orthogonality_weight": 0.3, "seq_seq_weight": 0.5, "augmentation": DropMultiplesOfThree()}
+    objective = Objective(**{**defaults, **losses})
+    model = make_model(kind, datamodule.catalogue, **network)
     module = detach_from_trainer(make_module(phase, model, objective), datamodule).double()
     batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
     module.training_step(batch, 0).backward()

@@ -34,6 +34,14 @@ def test_a_negative_that_is_the_positive_again_leaves_the_softmax():
     assert losses.tolist() == pytest.approx(expected)
 
 
+def test_the_released_code_keeps_duplicates_as_negatives():
+    logits = torch.tensor([[0.2, -3.0, 5.0], [1.0, 0.3, 2.0], [4.0, 0.1, -0.7]])
+    ids = torch.tensor([7, 9, 7])
+    losses = seq_item(logits, torch.arange(3), ids, ids, mask_duplicates=False)
+    expected = [softmax_loss(row, i) for i, row in enumerate(logits.tolist())]
+    assert losses.tolist() == pytest.approx(expected)
+
+
 def test_duplicates_get_no_gradient_and_huge_logits_stay_finite():
     logits = torch.tensor([[100.0, -100.0, 100.0], [88.0, 89.0, -1e4], [0.0, 0.0, 0.0]], requires_grad=True)
     ids = torch.tensor([7, 9, 7])

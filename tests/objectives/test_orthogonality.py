@@ -35,6 +35,19 @@ def test_cosine_is_the_default_and_lies_between_orthogonal_and_equal():
     assert orthogonality(axes, nothing, "literal").item() == pytest.approx(49 / 4)
 
 
+def test_the_released_form_sums_the_batch_and_the_padding():
+    """By loops: the sum of all vectors, padding's too, times the share that is none; its square over D; B-fold."""
+    expected = []
+    for vectors, is_padding in zip(VECTORS, IS_PADDING, strict=True):
+        share = sum(not gone for gone in is_padding.tolist()) / len(is_padding)
+        pooled = [share * sum(float(v[d]) for v in vectors) for d in range(6)]
+        expected.append(sum(x * x for x in pooled) / 6)
+    found = orthogonality(VECTORS, IS_PADDING, "released")
+    assert found.tolist() == pytest.approx([3 * x for x in expected], rel=1e-12)
+    assert orthogonality(VECTORS, IS_PADDING, "released", 10).tolist() == pytest.approx([10 * x for x in expected])
+    assert torch.equal(orthogonality(VECTORS, IS_PADDING, batch_size=10), orthogonality(VECTORS, IS_PADDING))
+
+
 def test_padding_gets_no_gradient():
     vectors = VECTORS.clone().requires_grad_()
     orthogonality(vectors, IS_PADDING).sum().backward()
@@ -43,5 +56,7 @@ def test_padding_gets_no_gradient():
 
 
 def test_an_unknown_form_is_refused():
-    with pytest.raises(ConfigError, match=r"objective.orthogonality_form='cos': choose one of cosine, literal"):
+    with pytest.raises(
+        ConfigError, match=r"objective.orthogonality_form='cos': choose one of cosine, literal, released"
+    ):
         orthogonality(VECTORS, IS_PADDING, "cos")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from missrec_pl.clustering import Clustering, ClusterResult, dpc_knn, kmeans, random_prototypes, resolve_count
 from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeKind
+from missrec_pl.clustering.kmeans_released import kmeans_released
+from missrec_pl.errors import ConfigError
 
 
 class InterestMethod(Protocol):
@@ -83,6 +86,38 @@ class KMeans:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
         generator = torch.Generator().manual_seed(seed)
         return kmeans(tokens, num_prototypes, generator=generator, max_iterations=self.max_iterations)
+
+
+class KMeansReleased:
+    """The release's faulty mini-batch k-means, for comparison; see :func:`kmeans_released`.
+
+    Args:
+        batch_size: tokens of a mini-batch.
+        num_modalities: tokens come item by item, and the release takes them modality by modality: how many there
+            are of each item, under ``model.compat``. 1 takes the tokens as they come.
+    """
+
+    is_sharded = False
+
+    def __init__(self, batch_size: int = 2048, num_modalities: int = 1) -> None:
+        self.batch_size = batch_size
+        self.num_modalities = num_modalities
+
+    def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
+        """See :class:`InterestMethod`; the seed picks the first centroids.
+
+        Raises:
+            ConfigError: the tokens are no multiple of ``num_modalities``.
+        """
+        if len(tokens) % self.num_modalities:
+            raise ConfigError(
+                f"interest.method.num_modalities={self.num_modalities}: {len(tokens)} tokens are no multiple of "
+                "it; set it to the number of modalities under model.compat=true, else to 1."
+            )
+        by_modality = tokens.unflatten(0, (-1, self.num_modalities)).transpose(0, 1).flatten(0, 1)
+        found = kmeans_released(by_modality, num_prototypes, batch_size=self.batch_size, seed=seed)
+        by_item = found.assignment.unflatten(0, (self.num_modalities, -1)).T.flatten()
+        return replace(found, assignment=by_item)
 
 
 class RandomTokens:

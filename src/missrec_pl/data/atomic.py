@@ -1,6 +1,6 @@
-"""Folders that appear complete or not at all.
+"""Folders and files that appear complete or not at all.
 
-A folder is built under a temporary name beside its target and renamed when it is complete, so that an interrupted
+Each is built under a temporary name beside its target and renamed when it is complete, so that an interrupted
 preparation leaves nothing that could be opened.
 """
 
@@ -45,6 +45,30 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
             folder.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def replacing_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Gives the path of a file yet to be written that takes ``target``'s place if the block ends without an error.
+
+    Args:
+        target: The file to make.
+        overwrite: Replace an existing file instead of refusing.
+
+    Raises:
+        DataError: ``target`` exists and may not be replaced.
+    """
+    if target.is_dir():
+        raise DataError(f"{target} is a folder; name a file in it")
+    if target.exists() and not overwrite:
+        raise DataError(f"{target} exists already; remove it, choose another name or pass --overwrite")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.parent / f".{target.name}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:

@@ -1,4 +1,8 @@
-"""Second views of a batch for sequence-sequence contrast. Each is a small class that the config chooses."""
+"""Second views of a batch for sequence-sequence contrast. Each is a small class that the config chooses.
+
+An augmentation that needs other features of the items (views, such as word-dropped text) names them in ``views``;
+the batch's item table then carries them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.catalogue import ItemTable
+from missrec_pl.data.catalogue import VIEWS, ItemTable
+
+WORD_DROPPED = "text_worddrop"
 
 
 class Augmentation(Protocol):
@@ -59,6 +65,46 @@ class ItemDrop:
         """The batch itself, and the batch with items left out."""
         keep = torch.rand(batch.history.shape, device=batch.history.device) >= self.probability
         return batch, drop_items(batch, keep)
+
+
+class WordDrop:
+    """The second view has some of its items' texts with words left out (released code).
+
+    The data brings those texts' features: the view ``text_worddrop``, a released folder's ``.feat2CLS``. The draw
+    is per place in a history.
+
+    Args:
+        probability: probability of an item to appear with words left out.
+    """
+
+    views = (WORD_DROPPED,)
+
+    def __init__(self, probability: float = 0.2) -> None:
+        self.probability = probability
+
+    def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
+        """The batch itself, and the batch with words left out."""
+        keep = torch.rand(batch.history.shape, device=batch.history.device) >= self.probability
+        return batch, drop_words(batch, keep)
+
+
+def drop_words(batch: SequenceBatch, keep: Tensor) -> SequenceBatch:
+    """The batch with word-dropped text for the items where ``keep`` ``[B, L]`` is False.
+
+    Its item table holds every item twice: as it is, and further down with words left out.
+    """
+    items = batch.items
+    assert items is not None, "augmentation needs a batch that carries its features"
+    size = len(items.ids)
+    dropped = {**items.features, VIEWS[WORD_DROPPED]: items.views[WORD_DROPPED]}
+    table = ItemTable(
+        ids=torch.cat([items.ids, items.ids]),
+        is_missing=torch.cat([items.is_missing, items.is_missing]),
+        rows={name: torch.cat([rows, rows + size]) for name, rows in items.rows.items()},
+        features={name: torch.cat([rows, dropped[name].to(rows)]) for name, rows in items.features.items()},
+    )
+    is_dropped = ~keep & (batch.history != 0)
+    return replace(batch, history=batch.history + size * is_dropped, items=table)
 
 
 def drop_items(batch: SequenceBatch, keep: Tensor) -> SequenceBatch:

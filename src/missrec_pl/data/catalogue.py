@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from missrec_pl.errors import ConfigError, DataError
 
 RESIDENCIES = ("device", "host", "memmap")
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
+VIEWS = {"text_worddrop": "text"}  # other features of the items that have a modality: material for augmentation
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ItemTable:
         rows: per modality ``[P]``, the table rows that have it, ascending.
         features: per modality ``[P, F]``, their features; empty until they are filled in.
         is_whole: True if these are all items of the catalogue, so that rows are global ids by design.
+        views: per view ``[P, F]``, other features of the rows of its modality; see :meth:`Catalogue.with_views`.
     """
 
     ids: Tensor
@@ -33,6 +35,7 @@ class ItemTable:
     rows: Mapping[str, Tensor]
     features: Mapping[str, Tensor]
     is_whole: bool = False
+    views: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ItemTable:
         """The table on another device."""
@@ -95,9 +98,10 @@ class Catalogue:
         self.offsets = np.cumsum([0] + [domain.num_items for domain in self.domains])
         self.is_missing = self._missing()
         self._compact_row = {name: _compact_rows(~self.is_missing[:, m]) for m, name in enumerate(self.modalities)}
+        self._dtype = DTYPES[dtype]
         self._resident: dict[str, Tensor] = {}
         if residency != "memmap":
-            self._resident = {name: self._load(name, DTYPES[dtype]) for name in self.modalities}
+            self._resident = {name: self._load(name) for name in self.modalities}
 
     @property
     def num_items(self) -> int:
@@ -136,6 +140,19 @@ class Catalogue:
         features = {name: self._gather(name, table.ids[rows]) for name, rows in table.rows.items()}
         return replace(table, features=features)
 
+    def with_views(self, table: ItemTable, names: Sequence[str]) -> ItemTable:
+        """The same table with views of its items, read when they are first asked for.
+
+        Raises:
+            ConfigError: a view of a modality that is not used.
+            DataError: a domain lacks a view.
+        """
+        for name in set(names).difference(self._compact_row):
+            self._open_view(name)
+        return replace(
+            table, views={name: self._gather(name, table.ids[table.rows[VIEWS[name]]]) for name in names}
+        )
+
     def whole(self, device: torch.device) -> ItemTable:
         """The table of all items: row = global id."""
         is_missing = self.is_missing.to(device)
@@ -144,7 +161,7 @@ class Catalogue:
         if self.residency == "memmap":
             return self.fill(ItemTable(ids, is_missing, rows, {}, is_whole=True))
         # Compact rows are the present items in ascending id: the resident tensor is the answer, uncopied.
-        features = {name: resident[1:].to(device) for name, resident in self._resident.items()}
+        features = {name: self._resident[name][1:].to(device) for name in self.modalities}
         return ItemTable(ids, is_missing, rows, features, is_whole=True)
 
     def chunks(self, size: int, device: torch.device) -> Iterator[ItemTable]:
@@ -152,6 +169,24 @@ class Catalogue:
         for start in range(1, self.num_items + 1, size):
             ids = torch.arange(start, min(start + size, self.num_items + 1))
             yield self.table(torch.cat([ids.new_zeros(1), ids]).to(device))
+
+    def _open_view(self, name: str) -> None:
+        modality = VIEWS[name]
+        if modality not in self.modalities:
+            raise ConfigError(
+                f"objective.augmentation needs {name}, but data.modalities={self.modalities} has no {modality}: "
+                "add it, or choose another augmentation."
+            )
+        for domain in self.domains:
+            if modality in domain.modalities and name not in domain.views:
+                raise DataError(
+                    f"{domain.path} has no view {name} (a released folder's .feat2CLS), which "
+                    "objective.augmentation needs: prepare the domain with it, or drop items only "
+                    "(+objective.augmentation.item_drop_share=1.0)."
+                )
+        if self.residency != "memmap":
+            self._resident[name] = self._load(name).to(self._resident[modality].device)
+        self._compact_row[name] = self._compact_row[modality]
 
     def _gather(self, name: str, ids: Tensor) -> Tensor:
         if self.residency == "memmap":
@@ -162,22 +197,23 @@ class Catalogue:
 
     def _read(self, name: str, ids: np.ndarray) -> Tensor:
         """Features of the given present items from the files, domain by domain."""
-        out = np.zeros((len(ids), self.feature_dims[name]), dtype=np.float32)
+        out = np.zeros((len(ids), self.feature_dims[VIEWS.get(name, name)]), dtype=np.float32)
         owner = np.searchsorted(self.offsets, ids, side="left") - 1
         for d in np.unique(owner):
             mine = owner == d
             out[mine] = _finite_features(self.domains[d], name, ids[mine] - self.offsets[d])
         return torch.from_numpy(out)
 
-    def _load(self, name: str, dtype: torch.dtype) -> Tensor:
-        """Compact rows of a modality of all domains; row 0 is zeros."""
-        present = ~self.is_missing[:, self.modalities.index(name)]
-        out = torch.zeros(int(present.sum()) + 1, self.feature_dims[name], dtype=dtype)
+    def _load(self, name: str) -> Tensor:
+        """Compact rows of a modality (or view) of all domains; row 0 is zeros."""
+        modality = VIEWS.get(name, name)
+        present = ~self.is_missing[:, self.modalities.index(modality)]
+        out = torch.zeros(int(present.sum()) + 1, self.feature_dims[modality], dtype=self._dtype)
         start = 1
         for domain in self.domains:
-            if name not in domain.modalities:
+            if modality not in domain.modalities:
                 continue
-            rows = np.flatnonzero(domain.present(name))
+            rows = np.flatnonzero(domain.present(modality))
             out[start : start + len(rows)] = torch.from_numpy(_finite_features(domain, name, rows))
             start += len(rows)
         return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -12,9 +13,9 @@ from torch.optim import Optimizer
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.catalogue import Catalogue, ItemTable
-from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
-from missrec_pl.modules.encoding import encode_in_buckets
 from missrec_pl.distributed import row_counts
+from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
+from missrec_pl.modules.encoding import encode_in_buckets, history_rows
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
 from missrec_pl.objectives import Objective, orthogonality
 
@@ -82,7 +83,8 @@ class SequenceRecommender(L.LightningModule):
 
     def encode(self, batch: SequenceBatch, items: ItemEmbeddings) -> UserStates:
         """User states of a batch."""
-        return encode_in_buckets(self.model, batch.history, batch.length, items, self.length_buckets)
+        history, items = history_rows(batch, items)
+        return encode_in_buckets(self.model, history, batch.length, items, self.length_buckets)
 
     def logits(
         self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings, candidates: ItemEmbeddings
@@ -96,7 +98,8 @@ class SequenceRecommender(L.LightningModule):
 
     def orthogonality(self, users: UserStates) -> Tensor:
         """``[B]`` the regulariser of eqs. (7) and (8)."""
-        return orthogonality(users.interests, users.is_padding, self.objective.orthogonality_form)
+        form, batch_size = self.objective.orthogonality_form, sum(row_counts(users.state))
+        return orthogonality(users.interests, users.is_padding, form, batch_size)
 
     def global_mean(self, losses: Tensor) -> Tensor:
         """The mean over the global batch, as seen by one process.
@@ -154,7 +157,7 @@ class SequenceRecommender(L.LightningModule):
 
     def embed_catalogue(self) -> ItemEmbeddings:
         """All items, embedded in chunks; row = global id."""
-        parts = list(self.embedded_chunks())
+        parts = list(self._chunks())
         first = parts[0]
         return ItemEmbeddings(
             torch.cat([first.tokens[:1], *(part.tokens[1:] for part in parts)]),
@@ -164,7 +167,14 @@ class SequenceRecommender(L.LightningModule):
         )
 
     def embedded_chunks(self) -> Iterator[ItemEmbeddings]:
-        """All items, embedded, chunk by chunk; row 0 of each chunk is padding."""
+        """All items for interest discovery, chunk by chunk; row 0 of each chunk is padding.
+
+        What ``is_missing`` says here is what the network does not want to be clustered.
+        """
+        for items in self._chunks():
+            yield replace(items, is_missing=self.model.without_interest(items))
+
+    def _chunks(self) -> Iterator[ItemEmbeddings]:
         self.catalogue.to(self.device)
         for table in self.catalogue.chunks(EMBED_CHUNK, self.device):
             yield self.embed(table)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from missrec_pl.data.augmentations_released import TornBatch
+from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
 
 
@@ -21,9 +23,9 @@ def encode_in_buckets(
         history: ``[B, L]`` rows of ``items``, right-padded with 0.
         length: ``[B]`` items of each history.
         items: the embedded item table.
-        num_buckets: number of groups.
+        num_buckets: number of groups; a network that depends on padding takes the batch as it is.
     """
-    if num_buckets <= 1 or len(history) < 2 * num_buckets:
+    if model.depends_on_padding or num_buckets <= 1 or len(history) < 2 * num_buckets:
         return model.encode_users(history, length, items)
     order = length.argsort()
     parts = []
@@ -38,3 +40,19 @@ def encode_in_buckets(
         [F.pad(part.is_padding, (0, most - part.is_padding.shape[1]), value=True) for part in parts]
     )
     return UserStates(state[back], interests[back], is_padding[back])
+
+
+def history_rows(batch: SequenceBatch, items: ItemEmbeddings) -> tuple[Tensor, ItemEmbeddings]:
+    """The histories of a batch as rows of an item table; a torn batch gets a table of its own.
+
+    Args:
+        batch: the histories.
+        items: the embedded item table of the batch.
+    """
+    if not isinstance(batch, TornBatch):
+        return batch.history, items
+    padding = batch.history.new_zeros(1)
+    whole = torch.cat([padding, batch.history.flatten()])
+    rows = torch.cat([padding.expand(1, len(batch.modality_history)), batch.modality_history.flatten(1).T])
+    history = torch.arange(1, len(whole), device=whole.device).view_as(batch.history)
+    return history, items.recombine(rows, whole)

@@ -24,8 +24,8 @@ class FinetuneModule(SequenceRecommender):
         items = self.embed(batch.items)
         users = self.encode(batch, items)
         if batch.items.is_whole:
-            logits = self.logits(batch, users, items, items.without_padding())
-            loss = next_item(logits, batch.target - 1)
+            first, candidates = (0, items) if self.objective.padding_candidate else (1, items.without_padding())
+            loss = next_item(self.logits(batch, users, items, candidates), batch.target - first)
         else:
             loss = in_batch_loss(self, batch, users, items)
         penalty = self.orthogonality(users)

@@ -36,7 +36,7 @@ def in_batch_loss(
     )
     logits = module.logits(batch, users, items, candidates)
     column = own_columns(batch)
-    return seq_item(logits, column, own.ids, candidates.ids)
+    return seq_item(logits, column, own.ids, candidates.ids, mask_duplicates=module.objective.mask_duplicates)
 
 
 def own_columns(batch: SequenceBatch) -> Tensor:

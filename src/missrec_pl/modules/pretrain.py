@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.distributed import gather_rows
+from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.in_batch import in_batch_loss, own_columns
 from missrec_pl.objectives import seq_seq
 
@@ -37,10 +37,20 @@ class PretrainModule(SequenceRecommender):
                 self.objective.seq_seq_form,
             )
             total = total + self.objective.seq_seq_weight * losses["seq_seq"]
+            if self.objective.orthogonality_of_both_views:
+                second_penalty = self.orthogonality(augmented)
+                total = total + self.objective.orthogonality_weight * second_penalty
+                losses["orthogonality"] = penalty + second_penalty
         self.log_losses(batch, {"loss": total, **losses})
         return self.global_mean(total)
 
     def _views(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch | None]:
-        if self.objective.augmentation is None or self.objective.seq_seq_weight == 0:
+        augmentation = self.objective.augmentation
+        if augmentation is None or not (
+            self.objective.seq_seq_weight or self.objective.orthogonality_of_both_views
+        ):
             return batch, None
-        return self.objective.augmentation(batch)
+        if needed := getattr(augmentation, "views", ()):
+            assert batch.items is not None, "the data module attaches the item table"
+            batch = batch.with_items(self.catalogue.with_views(batch.items, needed))
+        return augmentation(batch)

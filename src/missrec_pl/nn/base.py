@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.adapters import ModalityAdapters
@@ -23,6 +23,9 @@ INITIALIZER_RANGE = 0.02  # standard deviation of fresh weights, as in the relea
 class SequenceModel(nn.Module, ABC):
     """Base of the architectures; a leaf says how a history becomes a user state.
 
+    Attributes:
+        depends_on_padding: True where the padding of a batch changes what it loses.
+
     Args:
         feature_dims: feature width of each modality, in the order of the token axis ``M``.
         num_items: number ``N`` of real items of the catalogue.
@@ -35,6 +38,8 @@ class SequenceModel(nn.Module, ABC):
         history_bias: ``"learned"`` or ``"none"``; see :class:`HistoryBias`.
         missing: see :class:`ModalityAdapters`.
     """
+
+    depends_on_padding = False
 
     def __init__(
         self,
@@ -74,6 +79,10 @@ class SequenceModel(nn.Module, ABC):
         tokens = self.adapters(features, rows, len(ids))
         return ItemEmbeddings(tokens, is_missing, self.interests.assignment[ids], ids)
 
+    def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
+        """True for the tokens that interest discovery leaves out."""
+        return items.is_missing
+
     @abstractmethod
     def encode_users(
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
@@ -97,7 +106,8 @@ class SequenceModel(nn.Module, ABC):
         fused: Tensor = self.fusion(torch.matmul(user, tokens), candidates.is_missing)
         if self.id_embedding is None:
             return fused
-        by_id = user @ F.normalize(self.id_embedding(candidates.ids), dim=-1).T
+        # Looked up without the table's padding_idx: where the padding item is a candidate it learns, too (compat).
+        by_id = user @ F.normalize(F.embedding(candidates.ids, self.id_embedding.weight), dim=-1).T
         fused = torch.where(candidates.is_missing.all(-1), by_id, fused)
         return self.combine_scores(fused, by_id)
 

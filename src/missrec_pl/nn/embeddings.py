@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -27,6 +28,21 @@ class ItemEmbeddings:
     def take(self, rows: Int[Tensor, " C"]) -> ItemEmbeddings:
         """The given rows, in the given order (gradients flow back to ``tokens``)."""
         return ItemEmbeddings(self.tokens[rows], self.is_missing[rows], self.interest[rows], self.ids[rows])
+
+    def recombine(self, rows: Int[Tensor, "P M"], items: Int[Tensor, " P"]) -> ItemEmbeddings:
+        """Rows whose modalities come from different items.
+
+        Args:
+            rows: the row that each modality comes from.
+            items: the row that gives the item id, and with it the ID embedding and what is padding.
+        """
+        modality = torch.arange(rows.shape[1], device=rows.device)
+        return ItemEmbeddings(
+            self.tokens[rows, modality],
+            self.is_missing[rows, modality],
+            self.interest[rows, modality],
+            self.ids[items],
+        )
 
     def without_padding(self) -> ItemEmbeddings:
         """All rows but the padding item of row 0 (views, no copy)."""

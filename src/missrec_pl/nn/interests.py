@@ -72,12 +72,18 @@ def interest_tokens(
         The distinct interests of each row as vectors, in ascending index, padded at the end with zeros to the
         longest row of the batch (at least one column), and which of them are padding.
     """
-    ordered = interest.sort(dim=1).values
-    is_repeat = torch.zeros_like(ordered, dtype=torch.bool)
-    is_repeat[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    ordered, is_repeat = sorted_interests(interest)
     is_padding = is_repeat | (ordered == 0)
     width = max(int((~is_padding).sum(1).max()), 1)
     front = is_padding.to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
     is_padding = is_padding.gather(1, front)
     distinct = ordered.gather(1, front).masked_fill(is_padding, 0)
     return prototypes[distinct], is_padding
+
+
+def sorted_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B S"], Bool[Tensor, "B S"]]:
+    """The interests of each row in ascending index, and which of them repeat the one before."""
+    ordered = interest.sort(dim=1).values
+    is_repeat = torch.zeros_like(ordered, dtype=torch.bool)
+    is_repeat[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return ordered, is_repeat

@@ -1,4 +1,4 @@
-"""The network that the authors' released code trains, with its faults mended."""
+"""The network that the authors' released code trains, with its faults mended or, for comparison, kept."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from missrec_pl.errors import ConfigError
 from missrec_pl.nn.attention import Decoder, Encoder
-from missrec_pl.nn.base import SequenceModel, initialise
+from missrec_pl.nn.base import SequenceModel
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.interests import interest_tokens
+from missrec_pl.nn.released_rules import AsReleased, Mended, Rules
 
 
 class MISSRecReleased(SequenceModel):
     """The encoder reads interest tokens; the items query it; the last item's output is the user state.
 
     Mended against the release: a missing modality takes no part (the release feeds the adapter's bias), the
-    padding interest is no token, and padding is no candidate.
+    padding interest is no token, and padding is no candidate. ``compat`` keeps the release's faults: the same
+    weights under the same names, used as :class:`AsReleased` says.
 
     Args:
         feature_dims: see :class:`SequenceModel`.
@@ -37,6 +39,11 @@ class MISSRecReleased(SequenceModel):
         history_bias: see :class:`SequenceModel`.
         sequence_fusion: ``"add"`` sums the modalities of an item into one decoder token; ``"contextual"``
             keeps one token per modality and averages the last item's outputs.
+        compat: True computes what the released code computes; its objective belongs to it
+            (``objective=missrec_released``).
+
+    Raises:
+        ConfigError: a history bias under ``compat``; the release has none.
     """
 
     def __init__(
@@ -56,7 +63,11 @@ class MISSRecReleased(SequenceModel):
         fusion_concentration: float | None = 0.0,
         history_bias: str = "learned",
         sequence_fusion: str = "add",
+        compat: bool = False,
     ) -> None:
+        if compat and history_bias != "none":
+            raise ConfigError(f"model.history_bias={history_bias}: the released network has none; set it to none.")
+        rules: Rules = AsReleased() if compat else Mended()
         super().__init__(
             feature_dims,
             num_items,
@@ -67,20 +78,33 @@ class MISSRecReleased(SequenceModel):
             max_history=max_history,
             fusion_concentration=fusion_concentration,
             history_bias=history_bias,
+            missing=rules.missing,
         )
+        self.rules = rules
+        self.depends_on_padding = rules.depends_on_padding
         self.sequence_fusion = sequence_fusion
         self.encoder = Encoder(num_encoder_layers, hidden_size, num_heads, inner_size, dropout)
         self.decoder = Decoder(num_decoder_layers, hidden_size, num_heads, inner_size, dropout)
         for part in (self.encoder, self.decoder, self.position_embedding, self.id_embedding):
             if part is not None:
-                part.apply(initialise)
+                part.apply(rules.initialise)
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.eps = rules.norm_eps
+
+    def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
+        """See :meth:`SequenceModel.without_interest`."""
+        return self.rules.without_interest(items)
 
     def encode_users(
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`."""
-        interests, is_interest_padding = interest_tokens(
-            items.interest[history].flatten(1), self.interests.prototypes
+        interests, is_interest_padding = self.rules.interest_tokens(
+            items.interest[history].flatten(1),
+            self.interests.prototypes,
+            is_cut=history.shape[1] < self.max_history,
+            training=self.training,
         )
         memory = self.encoder(interests, is_interest_padding)
         queries, is_query_padding = self._item_queries(history, items)
@@ -92,18 +116,25 @@ class MISSRecReleased(SequenceModel):
         """``(id + 2 * fused) / 3``."""
         return (by_id + 2 * fused) / 3
 
+    def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
+        """See :meth:`SequenceModel.score`."""
+        return self.rules.score(super().score, state, candidates, self.id_embedding)
+
+    def item_tokens(self, history: Int[Tensor, "B L"], items: ItemEmbeddings) -> Float[Tensor, "B G L D"]:
+        """Tokens of the history without positions; ``G = 1`` for ``add``, ``G = M`` for ``contextual``."""
+        if self.sequence_fusion == "add":
+            return F.embedding(history, items.tokens.sum(1))[:, None]
+        tokens: Tensor = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
+        return tokens.transpose(1, 2)
+
     def _item_queries(
         self, history: Int[Tensor, "B L"], items: ItemEmbeddings
     ) -> tuple[Float[Tensor, "B Q D"], Bool[Tensor, "B Q"]]:
         """Decoder queries; ``contextual`` lays the modalities one after the other, ``Q = M * L``."""
-        if self.sequence_fusion == "add":
-            tokens = F.embedding(history, items.tokens.sum(1))[:, None]
-            is_padding = (history == 0)[:, None]
-        else:
-            tokens = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
-            tokens = tokens.transpose(1, 2)
-            is_padding = items.is_missing[history].transpose(1, 2)
-        tokens = tokens + self.positions(history)
+        tokens = self.item_tokens(history, items) + self.positions(history)
+        is_padding = (items.ids[history] == 0)[:, None]
+        if self.sequence_fusion == "contextual":
+            is_padding = is_padding | items.is_missing[history].transpose(1, 2)
         if self.id_embedding is not None:
             tokens = tokens + self.id_embedding(items.ids[history])[:, None]
         return self.input_dropout(self.input_norm(tokens)).flatten(1, 2), is_padding.flatten(1)
@@ -111,10 +142,8 @@ class MISSRecReleased(SequenceModel):
     def _last_item(
         self, decoded: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], length: Int[Tensor, " B"]
     ) -> Float[Tensor, "B D"]:
-        """Mean output of the last item's present tokens."""
+        """User states from the last item's tokens."""
         groups = 1 if self.sequence_fusion == "add" else len(self.adapters.modalities)
         row = torch.arange(len(length), device=length.device)
         last = decoded.unflatten(1, (groups, -1))[row, :, length - 1]
-        weight = (~is_padding).unflatten(1, (groups, -1))[row, :, length - 1].to(last.dtype)[..., None]
-        state: Tensor = (last * weight).sum(1) / weight.sum(1).clamp_min(1)
-        return state
+        return self.rules.last_item(last, is_padding.unflatten(1, (groups, -1))[row, :, length - 1])

@@ -22,17 +22,21 @@ def seq_item(
     target_column: Int[Tensor, " B"],
     target_ids: Int[Tensor, " B"],
     candidate_ids: Int[Tensor, " C"],
+    *,
+    mask_duplicates: bool = True,
 ) -> Float[Tensor, " B"]:
     """Sequence-item contrastive loss with in-batch negatives (eq. 5).
-
-    A negative that is the row's positive item again is taken out of the softmax.
 
     Args:
         logits: scores over temperature.
         target_column: column of each row's positive.
         target_ids: global item id of each row's positive.
         candidate_ids: global item id of each column.
+        mask_duplicates: whether a negative that is the row's positive item again is taken out of the softmax (the
+            released code leaves it in).
     """
+    if not mask_duplicates:
+        return F.cross_entropy(logits, target_column, reduction="none")
     is_duplicate = target_ids[:, None] == candidate_ids[None, :]
     is_duplicate = is_duplicate.scatter(1, target_column[:, None], False)
     return F.cross_entropy(logits.masked_fill(is_duplicate, float("-inf")), target_column, reduction="none")

@@ -8,11 +8,14 @@ from torch import Tensor
 
 from missrec_pl.errors import ConfigError
 
-ORTHOGONALITY_FORMS = ("cosine", "literal")
+ORTHOGONALITY_FORMS = ("cosine", "literal", "released")
 
 
 def orthogonality(
-    vectors: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], form: str = "cosine"
+    vectors: Float[Tensor, "B Q D"],
+    is_padding: Bool[Tensor, "B Q"],
+    form: str = "cosine",
+    batch_size: int | None = None,
 ) -> Float[Tensor, " B"]:
     """``1 / M^2 * sum_{m, m'} <xi_m, xi_m'>``, which is the squared norm of the mean vector.
 
@@ -20,7 +23,9 @@ def orthogonality(
         vectors: the decoded interests ``xi`` of each user.
         is_padding: which of them mean nothing.
         form: ``"cosine"`` normalises the vectors first, so that the term is a mean cosine; ``"literal"`` takes
-            them as they are, as eq. (7) is printed: on LayerNorm outputs nearly a constant of size ``D``.
+            them as they are, as eq. (7) is printed: on LayerNorm outputs nearly a constant of size ``D``;
+            ``"released"`` is what the authors' code computes, see :func:`_released`.
+        batch_size: rows of the global batch, by default those that are given; the released form grows with it.
 
     Raises:
         ConfigError: an unknown form.
@@ -29,8 +34,23 @@ def orthogonality(
         raise ConfigError(
             f"objective.orthogonality_form={form!r}: choose one of {', '.join(ORTHOGONALITY_FORMS)}."
         )
+    if form == "released":
+        return _released(vectors, is_padding, len(vectors) if batch_size is None else batch_size)
     if form == "cosine":
         vectors = F.normalize(vectors, dim=-1)
     weight = (~is_padding).to(vectors.dtype)[:, :, None]
     mean = (vectors * weight).sum(1) / weight.sum(1).clamp_min(1)
     return mean.square().sum(-1)
+
+
+def _released(
+    vectors: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], batch_size: int
+) -> Float[Tensor, " B"]:
+    """``batch_size / D * |sum_q xi_q * share|^2``, the share being that of the columns that are no padding.
+
+    Padding is summed like everything else, and the share depends on how far the batch is padded. The authors sum
+    over the batch where other terms average: each row carries the batch size, so that the mean is that sum.
+    """
+    share = (~is_padding).to(vectors.dtype).mean(1, keepdim=True)
+    pooled = vectors.sum(1) * share
+    return pooled.square().sum(-1) * (batch_size / vectors.shape[-1])

@@ -1,11 +1,12 @@
 """The preparation commands, one module each; ``ALL`` is their order in ``--help``."""
 
-from missrec_pl.prepare.commands import check, groceries, info, released, synthetic
+from missrec_pl.prepare.commands import check, groceries, import_checkpoint, info, released, synthetic
 from missrec_pl.prepare.commands.base import Command
 
 ALL: tuple[Command, ...] = (
     groceries.Groceries(),
     released.Released(),
+    import_checkpoint.ImportCheckpoint(),
     synthetic.Synthetic(),
     check.Check(),
     info.Info(),

@@ -1,0 +1,65 @@
+"""What does not go with ``model.compat=true``: one switch for the released code's behaviour, all of it or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+# What the switch stands for beside the network.
+RELEASED = {
+    "model.history_bias": "none",
+    "objective.orthogonality_form": "released",
+    "objective.orthogonality_of_both_views": True,
+    "objective.seq_seq_form": "released",
+    "objective.mask_duplicates": False,
+    "objective.padding_candidate": True,
+}
+
+
+def compat_mistakes(cfg: DictConfig) -> list[str]:
+    """One line for each flag that contradicts ``model.compat``, or that nothing but it makes sense of."""
+    if _value(cfg, "model.compat") is not True:
+        if _value(cfg, "objective.orthogonality_form") == "released":
+            return ["objective.orthogonality_form=released: goes with model.compat=true only; choose another."]
+        return []
+    return [*_halves(cfg), *_batches(cfg), *_modalities(cfg)]
+
+
+def _halves(cfg: DictConfig) -> list[str]:
+    advice = "leave the flag out, and use objective=missrec_released"
+    found = [
+        f"{flag}={value}: model.compat=true means {str(wanted).lower()}; {advice}."
+        for flag, wanted in RELEASED.items()
+        if (value := _value(cfg, flag)) != wanted
+    ]
+    if cfg.phase.name == "pretrain" and _value(cfg, "objective.augmentation") is None:
+        found.append(f"objective.augmentation=null: model.compat=true regularises a second view; {advice}.")
+    return found
+
+
+def _batches(cfg: DictConfig) -> list[str]:
+    found = []
+    if _value(cfg, "phase.module.length_buckets") not in (None, 1):
+        found.append(
+            f"phase.module.length_buckets={cfg.phase.module.length_buckets}: under model.compat=true the padding "
+            "of a batch counts; leave the flag out."
+        )
+    if cfg.phase.name == "finetune" and _value(cfg, "data.candidates") == "in_batch":
+        found.append(
+            "data.candidates=in_batch: model.compat=true fine-tunes against the whole catalogue; use "
+            "data.candidates=all."
+        )
+    return found
+
+
+def _modalities(cfg: DictConfig) -> list[str]:
+    modalities, number = _value(cfg, "data.modalities"), _value(cfg, "interest.method.num_modalities")
+    if not isinstance(modalities, ListConfig) or number is None or number == len(modalities):
+        return []
+    return [f"interest.method.num_modalities={number}: data.modalities has {len(modalities)}; give that number."]
+
+
+def _value(cfg: DictConfig, flag: str) -> Any:
+    """The value of a flag; None where this config has no such flag."""
+    return OmegaConf.select(cfg, flag, throw_on_resolution_failure=False)

@@ -1,0 +1,80 @@
+"""``model.compat`` is one switch: what belongs to it follows, and nothing that contradicts it passes."""
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from runs import composed
+
+from missrec_pl.data.augmentations import FeatureDropout, ItemDrop
+from missrec_pl.data.augmentations_released import ReleasedViews
+from missrec_pl.errors import ConfigError
+from missrec_pl.preflight import preflight
+from missrec_pl.preflight_compat import RELEASED
+
+COMPAT = ("model=missrec_released", "model.compat=true")
+CONTRADICTIONS = {
+    "model.history_bias=learned": "model.history_bias=learned: model.compat=true means none",
+    "objective.orthogonality_form=cosine": "objective.orthogonality_form=cosine: model.compat=true means released",
+    "objective.orthogonality_of_both_views=false": "objective.orthogonality_of_both_views=False",
+    "objective.seq_seq_form=literal": "objective.seq_seq_form=literal: model.compat=true means released",
+    "objective.mask_duplicates=true": "objective.mask_duplicates=True: model.compat=true means false",
+    "objective.padding_candidate=false": "objective.padding_candidate=False: model.compat=true means true",
+    "objective=missrec": "objective.mask_duplicates=None: model.compat=true means false",
+    "data.candidates=in_batch": "data.candidates=in_batch: model.compat=true fine-tunes against the whole",
+    "+phase.module.length_buckets=8": "phase.module.length_buckets=8: under model.compat=true the padding",
+    "data.modalities=[text] interest=kmeans_released": "interest.method.num_modalities=2: data.modalities has 1",
+    "phase=pretrain objective.augmentation=null": "objective.augmentation=null: model.compat=true regularises",
+}
+
+
+@pytest.mark.parametrize("phase", ["pretrain", "finetune"])
+@pytest.mark.parametrize("is_compat", [False, True], ids=["mended", "compat"])
+def test_everything_follows_the_switch(phase, is_compat):
+    cfg = composed(f"phase={phase}", *(COMPAT if is_compat else ()))
+    preflight(cfg)
+    for flag, wanted in RELEASED.items():
+        assert (OmegaConf.select(cfg, flag) == wanted) is is_compat, flag
+    objective = instantiate(cfg.objective)
+    assert type(objective.augmentation) is (ReleasedViews if is_compat else ItemDrop)
+    assert objective.augmentation.probability == 0.2
+    model = instantiate(cfg.model, feature_dims={"text": 3, "image": 4}, num_items=5, num_prototypes=2)
+    assert type(model.rules).__name__ == ("AsReleased" if is_compat else "Mended")
+    assert model.depends_on_padding is is_compat
+    assert (model.history_bias is None) is is_compat
+
+
+def test_the_default_is_the_mended_network():
+    assert composed("model=missrec_released").model.compat is False
+
+
+@pytest.mark.parametrize("sequence_fusion", ["add", "contextual"])
+@pytest.mark.parametrize("setting", ["inductive", "transductive"])
+def test_every_variant_passes(sequence_fusion, setting):
+    flags = (f"model.sequence_fusion={sequence_fusion}", f"setting={setting}", "interest=kmeans_released")
+    preflight(composed(*COMPAT, *flags))
+    preflight(composed(*COMPAT, *flags, "data.modalities=[text,image]"))
+    preflight(
+        composed(*COMPAT, "data.modalities=[text]", "interest=kmeans_released", "interest.method.num_modalities=1")
+    )
+
+
+@pytest.mark.parametrize("overrides", CONTRADICTIONS)
+def test_a_contradiction_is_named(overrides):
+    with pytest.raises(ConfigError) as refused:
+        preflight(composed(*COMPAT, *overrides.split()))
+    assert CONTRADICTIONS[overrides] in str(refused.value)
+
+
+def test_the_released_regulariser_goes_with_the_released_network_only():
+    with pytest.raises(
+        ConfigError, match=r"objective.orthogonality_form=released: goes with model.compat=true only"
+    ):
+        preflight(composed("objective.orthogonality_form=released"))
+
+
+def test_networks_without_the_switch_get_the_mended_objective():
+    cfg = composed("phase=pretrain", "model=missrec", "objective=missrec_released")
+    preflight(cfg)
+    assert cfg.objective.orthogonality_form == "cosine"
+    assert type(instantiate(cfg.objective).augmentation) is ItemDrop
+    assert type(instantiate(composed("model=missrec").objective).augmentation) is FeatureDropout
