@@ -29,10 +29,7 @@ def gather_rows(rows: Tensor) -> Tensor:
         return rows
     sizes = row_counts(rows)
     padded = F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, max(sizes) - len(rows)])
-    if rows.dtype.is_floating_point:
-        gathered = _Gather.apply(padded)  # type: ignore[no-untyped-call]
-    else:
-        gathered = _gather(padded)
+    gathered = _with_gradient(padded) if rows.dtype.is_floating_point else _gather(padded)
     return torch.cat([shard[:size] for shard, size in zip(gathered, sizes, strict=True)])
 
 
@@ -41,6 +38,11 @@ def _gather(tensor: Tensor) -> Tensor:
     everything = tensor.new_empty(world_size(), *tensor.shape)
     dist.all_gather(list(everything.unbind()), tensor.contiguous())
     return everything
+
+
+def _with_gradient(tensor: Tensor) -> Tensor:
+    gathered: Tensor = _Gather.apply(tensor)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 class _Gather(torch.autograd.Function):

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
 from missrec_pl import __version__
 
 _PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "pykeops", "numpy")
@@ -47,6 +49,18 @@ def score_lines(results: dict[str, Any]) -> list[str]:
     for row, metrics in rows.items():
         lines.append(f"{row:<{width}}" + "".join(f"  {metrics[name]:9.4f}" for name in names))
     return lines
+
+
+def command() -> dict[str, Any]:
+    """The experiment overlay and the overrides that this run was started with; outside of Hydra there are none."""
+    if not HydraConfig.initialized():
+        return {"experiment": None, "overrides": []}
+    hydra = HydraConfig.get()
+    experiment = hydra.runtime.choices.get("experiment")
+    return {
+        "experiment": None if experiment is None else str(experiment),
+        "overrides": [str(override) for override in hydra.overrides.task],
+    }
 
 
 def peak_rss_mb() -> float:

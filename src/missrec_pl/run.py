@@ -19,7 +19,7 @@ from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.preflight import preflight
-from missrec_pl.results import peak_rss_mb, score_lines, versions, write_results
+from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ def _settle(cfg: DictConfig) -> None:
         cfg.paths.cache_dir = str(Path(cfg.paths.cache_dir).resolve())
         if cfg.phase.name == "finetune":
             cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
+        cfg.command = command()  # kept in the checkpoint: an evaluation is of the same experiment
 
 
 def _stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
@@ -189,6 +190,11 @@ def _results(
         "ckpt": cfg.ckpt,
         "protocol": {"mask_history": cfg.metrics.mask_history, "compat": cfg.metrics.compat},
         "modalities": datamodule.catalogue.modalities,
+        "interest": {
+            "method": cfg.interest.method["_target_"].rpartition(".")[2],
+            "num_prototypes": cfg.interest.num_prototypes,
+        },
+        **(_resolved(cfg.command) if "command" in cfg else {}),
         "metrics": metrics,
         "baselines": _baselines(cfg, datamodule) if trainer.is_global_zero and cfg.test else {},
         "timing": {

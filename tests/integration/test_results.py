@@ -25,6 +25,9 @@ SCHEMA = {
     "ckpt": (str, type(None)),
     "protocol": dict,
     "modalities": list,
+    "interest": dict,
+    "experiment": (str, type(None)),
+    "overrides": list,
     "metrics": dict,
     "baselines": dict,
     "timing": dict,
@@ -61,7 +64,7 @@ def test_results_have_the_schema(finetuned):
 def test_ranks_file_explains_the_metrics(finetuned):
     folder, results = finetuned
     ranks = pq.read_table(folder / "test_ranks.parquet").to_pydict()
-    assert list(ranks) == ["domain", "user", "item", "history_length", "rank"]
+    assert list(ranks) == ["domain", "user", "item", "item_count", "history_length", "rank"]
     metrics = RankingMetrics()
     metrics.update(torch.tensor(ranks["rank"]))
     for name, value in metrics.compute().items():

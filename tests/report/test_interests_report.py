@@ -18,9 +18,9 @@ from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.report.__main__ import main
-from missrec_pl.report.interests_figure import sample_cosines
-from missrec_pl.report.interests_numbers import choose, mean_cosine
-from missrec_pl.report.interests_stored import decision_graph, read_interests
+from missrec_pl.report.interests.figure import sample_cosines
+from missrec_pl.report.interests.numbers import choose, mean_cosine
+from missrec_pl.report.interests.stored import decision_graph, read_interests
 from missrec_pl.run import train
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]

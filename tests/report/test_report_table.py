@@ -9,7 +9,7 @@ from rich.console import Console
 
 from missrec_pl.report import collect, summarise
 from missrec_pl.report.__main__ import COMMANDS, main
-from missrec_pl.report.table import print_text
+from missrec_pl.report.commands.table import print_text
 
 POPULARITY = {"test/recall@10": 0.04, "test/ndcg@10": 0.02, "test/recall@50": 0.16, "test/ndcg@50": 0.05}
 RANDOM = {name: value / 10 for name, value in POPULARITY.items()}
@@ -182,6 +182,18 @@ def test_baselines_that_differ_are_refused(tmp_path, capsys):
     assert str(tmp_path / "b") in message
 
 
+def test_baselines_that_read_features_have_a_row_per_choice_of_modalities(tmp_path, capsys):
+    both, text = (
+        {"modalities": ["text", "image"]},
+        {"modalities": ["text"], "overrides": ["data.modalities=[text]"]},
+    )
+    write(tmp_path, "a", **both, baselines={"popularity": POPULARITY, "content_knn": TEXT_KNN})
+    write(tmp_path, "b", **text, baselines={"popularity": POPULARITY, "content_knn": RANDOM})
+    lines = table_of(capsys, tmp_path, "--format", "markdown", "--metrics", "recall@10").splitlines()
+    names = [line.split("|")[4].strip() for line in lines[2:5]]
+    assert names == ["popularity", "content_knn (text+image)", "content_knn (text)"]
+
+
 def test_baselines_may_differ_by_rounding(tmp_path, capsys):
     write(tmp_path, "a")
     write(tmp_path, "b", seed=1, baselines={"popularity": {**POPULARITY, "test/ndcg@10": 0.02 + 1e-9}})
@@ -191,7 +203,9 @@ def test_baselines_may_differ_by_rounding(tmp_path, capsys):
 def test_the_same_seed_with_other_numbers_is_refused(tmp_path, capsys):
     write(tmp_path, "a")
     write(tmp_path, "b", metrics={**POPULARITY})
-    assert "same data, setting, start, model and seed but different metrics" in error_of(capsys, tmp_path)
+    assert "same data, setting, start, model, experiment and seed but different metrics" in error_of(
+        capsys, tmp_path
+    )
 
 
 def test_no_results_and_missing_paths_are_refused(tmp_path, capsys):

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.batch import GlobalSequences, SequenceBatch
 from missrec_pl.distributed import gather_rows
 
 RANKS_NAME = "test_ranks.parquet"
@@ -21,7 +23,8 @@ class RanksFile(L.Callback):
     """Writes ``test_ranks.parquet``: one line per test user, ordered by domain and user.
 
     Columns: ``domain`` (name), ``user`` (row of the domain's ``sequences.parquet``), ``item`` (the target's id in
-    the domain, 1..N), ``history_length`` (items shown to the network), ``rank`` (1 + better + ties / 2, float32).
+    the domain, 1..N), ``item_count`` (its interactions in the training part of the data, 0 = cold),
+    ``history_length`` (items shown to the network), ``rank`` (1 + better + ties / 2, float32).
     The metrics of ``results.json`` are means over these ranks.
 
     Args:
@@ -81,7 +84,16 @@ def _as_table(datamodule: Any, columns: Tensor, ranks: Tensor) -> pa.Table:
             ),
             "user": (user - first_user[domain]).int().numpy(),
             "item": (item - offsets[domain]).int().numpy(),
+            "item_count": _training_counts(datamodule.sequences)[item].astype(np.int32),
             "history_length": length.int().numpy(),
             "rank": ranks[order].numpy(),
         }
     )
+
+
+def _training_counts(sequences: GlobalSequences) -> NDArray[np.int64]:
+    """Interactions of every item (global id) in the training part of the sequences."""
+    user = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
+    position = np.arange(len(sequences.items)) - sequences.starts[user]
+    trained = sequences.items[position < sequences.train_length[user]]
+    return np.bincount(trained, minlength=int(sequences.items.max()) + 1)

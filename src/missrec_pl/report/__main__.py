@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from missrec_pl.errors import MissrecError
-from missrec_pl.report import interests, table
+from missrec_pl.report.commands import figure4, groups, interest_study, interests, paired, published, table
 
 
 class Command(Protocol):
@@ -21,7 +21,15 @@ class Command(Protocol):
         """Print the report, or raise a `MissrecError`."""
 
 
-COMMANDS: dict[str, Command] = {"table": table, "interests": interests}
+COMMANDS: dict[str, Command] = {
+    "table": table,
+    **published.COMMANDS,
+    "figure4": figure4,
+    "groups": groups,
+    "paired": paired,
+    "interest_study": interest_study,
+    "interests": interests,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

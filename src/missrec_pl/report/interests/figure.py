@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from missrec_pl.clustering import DPCKNNResult
-from missrec_pl.report.interests_numbers import InterestNumbers
-from missrec_pl.report.interests_stored import StoredInterests
-from missrec_pl.report.interests_text import share
+from missrec_pl.report.interests.numbers import InterestNumbers
+from missrec_pl.report.interests.stored import StoredInterests
+from missrec_pl.report.interests.text import share
 
 # Okabe and Ito's colours, which all kinds of colour vision tell apart; each modality has a marker of its own too.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")

@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     picture = _picture(arguments.out, file)
     _require_matplotlib()
     # Torch and matplotlib take seconds to import, and the other reports need neither.
-    from missrec_pl.report.interests_figure import draw
-    from missrec_pl.report.interests_numbers import choose, describe, measure
-    from missrec_pl.report.interests_stored import decision_graph, read_interests
-    from missrec_pl.report.interests_text import to_lines, to_markdown
+    from missrec_pl.report.interests.figure import draw
+    from missrec_pl.report.interests.numbers import choose, describe, measure
+    from missrec_pl.report.interests.stored import decision_graph, read_interests
+    from missrec_pl.report.interests.text import to_lines, to_markdown
 
     stored = read_interests(file, data_dir=arguments.data_dir, cache_dir=arguments.cache_dir)
     numbers = measure(stored)

@@ -32,6 +32,11 @@ class RunResult:
         metrics: ``{"val/ndcg@10": ..., "test/recall@10": ...}``.
         baselines: Baseline -> its metrics, named like the run's.
         seconds: Wall-clock seconds of the fit; 0 where there was none (`fit_s` is null: evaluation alone).
+        protocol: Deviations from the default protocol, e.g. ``("compat",)``.
+        modalities: What the items are described by, in the paper's order; no modality is IDs alone.
+        interest: Method and number (or share) of the prototypes; None in results of earlier versions.
+        experiment: The overlay below ``configs/experiment`` that the run was started with; empty without one.
+        overrides: What the command line said beside it.
     """
 
     path: Path
@@ -44,6 +49,16 @@ class RunResult:
     metrics: Mapping[str, float]
     baselines: Mapping[str, Mapping[str, float]]
     seconds: float
+    protocol: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    interest: tuple[str, int | float] | None = None
+    experiment: str = ""
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def data_name(self) -> str:
+        """The data set without the deviations in brackets."""
+        return self.data.removesuffix(_in_brackets(self.protocol))
 
 
 def collect(paths: Iterable[Path]) -> list[RunResult]:
@@ -93,7 +108,7 @@ def read_result(path: Path) -> RunResult:
     return RunResult(
         path=path,
         phase=str(content["phase"]),
-        data=_data_label(path, content),
+        data=_data_name(content) + _in_brackets(protocol := _deviations(path, content)),
         model=str(content["model"]),
         seed=_seed(path, content["seed"]),
         setting="" if is_pretrain else str(content["setting"]),
@@ -101,6 +116,11 @@ def read_result(path: Path) -> RunResult:
         metrics=_numbers(path, "metrics", content["metrics"]),
         baselines={name: _numbers(path, f"baselines.{name}", values) for name, values in baselines.items()},
         seconds=_numbers(path, "timing", {"fit_s": timing["fit_s"] or 0})["fit_s"],
+        protocol=protocol,
+        modalities=_strings(path, "modalities", content.get("modalities", [])),
+        interest=_interest(path, content.get("interest")),
+        experiment=str(content.get("experiment") or ""),
+        overrides=_strings(path, "overrides", content.get("overrides", [])),
     )
 
 
@@ -128,9 +148,31 @@ def _seed(path: Path, value: Any) -> int:
     return value
 
 
-def _data_label(path: Path, content: Mapping[str, Any]) -> str:
-    """Join domains, and tell apart what another protocol evaluated: such numbers must never be averaged."""
+def _strings(path: Path, name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise DataError(f"{path}: {name} must be a list of strings, found {value!r}")
+    return tuple(value)
+
+
+def _interest(path: Path, value: Any) -> tuple[str, int | float] | None:
+    if value is None:
+        return None
+    fields = _mapping(path, "interest", value)
+    _require(path, fields, ("method", "num_prototypes"), within="interest.")
+    _numbers(path, "interest", {"num_prototypes": fields["num_prototypes"]})
+    return str(fields["method"]), fields["num_prototypes"]
+
+
+def _data_name(content: Mapping[str, Any]) -> str:
     names = content["data"] if isinstance(content["data"], list) else [content["data"]]
+    return "+".join(map(str, names))
+
+
+def _deviations(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
+    """What another protocol evaluated is told apart: such numbers must never be averaged."""
     protocol = _mapping(path, "protocol", content.get("protocol", {}))
-    deviations = [name for name, is_on in protocol.items() if is_on]
-    return "+".join(map(str, names)) + (f" ({', '.join(deviations)})" if deviations else "")
+    return tuple(name for name, is_on in protocol.items() if is_on)
+
+
+def _in_brackets(protocol: tuple[str, ...]) -> str:
+    return f" ({', '.join(protocol)})" if protocol else ""

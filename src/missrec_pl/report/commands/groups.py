@@ -1,0 +1,166 @@
+"""Metrics by groups of test users: how often the target was seen in training, or how long the history is.
+
+The groups are ranges of whole numbers; ``--edges 1,5,10`` makes 0, 1-4, 5-9 and 10+.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.printing import print_rows, short_name, with_deviation
+from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_ranks
+from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
+from missrec_pl.report.runs.summarise import by_seed, mean_and_deviation
+from missrec_pl.report.runs.variants import STARTS, input_type, variant
+
+ITEM_FREQUENCY, HISTORY_LENGTH = "item_frequency", "history_length"
+# The paper's figure 4 names no ranges; these leave a readable number of users in each on its data.
+EDGES = {ITEM_FREQUENCY: (1, 5, 10, 20, 50), HISTORY_LENGTH: (3, 5, 10, 20)}
+
+_LEAST = {ITEM_FREQUENCY: 0, HISTORY_LENGTH: 1}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Users of one range, under one kind of runs.
+
+    Attributes:
+        data: The data set.
+        number: Of the range, from 0 up.
+        name: The range, e.g. ``5-9``.
+        num_users: Test users in the range.
+        kind: What the runs are called.
+        input: Their input type; see `input_type`.
+        by_seed: ``[M]`` means over the range's users, per seed.
+    """
+
+    data: str
+    number: int
+    name: str
+    num_users: int
+    kind: str
+    input: str
+    by_seed: Mapping[int, NDArray[np.float64]]
+
+    def mean_and_deviation(self) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+        """Over seeds; see `summarise.mean_and_deviation`."""
+        return mean_and_deviation([values.tolist() for values in self.by_seed.values()])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report groups``."""
+    add_run_arguments(parser)
+    parser.add_argument("--by", choices=tuple(EDGES), required=True, help="what makes the groups")
+    add_edges_argument(parser)
+
+
+def add_edges_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--edges``."""
+    parser.add_argument("--edges", help="comma-separated ascending starts of the groups after the first")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print a row per group and kind of runs: users, then means and deviations over seeds.
+
+    Raises:
+        ConfigError: Unusable edges, or a metric that ranks do not give.
+        DataError: No results, no ranks, or runs of different targets.
+    """
+    metrics = chosen_metrics(arguments)
+    groups = grouped(
+        chosen_runs(arguments.paths, arguments.where), arguments.by, edges_of(arguments, arguments.by), metrics
+    )
+    rows = [
+        [*labels, *with_deviation(*group.mean_and_deviation()), str(len(group.by_seed))]
+        for labels, group in zip(row_labels(groups), groups, strict=True)
+    ]
+    headers = [
+        "Data",
+        arguments.by.replace("_", " ").capitalize(),
+        "Users",
+        "Runs",
+        *map(short_name, metrics),
+        "Seeds",
+    ]
+    print_rows(headers, rows, num_labels=4, form=arguments.format)
+
+
+def row_labels(groups: Sequence[Group]) -> list[list[str]]:
+    """Data, range, users and kind of each row; what the row above has said already is left out."""
+    shared = [[group.data, group.name, f"{group.num_users:,}"] for group in groups]
+    return [
+        [*(labels if not at or labels != shared[at - 1] else [""] * len(labels)), group.kind]
+        for at, (labels, group) in enumerate(zip(shared, groups, strict=True))
+    ]
+
+
+def edges_of(arguments: argparse.Namespace, by: str) -> tuple[int, ...]:
+    """The edges asked for, or the usual ones.
+
+    Raises:
+        ConfigError: Not ascending whole numbers above the least value.
+    """
+    if arguments.edges is None:
+        return EDGES[by]
+    words = [word.strip() for word in arguments.edges.split(",")]
+    edges = tuple(int(word) for word in words if word.isdecimal())
+    if len(edges) < len(words) or any(a >= b for a, b in zip((_LEAST[by], *edges), edges, strict=False)):
+        raise ConfigError(
+            f"--edges {arguments.edges}: give ascending whole numbers above {_LEAST[by]}, e.g. 5,10,20"
+        )
+    return edges
+
+
+def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics: Sequence[str]) -> list[Group]:
+    """All groups that have users, by data set, range and kind of runs.
+
+    Raises:
+        DataError: No test results, no ranks, or runs on the same data with different targets.
+    """
+    tested = [run for run in results if run.phase != PRETRAIN]
+    if not tested:
+        raise DataError("these are pre-training runs, which test nobody: name fine-tuning runs")
+    kinds = by_seed((((run.data, kind_of(run)), run) for run in tested), prefer=has_ranks)
+    origins: dict[str, Ranks] = {}
+    groups = []
+    for (data, kind), runs in kinds.items():
+        run = next(iter(runs.values()))
+        found: dict[int, dict[int, NDArray[np.float64]]] = {}
+        for seed, result in runs.items():
+            ranks = read_ranks(result)
+            check_same_targets(origins.setdefault(data, ranks), ranks)
+            group = np.searchsorted(np.asarray(edges), _numbers(ranks, by), side="right")
+            per_user = ranks.metrics(metrics)
+            for one in np.unique(group).tolist():
+                found.setdefault(one, {})[seed] = per_user[group == one].mean(0)
+        sizes = np.bincount(group)
+        groups += [
+            Group(data, one, _range_name(one, edges, by), int(sizes[one]), kind, input_type(run), values)
+            for one, values in found.items()
+        ]
+    return sorted(groups, key=lambda group: (group.data, group.number, group.input, group.kind))
+
+
+def _numbers(ranks: Ranks, by: str) -> NDArray[np.int64]:
+    if by == HISTORY_LENGTH:
+        return ranks.history_length
+    if ranks.item_count is None:
+        raise DataError(f"{ranks.path} lacks item_count: test the run's checkpoint again with eval.py")
+    return ranks.item_count
+
+
+def kind_of(run: RunResult) -> str:
+    """What runs that differ in their seed alone are called."""
+    return ", ".join(filter(None, [input_type(run), run.model, STARTS[run.init], variant(run)]))
+
+
+def _range_name(group: int, edges: Sequence[int], by: str) -> str:
+    low = edges[group - 1] if group else _LEAST[by]
+    if group == len(edges):
+        return f"{low}+"
+    return f"{low}" if edges[group] - 1 == low else f"{low}-{edges[group] - 1}"

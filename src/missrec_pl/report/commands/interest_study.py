@@ -1,0 +1,90 @@
+"""Do interests pay? Ways to find prototypes, and their number, against one constant prototype, seed by seed."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from missrec_pl.errors import DataError
+from missrec_pl.report.runs.cells import Cell, cell_rows
+from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.printing import print_rows, short_name
+from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
+from missrec_pl.report.runs.summarise import by_seed
+from missrec_pl.report.runs.variants import STARTS, changes
+
+_NONE = "NoInterests"
+_NAMES = {_NONE: "one prototype", "RandomTokens": "random", "KMeans": "k-means", "DPCKNN": "DPC-KNN"}
+_EXPERIMENTS = ("", "interest_study")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report interest_study``."""
+    add_run_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print a row per way to find interests, and its paired differences from one prototype.
+
+    Raises:
+        ConfigError: No metric is named.
+        DataError: No results, none that says its interests, or results that cannot stand in one table.
+    """
+    metrics = chosen_metrics(arguments)
+    results = [run for run in chosen_runs(arguments.paths, arguments.where) if run.phase != PRETRAIN]
+    kept = [run for run in results if run.interest is not None and run.experiment in _EXPERIMENTS]
+    if not kept:
+        raise DataError(
+            f"none of {len(results)} runs is of experiment=interest_study, or says which interests it used "
+            "(docs/experiments.md)"
+        )
+    notes = [f"left out: {len(results) - len(kept)} runs of other experiments"] if len(kept) < len(results) else []
+    headers = ["Data", "Interests", "Numbers of", *map(short_name, metrics), "Seeds"]
+    print_rows(
+        headers, cell_rows(study_cells(kept, metrics), metrics), num_labels=3, form=arguments.format, notes=notes
+    )
+
+
+def study_cells(results: Sequence[RunResult], metrics: Sequence[str]) -> list[Cell]:
+    """A cell per data set and way to find interests, one prototype first, then by method and number."""
+    groups = by_seed((((run.data, _interest(run), _group_name(run)), run) for run in results), metrics)
+    cells = []
+    for data in dict.fromkeys(data for data, _, _ in groups):
+        interests = sorted({interest for name, interest, _ in groups if name == data}, key=_order)
+        ours = {
+            interest: {name: runs for (d, i, name), runs in groups.items() if (d, i) == (data, interest)}
+            for interest in interests
+        }
+        base = Cell(data, _NAMES[_NONE], ours.pop((_NONE, 0), {}))
+        cells.append(base)
+        for interest, of_interest in ours.items():
+            cell = Cell(data, _in_words(*interest), of_interest)
+            cells.append(replace(cell, reference=base, reference_name="against one prototype"))
+    return cells
+
+
+def _interest(run: RunResult) -> tuple[str, int | float]:
+    """Method and number of prototypes; constant prototypes are one, whatever their number."""
+    assert run.interest is not None, "runs that do not say it are left out before"
+    method, number = run.interest
+    return (method, 0) if method == _NONE else (method, number)
+
+
+def _order(interest: tuple[str, int | float]) -> tuple[int, str, bool, float]:
+    method, number = interest
+    known = list(_NAMES)
+    return known.index(method) if method in known else len(known), method, isinstance(number, int), number
+
+
+def _in_words(method: str, number: int | float) -> str:
+    count = f"{number}" if isinstance(number, int) else f"{number:.4g}" if number > 1 else f"{number:.4%}"
+    return f"{_NAMES.get(method, method)}, {_without_zeros(count)}"
+
+
+def _without_zeros(count: str) -> str:
+    """``2.0000%`` as ``2 %``."""
+    return f"{float(count[:-1]):g} %" if count.endswith("%") else count
+
+
+def _group_name(run: RunResult) -> str:
+    said = ("interest", "interest.num_prototypes")
+    return ", ".join([run.model, run.setting, STARTS[run.init], *changes(run, said=said)])

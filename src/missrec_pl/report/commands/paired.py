@@ -1,0 +1,161 @@
+"""Two kinds of runs compared user by user and seed by seed, with a bootstrap interval for each difference.
+
+A's runs are paired with B's runs of the same seed, and users with themselves. A user's difference is the mean over
+seeds; the interval is the percentile interval of the users' mean under resampling.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.report.commands.groups import kind_of
+from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.printing import print_rows, short_name
+from missrec_pl.report.runs.ranks import check_same_targets, has_ranks, read_ranks
+from missrec_pl.report.runs.selection import add_run_arguments, add_where_argument, chosen_metrics, chosen_runs
+from missrec_pl.report.runs.summarise import by_seed
+
+_CHUNK_BYTES = 2**25  # of resampled differences at a time
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Outcome for one metric: means over users and seeds, and the interval of their difference."""
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report paired``."""
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        type=Path,
+        metavar="RUN_DIR_OR_RESULTS_JSON",
+        help="the runs B; default: A's folders",
+    )
+    add_where_argument(parser, "--against-where")
+    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap; default: %(default)s")
+    parser.add_argument("--level", type=float, default=0.95, help="of the interval; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print A, B, the difference A - B and its interval, per metric.
+
+    Raises:
+        ConfigError: An option out of range, or a metric that ranks do not give.
+        DataError: Runs that are of several kinds, share no seed, or have no comparable ranks.
+    """
+    metrics = chosen_metrics(arguments)
+    if arguments.resamples < 1 or not 0 < arguments.level < 1:
+        raise ConfigError(
+            f"--resamples {arguments.resamples} --level {arguments.level}: at least 1, and between 0 and 1"
+        )
+    name, first = _one_kind("A", chosen_runs(arguments.paths, arguments.where))
+    others = chosen_runs(arguments.against or arguments.paths, arguments.against_where, "--against-where")
+    other_name, second = _one_kind("B", others)
+    seeds = sorted(first.keys() & second.keys())
+    if not seeds:
+        raise DataError(f"A has seeds {sorted(first)}, B has seeds {sorted(second)}: none in common to pair")
+    values, differences = _per_user(first, second, seeds, metrics)
+    found = compare(metrics, values, differences, arguments.resamples, arguments.level, arguments.seed)
+    rows = [
+        [
+            short_name(one.metric),
+            f"{one.first:.4f}",
+            f"{one.second:.4f}",
+            f"{one.difference:+.4f}",
+            f"{one.low:+.4f} to {one.high:+.4f}",
+            "yes" if one.low <= 0 <= one.high else "no",
+        ]
+        for one in found
+    ]
+    headers = ["Metric", "A", "B", "A - B", f"{arguments.level:.0%} interval", "Holds 0"]
+    notes = [f"A: {name}", f"B: {other_name}", _extent(len(differences), seeds, first, second)]
+    print_rows(headers, rows, num_labels=1, form=arguments.format, notes=notes)
+
+
+def compare(
+    metrics: Sequence[str],
+    values: NDArray[np.float64],
+    differences: NDArray[np.float64],
+    resamples: int,
+    level: float,
+    seed: int,
+) -> list[Comparison]:
+    """Means and intervals.
+
+    Args:
+        metrics: names of the columns.
+        values: ``[2, len(metrics)]`` means of A and of B.
+        differences: ``[U, len(metrics)]`` A - B of each user, mean over seeds.
+        resamples: number of resamples.
+        level: of the interval, 0..1.
+        seed: of the resampling.
+    """
+    means = bootstrap_means(differences, resamples, seed)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    columns = zip(metrics, values[0], values[1], differences.mean(0), low, high, strict=True)
+    return [Comparison(name, *map(float, numbers)) for name, *numbers in columns]
+
+
+def bootstrap_means(differences: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """``[resamples, M]`` means over users ``[U, M]`` drawn with replacement."""
+    random = np.random.default_rng(seed)
+    num_users = len(differences)
+    size = max(1, _CHUNK_BYTES // differences.nbytes)
+    parts = [
+        differences[random.integers(num_users, size=(min(size, resamples - start), num_users))].mean(1)
+        for start in range(0, resamples, size)
+    ]
+    return np.concatenate(parts)
+
+
+def _one_kind(side: str, results: Sequence[RunResult]) -> tuple[str, Mapping[int, RunResult]]:
+    tested = [run for run in results if run.phase != PRETRAIN]
+    kinds = by_seed(((f"{run.data}, {kind_of(run)}", run) for run in tested), prefer=has_ranks)
+    if len(kinds) != 1:
+        named = "; ".join(kinds) or "pre-training, which tests nobody"
+        raise DataError(f"{side} has to be runs of one kind, choose with --where: it is {named}")
+    return next(iter(kinds.items()))
+
+
+def _per_user(
+    first: Mapping[int, RunResult], second: Mapping[int, RunResult], seeds: Sequence[int], metrics: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means ``[2, M]`` of A and B, and differences ``[U, M]`` of users, over seeds."""
+    ours, theirs = [], []
+    origin = read_ranks(first[seeds[0]])
+    for seed in seeds:
+        a, b = read_ranks(first[seed]), read_ranks(second[seed])
+        check_same_targets(origin, a)
+        check_same_targets(origin, b)
+        ours.append(a.metrics(metrics))
+        theirs.append(b.metrics(metrics))
+    a_mean, b_mean = np.mean(ours, axis=0), np.mean(theirs, axis=0)
+    return np.stack([a_mean.mean(0), b_mean.mean(0)]), a_mean - b_mean
+
+
+def _extent(
+    num_users: int, seeds: Sequence[int], first: Mapping[int, RunResult], second: Mapping[int, RunResult]
+) -> str:
+    text = f"{num_users:,} users, seeds {', '.join(map(str, seeds))}"
+    alone = [
+        f"seed {seed} of {side}"
+        for side, runs in (("A", first), ("B", second))
+        for seed in runs
+        if seed not in seeds
+    ]
+    return text + (f"; without a partner and left out: {', '.join(alone)}" if alone else "")

@@ -1,0 +1,96 @@
+"""One table of baselines and runs: test metrics, mean over seeds, standard deviation where there are several.
+
+Baselines come first, then runs grouped by data, setting, start (from scratch or pre-trained), model and, where it
+differs, experiment. Pre-training runs have no test split and are listed below the table.
+"""
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from missrec_pl.report.runs.collect import RunResult
+from missrec_pl.report.runs.printing import make_console, markdown_row, short_name, with_deviation
+from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
+from missrec_pl.report.runs.summarise import BaselineRow, RunRow, Summary, summarise
+from missrec_pl.report.runs.variants import STARTS
+
+_LABELS = ("Data", "Setting", "Start", "Model")
+_PREFERRED_VALIDATION = "val/ndcg@10"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report table``."""
+    add_run_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the table to stdout.
+
+    Raises:
+        ConfigError: No metric is named.
+        DataError: No results, or results that cannot stand in one table.
+    """
+    metrics = chosen_metrics(arguments)
+    summary = summarise(chosen_runs(arguments.paths, arguments.where), metrics)
+    if arguments.format == "markdown":
+        print(to_markdown(summary))
+    else:
+        print_text(summary, make_console())
+
+
+def print_text(summary: Summary, console: Console) -> None:
+    """Print the table, baselines set apart by a rule, and below it one line per pre-training run."""
+    if summary.baselines or summary.runs:
+        table = Table(*_labels(summary))
+        for name in _number_headers(summary):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in summary.baselines:
+            table.add_row(*map(Text, _baseline_cells(summary, row)))
+        table.add_section()
+        for run_row in summary.runs:
+            table.add_row(*map(Text, _run_cells(summary, run_row)))
+        console.print(table)
+    for result in summary.pretraining:
+        console.print(_pretraining_line(result), markup=False, highlight=False, soft_wrap=True)
+
+
+def to_markdown(summary: Summary) -> str:
+    """The same as a pipe table, and a list of the pre-training runs."""
+    blocks = []
+    if summary.baselines or summary.runs:
+        labels = _labels(summary)
+        headers = [*labels, *_number_headers(summary)]
+        rule = ["---"] * len(labels) + ["---:"] * (len(headers) - len(labels))
+        rows = [_baseline_cells(summary, row) for row in summary.baselines]
+        rows += [_run_cells(summary, row) for row in summary.runs]
+        blocks.append("\n".join(markdown_row(cells) for cells in [headers, rule, *rows]))
+    if summary.pretraining:
+        blocks.append("\n".join(f"- {_pretraining_line(result)}" for result in summary.pretraining))
+    return "\n\n".join(blocks)
+
+
+def _labels(summary: Summary) -> tuple[str, ...]:
+    return (*_LABELS, "Experiment") if summary.experiments_differ else _LABELS
+
+
+def _number_headers(summary: Summary) -> list[str]:
+    return [*map(short_name, summary.metrics), "Seeds", "Seconds"]
+
+
+def _baseline_cells(summary: Summary, row: BaselineRow) -> list[str]:
+    labels = [row.data, "", "", row.name] + [""] * summary.experiments_differ
+    return [*labels, *with_deviation(row.values, None), "", ""]
+
+
+def _run_cells(summary: Summary, row: RunRow) -> list[str]:
+    labels = [row.data, row.setting, STARTS[row.init], row.model] + [row.variant] * summary.experiments_differ
+    return [*labels, *with_deviation(row.means, row.deviations), str(row.num_seeds), f"{row.seconds:.0f}"]
+
+
+def _pretraining_line(result: RunResult) -> str:
+    validation = [name for name in result.metrics if name.startswith("val/")]
+    name = _PREFERRED_VALIDATION if _PREFERRED_VALIDATION in validation else next(iter(validation), None)
+    value = "no validation metric" if name is None else f"{name} {result.metrics[name]:.4f}"
+    return f"pretrain {result.data}: {result.model}, seed {result.seed}, {value}, {result.seconds:.0f} s"

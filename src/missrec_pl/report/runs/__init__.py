@@ -1,0 +1,1 @@
+"""Finished runs: finding them, reading them, grouping them, printing them."""

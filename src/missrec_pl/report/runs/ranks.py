@@ -1,0 +1,109 @@
+"""The ranks that a run writes beside its results.json, and metrics of single users."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.report.runs.collect import RunResult
+
+RANKS_NAME = "test_ranks.parquet"
+
+_COLUMNS = ("domain", "user", "item", "history_length", "rank")
+_METRIC = re.compile(r"(recall|ndcg)@([1-9]\d*)|mrr")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One line per test user, in the file's order: by domain and user.
+
+    Attributes:
+        path: The file.
+        domain: ``[U]`` names.
+        user: ``[U]`` user numbers within the domain.
+        item: ``[U]`` targets.
+        rank: ``[U]`` ranks of the targets, 1 is best.
+        history_length: ``[U]`` items that the network was shown.
+        item_count: ``[U]`` training interactions of the target; None in files of earlier versions.
+        is_compat: Whether the run counts places as the released evaluator does, one more than K.
+    """
+
+    path: Path
+    domain: NDArray[np.str_]
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    rank: NDArray[np.float64]
+    history_length: NDArray[np.int64]
+    item_count: NDArray[np.int64] | None
+    is_compat: bool
+
+    def metrics(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """``[U, len(names)]`` metrics of each user; their means over users are those of results.json.
+
+        Raises:
+            ConfigError: A name other than ``recall@K``, ``ndcg@K`` and ``mrr``.
+        """
+        return np.stack([self._metric(name) for name in names], axis=1)
+
+    def _metric(self, name: str) -> NDArray[np.float64]:
+        found = _METRIC.fullmatch(name)
+        if found is None:
+            raise ConfigError(f"--metrics {name}: ranks give recall@K, ndcg@K and mrr")
+        if name == "mrr":
+            return 1 / self.rank
+        is_hit = self.rank <= int(found[2]) + int(self.is_compat)
+        return is_hit / np.log2(1 + self.rank) if found[1] == "ndcg" else is_hit.astype(np.float64)
+
+
+def has_ranks(result: RunResult) -> bool:
+    """Whether the ranks lie beside the results; runs of earlier versions have none."""
+    return (result.path.parent / RANKS_NAME).is_file()
+
+
+def read_ranks(result: RunResult) -> Ranks:
+    """Read the file beside a run's results.
+
+    Raises:
+        DataError: There is none, or it is damaged.
+    """
+    path = result.path.parent / RANKS_NAME
+    if not path.is_file():
+        raise DataError(f"{path} is missing: test the run's checkpoint again with eval.py, which writes it")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    if missing := [name for name in _COLUMNS if name not in table.column_names]:
+        raise DataError(f"{path} lacks {', '.join(missing)}: written by another version; test the run again")
+    if table.num_rows == 0:
+        raise DataError(f"{path} holds no users")
+    counts = table["item_count"].to_numpy().astype(np.int64) if "item_count" in table.column_names else None
+    return Ranks(
+        path,
+        np.array(table["domain"].to_pylist()),
+        table["user"].to_numpy().astype(np.int64),
+        table["item"].to_numpy().astype(np.int64),
+        table["rank"].to_numpy().astype(np.float64),
+        table["history_length"].to_numpy().astype(np.int64),
+        counts,
+        "compat" in result.protocol,
+    )
+
+
+def check_same_targets(first: Ranks, second: Ranks) -> None:
+    """Refuse to compare users who were asked for different items.
+
+    Raises:
+        DataError: Other users or other targets.
+    """
+    for name in ("domain", "user", "item"):
+        if not np.array_equal(getattr(first, name), getattr(second, name)):
+            raise DataError(
+                f"{first.path} and {second.path} differ in {name}: different data or splits cannot be paired"
+            )

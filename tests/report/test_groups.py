@@ -1,0 +1,79 @@
+import pytest
+from fabricated import mistake, printed, write_ranks, write_run
+
+R10 = ("--metrics", "recall@10")
+COUNTS = [0, 1, 4, 5, 9, 60]
+
+
+def run_with(folder, name, ranks, counts=COUNTS, **changes):
+    write_run(folder, name, 0.5, **changes)
+    write_ranks(folder, name, ranks, item_count=counts)
+
+
+def test_item_frequency_groups_by_hand(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 90, 1, 90, 90, 1])
+    run_with(tmp_path, "b", [90, 1, 1, 1, 90, 1], seed=1)
+    run_with(tmp_path, "c", [1, 1, 1, 1, 1, 90], model="MISSRec")
+    released, paper = "T+V, MISSRecReleased, from scratch", "T+V, MISSRec, from scratch"
+    data = "Scientific_mm_subset"
+    assert printed(capsys, "groups", tmp_path, "--by", "item_frequency", *R10) == [
+        ["Data", "Item frequency", "Users", "Runs", "R@10", "Seeds"],
+        [data, "0", "1", paper, "1.0000", "1"],
+        ["", "", "", released, "0.5000 ± 0.7071", "2"],
+        [data, "1-4", "2", paper, "1.0000", "1"],
+        ["", "", "", released, "0.7500 ± 0.3536", "2"],
+        [data, "5-9", "2", paper, "1.0000", "1"],
+        ["", "", "", released, "0.2500 ± 0.3536", "2"],
+        [data, "50+", "1", paper, "0.0000", "1"],
+        ["", "", "", released, "1.0000 ± 0.0000", "2"],
+    ]
+
+
+def test_history_length_with_edges_of_ones_own(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 90, 90, 1, 1])
+    rows = printed(capsys, "groups", tmp_path, "--by", "history_length", "--edges", "2,5", *R10)
+    assert [row[1:3] + row[4:] for row in rows[1:]] == [
+        ["1", "1", "1.0000", "1"],
+        ["2-4", "3", "0.3333", "1"],
+        ["5+", "2", "1.0000", "1"],
+    ]
+
+
+def test_figure4_is_relative_to_the_runs_with_ids_alone(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 1, 1, 90, 90], setting="transductive")
+    run_with(tmp_path, "b", [90, 1, 90, 1, 1, 1], setting="transductive", model="IDOnly")
+    _, *rows = printed(capsys, "figure4", tmp_path)
+    ours, ids = "ID+T+V, MISSRecReleased, from scratch", "ID, IDOnly, from scratch"
+    assert [row[1:] for row in rows] == [
+        ["0", "1", ids, "0.0000", "", "1"],
+        ["", "", ours, "1.0000", "", "1"],
+        ["1-4", "2", ids, "0.5000", "", "1"],
+        ["", "", ours, "1.0000", "+100.0%", "1"],
+        ["5-9", "2", ids, "1.0000", "", "1"],
+        ["", "", ours, "0.5000", "-50.0%", "1"],
+        ["50+", "1", ids, "1.0000", "", "1"],
+        ["", "", ours, "0.0000", "-100.0%", "1"],
+    ]
+    assert "no runs with item IDs alone" in printed(capsys, "figure4", tmp_path / "a")[-1][0]
+
+
+@pytest.mark.parametrize("edges", ["5,5", "10,5", "0,5", "-1", "1.5", "few", ""])
+def test_unusable_edges_are_refused(tmp_path, capsys, edges):
+    run_with(tmp_path, "a", [1] * 6)
+    error = mistake(capsys, "groups", tmp_path, "--by", "item_frequency", f"--edges={edges}")
+    assert "give ascending whole numbers above 0" in error
+
+
+def test_other_mistakes_are_named(tmp_path, capsys):
+    run_with(tmp_path, "a", [1] * 6)
+    run_with(tmp_path, "b", [1] * 6, counts=None, seed=1)
+    error = mistake(capsys, "groups", tmp_path, "--by", "item_frequency")
+    assert "b/test_ranks.parquet lacks item_count: test the run's checkpoint again" in error
+    run_with(tmp_path, "c", [1] * 5, counts=[1] * 5, seed=2)
+    assert "differ in domain" in mistake(
+        capsys, "groups", tmp_path / "a", tmp_path / "c", "--by", "history_length"
+    )
+    write_run(tmp_path, "d", 0.1, phase="pretrain")
+    assert "pre-training runs, which test nobody" in mistake(
+        capsys, "groups", tmp_path / "d", "--by", "history_length"
+    )

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from fabricated import mistake, printed, write_ranks, write_run
+
+from missrec_pl.metrics import RankingMetrics
+from missrec_pl.report.commands.paired import bootstrap_means
+from missrec_pl.report.runs.collect import collect
+from missrec_pl.report.runs.ranks import read_ranks
+
+PRETRAINED = {"init": "pretrained"}
+
+
+def run_with(folder, name, ranks, *, columns=None, **changes):
+    write_run(folder, name, 0.5, **changes)
+    write_ranks(folder, name, ranks, **(columns or {}))
+
+
+def test_differences_by_hand(tmp_path, capsys):
+    # A hits 3 of 4 users with both seeds; B hits 1, then 2: mean difference (2 + 1) / 2 / 4.
+    for seed, theirs in enumerate(([1, 90, 90, 90], [1, 2, 90, 90])):
+        run_with(tmp_path, f"a{seed}", [1, 1, 3, 99], seed=seed, **PRETRAINED)
+        run_with(tmp_path, f"b{seed}", theirs, seed=seed)
+    run_with(tmp_path, "alone", [1, 1, 1, 1], seed=7)
+    pretrained = [tmp_path / "a0", tmp_path / "a1"]
+    scratch = [tmp_path / name for name in ("b0", "b1", "alone")]
+    header, *rows = printed(capsys, "paired", *pretrained, "--against", *scratch, "--metrics", "recall@10,mrr")
+    assert header == ["Metric", "A", "B", "A - B", "95% interval", "Holds 0"]
+    assert [row[0] for row in rows[:2]] == ["R@10", "mrr"]
+    assert rows[0][1:4] == ["0.7500", "0.3750", "+0.3750"]
+    mrr_a = (1 + 1 + 1 / 3 + 1 / 99) / 4
+    mrr_b = ((1 + 3 / 90) + (1 + 1 / 2 + 2 / 90)) / 8
+    assert rows[1][1:4] == [f"{mrr_a:.4f}", f"{mrr_b:.4f}", f"{mrr_a - mrr_b:+.4f}"]
+    assert [row[0] for row in rows[2:]] == [
+        "- A: Scientific_mm_subset, T+V, MISSRecReleased, pre-trained",
+        "- B: Scientific_mm_subset, T+V, MISSRecReleased, from scratch",
+        "- 4 users, seeds 0, 1; without a partner and left out: seed 7 of B",
+    ]
+
+
+def test_where_splits_one_folder_into_both_sides(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 90], **PRETRAINED)
+    run_with(tmp_path, "b", [1, 90, 90])
+    split = ("--where", "init=pretrained", "--against-where", "init=scratch")
+    rows = printed(capsys, "paired", tmp_path, *split, "--metrics", "recall@10")
+    assert rows[1][1:4] == ["0.6667", "0.3333", "+0.3333"]
+    assert "A has to be runs of one kind, choose with --where" in mistake(
+        capsys, "paired", tmp_path, "--against", tmp_path / "b"
+    )
+
+
+def test_interval_is_that_of_the_mean_and_repeats(tmp_path, capsys):
+    """Of 0-1 differences the bootstrap is a binomial, whose standard error is known."""
+    num_users = 400
+    run_with(tmp_path, "a", [1] * 100 + [90] * (num_users - 100))
+    run_with(tmp_path, "b", [90] * num_users, model="MISSRec")
+    arguments = ("paired", tmp_path / "a", "--against", tmp_path / "b", "--metrics", "recall@10")
+    rows = printed(capsys, *arguments)
+    assert rows == printed(capsys, *arguments)
+    assert rows[1][5] == "no"
+    low, high = (float(word) for word in rows[1][4].split(" to "))
+    error = 1.96 * np.sqrt(0.25 * 0.75 / num_users)
+    assert low == pytest.approx(0.25 - error, abs=0.004)
+    assert high == pytest.approx(0.25 + error, abs=0.004)
+    narrow = printed(capsys, *arguments, "--level", "0.5", "--resamples", "2000", "--seed", "3")
+    assert narrow[0][4] == "50% interval"
+    inner_low, inner_high = (float(word) for word in narrow[1][4].split(" to "))
+    assert low < inner_low < 0.25 < inner_high < high
+
+
+def test_resamples_keep_the_metrics_of_a_user_together():
+    differences = np.random.default_rng(0).normal(size=(50, 1)) * [1.0, -2.0]
+    means = bootstrap_means(differences, 64, seed=1)
+    assert means.shape == (64, 2)
+    assert means[:, 1] == pytest.approx(-2 * means[:, 0])
+    assert means[:, 0].std() == pytest.approx(differences[:, 0].std() / np.sqrt(50), rel=0.4)
+    assert np.array_equal(means, bootstrap_means(differences, 64, seed=1))
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_users_metrics_have_the_mean_that_the_run_reports(tmp_path, compat):
+    import torch
+
+    ranks = [1.0, 10.0, 10.5, 11.0, 50.5, 51.0, 700.0]
+    run_with(tmp_path, "a", ranks, protocol={"compat": compat})
+    metrics = RankingMetrics(compat=compat)
+    metrics.update(torch.tensor(ranks))
+    expected = {name: float(value) for name, value in metrics.compute().items()}
+    found = read_ranks(collect([tmp_path])[0]).metrics(list(expected)).mean(0)
+    assert found == pytest.approx(list(expected.values()), abs=6e-5 if compat else 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item": [1, 2, 9]}, "differ in item"),
+        ({"user": [0, 1, 5]}, "differ in user"),
+        ({"domain": ["d", "d", "e"]}, "differ in domain"),
+        ({"rank": None}, "lacks rank"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused(tmp_path, capsys, columns, message):
+    run_with(tmp_path, "a", [1, 2, 3], **PRETRAINED)
+    run_with(tmp_path, "b", [1, 2, 3], columns=columns)
+    assert message in mistake(capsys, "paired", tmp_path / "a", "--against", tmp_path / "b")
+
+
+def test_mistakes_are_named(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 2])
+    run_with(tmp_path, "b", [1, 2], seed=1)
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert "A has seeds [0], B has seeds [1]: none in common" in mistake(capsys, "paired", a, "--against", b)
+    assert "--metrics speed: ranks give recall@K" in mistake(capsys, "paired", a, "--metrics", "speed")
+    assert "--resamples 0" in mistake(capsys, "paired", a, "--resamples", "0")
+    assert "--level 1.0" in mistake(capsys, "paired", a, "--level", "1")
+    write_run(tmp_path, "c", 0.5)
+    assert "c/test_ranks.parquet is missing: test the run's checkpoint again" in mistake(
+        capsys, "paired", tmp_path / "c"
+    )
+    (a / "test_ranks.parquet").write_text("no parquet")
+    assert "test_ranks.parquet cannot be read" in mistake(capsys, "paired", a)
+
+
+def test_a_later_evaluation_brings_the_ranks_of_an_earlier_run(tmp_path, capsys):
+    write_run(tmp_path, "fit", 0.5)
+    run_with(tmp_path, "eval", [1, 90], phase="eval", timing={"fit_s": None})
+    rows = printed(capsys, "paired", tmp_path, "--metrics", "recall@10")
+    assert rows[1][1:4] == ["0.5000", "0.5000", "+0.0000"]
+    assert rows[1][5] == "yes"
