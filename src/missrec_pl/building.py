@@ -19,8 +19,10 @@ from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.transfer import TransferReport, transfer_weights
 from missrec_pl.nn import SequenceModel
+from missrec_pl.resolvers import register_resolvers
 
 log = logging.getLogger(__name__)
+register_resolvers()
 
 
 def build_datamodule(cfg: DictConfig) -> DomainDataModule:
@@ -179,8 +181,8 @@ def build_trainer(cfg: DictConfig, datamodule: DomainDataModule) -> tuple[L.Trai
     return trainer, clock
 
 
-def describe(cfg: DictConfig, datamodule: DomainDataModule, model: SequenceModel) -> list[str]:
-    """The data and the network of a run, in a few lines for the log."""
+def describe_data(datamodule: DomainDataModule) -> list[str]:
+    """The data of a run, a line per domain for the log."""
     lines = []
     for domain in datamodule.catalogue.domains:
         coverage = ", ".join(
@@ -189,11 +191,15 @@ def describe(cfg: DictConfig, datamodule: DomainDataModule, model: SequenceModel
             if name in domain.modalities
         )
         lines.append(f"data: {domain.name}, {domain.num_users:,} users, {domain.num_items:,} items, {coverage}")
-    name, count = type(model).__name__, count_parameters(model)["num_params"]
-    lines.append(
-        f"model: {name}, {cfg.setting.name}, {count:,} parameters, {model.interests.num_prototypes:,} prototypes"
-    )
     return lines
+
+
+def describe(cfg: DictConfig, datamodule: DomainDataModule, model: SequenceModel) -> list[str]:
+    """The data and the network of a run, in a few lines for the log."""
+    name, count = type(model).__name__, count_parameters(model)["num_params"]
+    prototypes = model.interests.num_prototypes
+    line = f"model: {name}, {cfg.setting.name}, {count:,} parameters, {prototypes:,} prototypes"
+    return [*describe_data(datamodule), line]
 
 
 def fingerprints(datamodule: DomainDataModule) -> dict[str, str]:

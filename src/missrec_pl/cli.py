@@ -31,6 +31,9 @@ def launch(main: Callable[[], Any]) -> None:
     Args:
         main: the function that ``hydra.main`` decorated.
     """
+    from missrec_pl.resolvers import register_resolvers  # here, so that the package imports without OmegaConf
+
+    register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves exceptions to us
     _quieten()
     with user_mistakes():

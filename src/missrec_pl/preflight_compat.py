@@ -6,6 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from missrec_pl.resolvers import register_resolvers
+
+register_resolvers()  # the values that are checked here depend on it
+
 # What the switch stands for beside the network.
 RELEASED = {
     "model.history_bias": "none",

@@ -19,6 +19,7 @@ from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.transfer import transfer_weights
 from missrec_pl.nn.released_names import model_kwargs_of_released, translate_released
 from missrec_pl.prepare.released_checkpoint import ReleasedCheckpoint
+from missrec_pl.resolvers import register_resolvers
 
 # What belongs to the items that they trained on: no file of ours says which items these were.
 _BOUND_TO_ITEMS = ("interests.", "id_embedding.")
@@ -97,6 +98,7 @@ def _config(
     theirs: Mapping[str, Any], kwargs: Mapping[str, Any], configs: Path | str
 ) -> tuple[DictConfig, list[str]]:
     """A run's config with their hyper-parameters, and the flags among them that the weights depend on."""
+    register_resolvers()
     folder = Path(configs).resolve()
     if not (folder / "train.yaml").is_file():
         raise ConfigError(
