@@ -89,11 +89,10 @@ def embedded(model, table):
 def interest_ids(model, history: torch.Tensor, items) -> tuple[torch.Tensor, torch.Tensor]:
     """The interests that the network reads, by index, and how many different ones a row has, 0 counted."""
     interest = items.interest[history].flatten(1)
-    numbers = torch.arange(len(model.interests.prototypes)).float()[:, None]
     is_cut = history.shape[1] < model.max_history
-    ids, is_padding = model.rules.interest_tokens(interest, numbers, is_cut=is_cut, training=False)
-    assert torch.equal(is_padding, ids[:, :, 0] == 0)
-    return ids[:, :, 0].long(), torch.tensor([len(set(row)) for row in interest.tolist()])
+    ids, is_padding = model.rules.distinct_interests(interest, is_cut=is_cut, training=False)
+    assert torch.equal(is_padding, ids == 0)
+    return ids, torch.tensor([len(set(row)) for row in interest.tolist()])
 
 
 def assert_same(name: str, found: torch.Tensor, expected: torch.Tensor) -> None:

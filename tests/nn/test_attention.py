@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from missrec_pl.nn.attention import Decoder, Encoder, EncoderBlock, MultiHeadAttention
+from missrec_pl.nn.attention import Decoder, Encoder, EncoderBlock, MultiHeadAttention, Projected
 
 BATCH, QUERIES, KEYS, HIDDEN, HEADS = 3, 4, 6, 12, 3
 
@@ -90,3 +90,23 @@ def test_dropout_acts_in_training_only(attention):
     assert torch.equal(attention(queries, keys, mask), attention(queries, keys, mask))
     attention.train()
     assert not torch.equal(attention(queries, keys, mask), attention(queries, keys, mask))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_decoder_computes_only_what_is_wanted(num_layers, is_padding):
+    torch.manual_seed(0)
+    decoder = Decoder(num_layers, HIDDEN, HEADS, 7, dropout=0.3).eval()
+    x, memory = noise(BATCH, KEYS, HIDDEN), noise(BATCH, 5, HIDDEN)
+    is_memory_padding = torch.zeros(BATCH, 5, dtype=torch.bool)
+    wanted = torch.tensor([[2, 0], [5, 5], [1, 4]])
+    everything = decoder(x, is_padding, memory, is_memory_padding)
+    found = decoder(x, is_padding, memory, is_memory_padding, wanted)
+    torch.testing.assert_close(found, everything.take_along_dim(wanted[:, :, None], 1))
+
+
+def test_projecting_a_table_equals_projecting_its_occurrences(is_padding):
+    torch.manual_seed(0)
+    encoder = Encoder(2, HIDDEN, HEADS, 7, dropout=0.3).eval()
+    table, rows = noise(9, HIDDEN), torch.randint(9, (BATCH, KEYS))
+    projected = Projected.of(encoder.first_attention, table).take(rows)
+    torch.testing.assert_close(encoder(table[rows], is_padding, projected), encoder(table[rows], is_padding))

@@ -3,31 +3,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from missrec_pl.nn.interests import InterestTable, interest_tokens
+from missrec_pl.nn.interests import InterestTable, distinct_interests
 
 K = 5
-PROTOTYPES = torch.cat([torch.zeros(1, 3), torch.randn(K, 3, generator=torch.Generator().manual_seed(0))])
 INDICES = arrays("int64", array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, K))
 
 
 @given(INDICES)
-def test_interest_tokens_are_the_set_of_interests(interest):
-    vectors, is_padding = interest_tokens(torch.from_numpy(interest), PROTOTYPES)
+def test_distinct_interests_are_the_set_of_interests(interest):
+    rows, is_padding = distinct_interests(torch.from_numpy(interest))
     expected = [sorted(set(row.tolist()) - {0}) for row in interest]
-    assert vectors.shape[:2] == is_padding.shape == (len(interest), max(1, *map(len, expected)))
+    assert rows.shape == is_padding.shape == (len(interest), max(1, *map(len, expected)))
     for row, distinct in enumerate(expected):
         count = len(distinct)
         assert is_padding[row].tolist() == [False] * count + [True] * (is_padding.shape[1] - count)
-        assert torch.equal(vectors[row, :count], PROTOTYPES[distinct])
-        assert vectors[row, count:].abs().sum() == 0
+        assert rows[row].tolist() == distinct + [0] * (rows.shape[1] - count)
 
 
 @given(INDICES, st.randoms(use_true_random=False))
-def test_interest_tokens_ignore_order_and_padding(interest, random):
+def test_distinct_interests_ignore_order_and_padding(interest, random):
     shuffled = [[*random.sample(row, len(row)), 0, 0] for row in interest.tolist()]
-    vectors, is_padding = interest_tokens(torch.from_numpy(interest), PROTOTYPES)
-    again, is_padding_again = interest_tokens(torch.tensor(shuffled), PROTOTYPES)
-    assert torch.equal(vectors, again)
+    rows, is_padding = distinct_interests(torch.from_numpy(interest))
+    again, is_padding_again = distinct_interests(torch.tensor(shuffled))
+    assert torch.equal(rows, again)
     assert torch.equal(is_padding, is_padding_again)
 
 

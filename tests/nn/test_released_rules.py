@@ -82,14 +82,13 @@ def test_a_batch_cut_to_its_longest_history_is_the_batch_padded_to_the_longest_o
     torch.testing.assert_close(cut.interests, whole.interests, rtol=1e-9, atol=1e-10)
 
 
-def test_interest_tokens_start_with_the_padding():
+def test_interests_start_with_the_padding():
     interest = torch.tensor([[3, 0, 2, 3], [1, 4, 2, 1], [5, 5, 5, 5]])
-    numbers = torch.arange(6.0)[:, None]
-    tokens, is_padding = AsReleased().interest_tokens(interest, numbers, is_cut=False, training=False)
-    assert tokens[:, :, 0].tolist() == [[0, 2, 3], [1, 2, 4], [5, 0, 0]]
+    rows, is_padding = AsReleased().distinct_interests(interest, is_cut=False, training=False)
+    assert rows.tolist() == [[0, 2, 3], [1, 2, 4], [5, 0, 0]]
     assert is_padding.tolist() == [[True, False, False], [False] * 3, [False, True, True]]
-    tokens, is_padding = AsReleased().interest_tokens(interest, numbers, is_cut=True, training=True)
-    assert tokens[:, :, 0].tolist() == [[0, 2, 3, 0], [0, 1, 2, 4], [0, 5, 0, 0]]
+    rows, is_padding = AsReleased().distinct_interests(interest, is_cut=True, training=True)
+    assert rows.tolist() == [[0, 2, 3, 0], [0, 1, 2, 4], [0, 5, 0, 0]]
     assert is_padding.tolist() == [
         [True, False, False, True],
         [True, False, False, False],
@@ -142,7 +141,7 @@ def test_the_last_items_text_alone_is_the_user_state():
     model.decoder.register_forward_hook(lambda _, __, out: decoded.append(out))
     history, length = pad(HISTORIES)
     users = model.encode_users(history, length, embed(model, items))
-    torch.testing.assert_close(users.state, decoded[0][torch.arange(4), length - 1])
+    torch.testing.assert_close(users.state, decoded[0][:, 0])
 
 
 @fusions

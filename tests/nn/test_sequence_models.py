@@ -255,10 +255,19 @@ def test_contextual_reads_the_last_item_through_its_present_tokens():
     hook = model.decoder.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     users = encode(model, items, [[1, 2], [1, 5], [3]])
     hook.remove()
-    text, image = outputs[0][:, :2], outputs[0][:, 2:]
-    torch.testing.assert_close(users.state[0], (text[0, 1] + image[0, 1]) / 2)
-    torch.testing.assert_close(users.state[1], image[1, 1])
-    torch.testing.assert_close(users.state[2], (text[2, 0] + image[2, 0]) / 2)
+    text, image = outputs[0].unbind(1)
+    torch.testing.assert_close(users.state[0], (text[0] + image[0]) / 2)
+    torch.testing.assert_close(users.state[1], image[1])
+    torch.testing.assert_close(users.state[2], (text[2] + image[2]) / 2)
+
+
+@every_kind
+def test_projecting_all_prototypes_at_once_changes_nothing(kind, monkeypatch):
+    items = make_items(("text", "image"))
+    model = make_model(kind, ("text", "image"), items)
+    at_once = encode(model, items, HISTORIES).state
+    monkeypatch.setattr(type(model), "projected_prototypes", lambda *_: None)
+    torch.testing.assert_close(at_once, encode(model, items, HISTORIES).state, rtol=1e-9, atol=1e-12)
 
 
 @every_kind

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.interests import interest_tokens
+from missrec_pl.nn.interests import distinct_interests
 from missrec_pl.nn.missrec import MISSRec
 from missrec_pl.nn.missrec_released import MISSRecReleased
 
@@ -87,7 +87,8 @@ class InterestEncoder(MISSRec):
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`."""
         interest = items.interest[history].flatten(1)
-        queries, is_padding = interest_tokens(interest, self.interests.prototypes)
+        interests, is_padding = distinct_interests(interest)
+        queries = F.embedding(interests, self.interests.prototypes)
         encoded = self.encoder(self.input_dropout(self.input_norm(queries)), is_padding)
         return UserStates(_mean(encoded, is_padding), encoded, is_padding)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.dropout import Dropout
@@ -34,8 +36,17 @@ class MultiHeadAttention(nn.Module):
         is_key_padding: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B Q D"]:
         """Attend from ``queries`` to ``keys`` where ``is_key_padding`` is False."""
-        query = self.query(queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        key, value = self.key_value(keys).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.attend(self.query(queries), self.key_value(keys), is_key_padding)
+
+    def attend(
+        self,
+        queries: Float[Tensor, "B Q D"],
+        key_values: Float[Tensor, "B S E"],
+        is_key_padding: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Attend from projected queries to projected keys and values, ``E = 2 D``."""
+        query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         attended = self._attend(query, key, value, is_key_padding[:, None, None, :])
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
         return joined
@@ -50,6 +61,28 @@ class MultiHeadAttention(nn.Module):
         weights = scores.masked_fill(is_padding, torch.finfo(scores.dtype).min).softmax(-1)
         weights = weights * ~is_padding.all(-1, keepdim=True)
         return torch.matmul(self.dropout(weights), value)
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Vectors of a table, projected for self-attention once instead of at every occurrence.
+
+    Attributes:
+        query: ``[B, S, D]`` or ``[T, D]``.
+        key_value: ``[B, S, 2D]`` or ``[T, 2D]``.
+    """
+
+    query: Tensor
+    key_value: Tensor
+
+    @classmethod
+    def of(cls, attention: MultiHeadAttention, table: Float[Tensor, "T D"]) -> Projected:
+        """Project a table."""
+        return cls(attention.query(table), attention.key_value(table))
+
+    def take(self, rows: Int[Tensor, "B S"]) -> Projected:
+        """The projections of rows of the table."""
+        return Projected(F.embedding(rows, self.query), F.embedding(rows, self.key_value))
 
 
 class FeedForward(nn.Module):
@@ -91,9 +124,12 @@ class EncoderBlock(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
-        """Encode a set of vectors; padding is never attended to."""
-        x = self.attention_norm(x + self.dropout(self.self_attention(x, x, is_padding)))
+    def forward(
+        self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """Encode a set of vectors, given their projections if they are known; padding is never attended to."""
+        attended = _self_attention(self.self_attention, x, is_padding, projected)
+        x = self.attention_norm(x + self.dropout(attended))
         out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return out
 
@@ -124,13 +160,28 @@ class DecoderBlock(nn.Module):
         is_padding: Bool[Tensor, "B Q"],
         memory: Float[Tensor, "B S D"],
         is_memory_padding: Bool[Tensor, "B S"],
-    ) -> Float[Tensor, "B Q D"]:
-        """Decode queries ``x`` against ``memory``."""
-        x = self.self_attention_norm(x + self.dropout(self.self_attention(x, x, is_padding)))
+        wanted: Int[Tensor, "B G"] | None = None,
+        projected: Projected | None = None,
+    ) -> Float[Tensor, "B _G D"]:
+        """Decode queries ``x`` against ``memory``; only those at the ``wanted`` places if these are given."""
+        if wanted is None:
+            attended = _self_attention(self.self_attention, x, is_padding, projected)
+        else:
+            keys, x = x, x.take_along_dim(wanted[:, :, None], 1)
+            attended = self.self_attention(x, keys, is_padding)
+        x = self.self_attention_norm(x + self.dropout(attended))
         attended = self.cross_attention(x, memory, is_memory_padding)
         x = self.cross_attention_norm(x + self.dropout(attended))
         out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return out
+
+
+def _self_attention(
+    attention: MultiHeadAttention, x: Tensor, is_padding: Tensor, projected: Projected | None
+) -> Tensor:
+    if projected is None:
+        projected = Projected(attention.query(x), attention.key_value(x))
+    return attention.attend(projected.query, projected.key_value, is_padding)
 
 
 class Encoder(nn.Module):
@@ -151,10 +202,20 @@ class Encoder(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden_size)
 
-    def forward(self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
-        """Encode; see :class:`EncoderBlock`."""
+    @property
+    def first_attention(self) -> MultiHeadAttention:
+        """The self-attention that reads the input."""
+        attention = self.blocks[0].self_attention
+        assert isinstance(attention, MultiHeadAttention)
+        return attention
+
+    def forward(
+        self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """Encode; see :class:`EncoderBlock`. ``projected`` is for the first block."""
         for block in self.blocks:
-            x = block(x, is_padding)
+            x = block(x, is_padding, projected)
+            projected = None
         out: Tensor = self.norm(x)
         return out
 
@@ -177,15 +238,26 @@ class Decoder(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden_size)
 
+    @property
+    def first_attention(self) -> MultiHeadAttention:
+        """The self-attention that reads the input."""
+        attention = self.blocks[0].self_attention
+        assert isinstance(attention, MultiHeadAttention)
+        return attention
+
     def forward(
         self,
         x: Float[Tensor, "B Q D"],
         is_padding: Bool[Tensor, "B Q"],
         memory: Float[Tensor, "B S D"],
         is_memory_padding: Bool[Tensor, "B S"],
-    ) -> Float[Tensor, "B Q D"]:
-        """Decode; see :class:`DecoderBlock`."""
-        for block in self.blocks:
-            x = block(x, is_padding, memory, is_memory_padding)
+        wanted: Int[Tensor, "B G"] | None = None,
+        projected: Projected | None = None,
+    ) -> Float[Tensor, "B _G D"]:
+        """Decode; see :class:`DecoderBlock`. ``wanted`` is for the last block, ``projected`` for the first."""
+        for number, block in enumerate(self.blocks, 1):
+            is_last = number == len(self.blocks)
+            x = block(x, is_padding, memory, is_memory_padding, wanted if is_last else None, projected)
+            projected = None
         out: Tensor = self.norm(x)
         return out

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.adapters import ModalityAdapters
+from missrec_pl.nn.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.dropout import Dropout
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
 from missrec_pl.nn.fusion import DynamicFusion
@@ -110,6 +111,19 @@ class SequenceModel(nn.Module, ABC):
         by_id = user @ F.normalize(F.embedding(candidates.ids, self.id_embedding.weight), dim=-1).T
         fused = torch.where(candidates.is_missing.all(-1), by_id, fused)
         return self.combine_scores(fused, by_id)
+
+    def projected_prototypes(
+        self, items: ItemEmbeddings, interests: Int[Tensor, "B Q"], attention: MultiHeadAttention
+    ) -> Projected | None:
+        """Projections of the interest tokens for the self-attention that reads them, made once per item table.
+
+        None where projecting all prototypes would be more work than projecting those of the histories, which come
+        in groups of a batch (eight by default).
+        """
+        prototypes = self.interests.prototypes
+        if len(prototypes) > 4 * interests.numel():
+            return None
+        return items.once("prototypes", lambda: Projected.of(attention, prototypes)).take(interests)
 
     def positions(self, history: Int[Tensor, "B L"]) -> Float[Tensor, "L D"]:
         """Position embeddings counted from the start of the history."""

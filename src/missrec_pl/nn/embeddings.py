@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,14 @@ class ItemEmbeddings:
     is_missing: Bool[Tensor, "U M"]
     interest: Int[Tensor, "U M"]
     ids: Int[Tensor, " U"]
+    _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for this table: work that every group of a batch's histories shares."""
+        if name not in self._memo:
+            self._memo[name] = make()
+        made: T = self._memo[name]
+        return made
 
     def take(self, rows: Int[Tensor, " C"]) -> ItemEmbeddings:
         """The given rows, in the given order (gradients flow back to ``tokens``)."""

@@ -59,26 +59,22 @@ class InterestTable(nn.Module):
         self.num_refreshes += 1
 
 
-def interest_tokens(
-    interest: Int[Tensor, "B S"], prototypes: Float[Tensor, "K1 D"]
-) -> tuple[Float[Tensor, "B Q D"], Bool[Tensor, "B Q"]]:
-    """De-duplicated prototypes of a history (paper, 3.3.2).
+def distinct_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B Q"], Bool[Tensor, "B Q"]]:
+    """De-duplicated interests of a history (paper, 3.3.2): rows of the prototypes, and which are padding.
 
     Args:
         interest: interest index of every token of the history, 0 = none, repeats allowed.
-        prototypes: the prototypes, row 0 = "none".
 
     Returns:
-        The distinct interests of each row as vectors, in ascending index, padded at the end with zeros to the
-        longest row of the batch (at least one column), and which of them are padding.
+        The distinct interests of each row in ascending index, padded at the end with 0 to the longest row of the
+        batch (at least one column), and which of them are padding.
     """
     ordered, is_repeat = sorted_interests(interest)
     is_padding = is_repeat | (ordered == 0)
     width = max(int((~is_padding).sum(1).max()), 1)
     front = is_padding.to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
     is_padding = is_padding.gather(1, front)
-    distinct = ordered.gather(1, front).masked_fill(is_padding, 0)
-    return prototypes[distinct], is_padding
+    return ordered.gather(1, front).masked_fill(is_padding, 0), is_padding
 
 
 def sorted_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B S"], Bool[Tensor, "B S"]]:

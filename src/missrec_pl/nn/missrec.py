@@ -12,7 +12,7 @@ from torch import Tensor
 from missrec_pl.nn.attention import Decoder, Encoder
 from missrec_pl.nn.base import SequenceModel, initialise
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.interests import interest_tokens
+from missrec_pl.nn.interests import distinct_interests
 
 
 class MISSRec(SequenceModel):
@@ -79,15 +79,19 @@ class MISSRec(SequenceModel):
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`."""
-        tokens = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
+        tokens = F.embedding(history, items.once("flat tokens", lambda: items.tokens.flatten(1))).unflatten(
+            -1, items.tokens.shape[1:]
+        )
         tokens = tokens + self._positions(history, length)[:, :, None]
         if self.id_embedding is not None:
             tokens = tokens + self.id_embedding(items.ids[history])[:, :, None]
         is_padding = items.is_missing[history].flatten(1)
         encoded = self.input_dropout(self.input_norm(tokens.flatten(1, 2)))
         memory = self.encoder(encoded, is_padding)
-        queries, is_query_padding = interest_tokens(items.interest[history].flatten(1), self.interests.prototypes)
-        decoded = self.decoder(queries, is_query_padding, memory, is_padding)
+        interests, is_query_padding = distinct_interests(items.interest[history].flatten(1))
+        projected = self.projected_prototypes(items, interests, self.decoder.first_attention)
+        queries = F.embedding(interests, self.interests.prototypes)
+        decoded = self.decoder(queries, is_query_padding, memory, is_padding, None, projected)
         weight = (~is_query_padding).to(decoded.dtype)[:, :, None]
         state = (decoded * weight).sum(1) / weight.sum(1).clamp_min(1)
         return UserStates(state, decoded, is_query_padding)

@@ -100,16 +100,18 @@ class MISSRecReleased(SequenceModel):
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`."""
-        interests, is_interest_padding = self.rules.interest_tokens(
+        interests, is_interest_padding = self.rules.distinct_interests(
             items.interest[history].flatten(1),
-            self.interests.prototypes,
             is_cut=history.shape[1] < self.max_history,
             training=self.training,
         )
-        memory = self.encoder(interests, is_interest_padding)
+        projected = self.projected_prototypes(items, interests, self.encoder.first_attention)
+        memory = self.encoder(F.embedding(interests, self.interests.prototypes), is_interest_padding, projected)
         queries, is_query_padding = self._item_queries(history, items)
-        decoded = self.decoder(queries, is_query_padding, memory, is_interest_padding)
-        state = self._last_item(decoded, is_query_padding, length)
+        # The other items' outputs of the last block are nobody's.
+        last = self._places_of_last_item(history.shape[1], length)
+        decoded = self.decoder(queries, is_query_padding, memory, is_interest_padding, last)
+        state = self.rules.last_item(decoded, is_query_padding.take_along_dim(last, 1))
         return UserStates(state, memory, is_interest_padding)
 
     def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
@@ -123,7 +125,7 @@ class MISSRecReleased(SequenceModel):
     def item_tokens(self, history: Int[Tensor, "B L"], items: ItemEmbeddings) -> Float[Tensor, "B G L D"]:
         """Tokens of the history without positions; ``G = 1`` for ``add``, ``G = M`` for ``contextual``."""
         if self.sequence_fusion == "add":
-            return F.embedding(history, items.tokens.sum(1))[:, None]
+            return F.embedding(history, items.once("summed tokens", lambda: items.tokens.sum(1)))[:, None]
         tokens: Tensor = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
         return tokens.transpose(1, 2)
 
@@ -139,11 +141,7 @@ class MISSRecReleased(SequenceModel):
             tokens = tokens + self.id_embedding(items.ids[history])[:, None]
         return self.input_dropout(self.input_norm(tokens)).flatten(1, 2), is_padding.flatten(1)
 
-    def _last_item(
-        self, decoded: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], length: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B D"]:
-        """User states from the last item's tokens."""
+    def _places_of_last_item(self, width: int, length: Int[Tensor, " B"]) -> Int[Tensor, "B G"]:
+        """Where the last item's tokens stand among the decoder's queries."""
         groups = 1 if self.sequence_fusion == "add" else len(self.adapters.modalities)
-        row = torch.arange(len(length), device=length.device)
-        last = decoded.unflatten(1, (groups, -1))[row, :, length - 1]
-        return self.rules.last_item(last, is_padding.unflatten(1, (groups, -1))[row, :, length - 1])
+        return length[:, None] - 1 + width * torch.arange(groups, device=length.device)

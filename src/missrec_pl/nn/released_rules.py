@@ -20,7 +20,7 @@ from missrec_pl.distributed import row_counts
 from missrec_pl.nn.attention import MultiHeadAttention
 from missrec_pl.nn.base import initialise
 from missrec_pl.nn.embeddings import ItemEmbeddings
-from missrec_pl.nn.interests import interest_tokens, sorted_interests
+from missrec_pl.nn.interests import distinct_interests, sorted_interests
 
 Score = Callable[[Tensor, ItemEmbeddings], Tensor]
 
@@ -46,14 +46,13 @@ class Rules(Protocol):
         """See :meth:`SequenceModel.without_interest`."""
         ...
 
-    def interest_tokens(
-        self, interest: Int[Tensor, "B S"], prototypes: Float[Tensor, "K1 D"], *, is_cut: bool, training: bool
-    ) -> tuple[Float[Tensor, "B Q D"], Bool[Tensor, "B Q"]]:
-        """What the encoder reads; see :func:`interest_tokens`.
+    def distinct_interests(
+        self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
+    ) -> tuple[Int[Tensor, "B Q"], Bool[Tensor, "B Q"]]:
+        """What the encoder reads; see :func:`distinct_interests`.
 
         Args:
             interest: interest index of every token of the history, 0 = none.
-            prototypes: the prototypes, row 0 = "none".
             is_cut: whether the histories are padded to less than the longest history of the network.
             training: whether all processes of the run encode a part of one batch now.
         """
@@ -89,11 +88,11 @@ class Mended:
         """What is missing has no interest."""
         return items.is_missing
 
-    def interest_tokens(
-        self, interest: Int[Tensor, "B S"], prototypes: Float[Tensor, "K1 D"], *, is_cut: bool, training: bool
-    ) -> tuple[Float[Tensor, "B Q D"], Bool[Tensor, "B Q"]]:
+    def distinct_interests(
+        self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
+    ) -> tuple[Int[Tensor, "B Q"], Bool[Tensor, "B Q"]]:
         """Interest 0 is no token."""
-        return interest_tokens(interest, prototypes)
+        return distinct_interests(interest)
 
     def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
         """Mean of the tokens that exist."""
@@ -131,9 +130,9 @@ class AsReleased:
         """Missing modalities are clustered, too; only padding has no interest."""
         return (items.ids == 0)[:, None].expand_as(items.is_missing)
 
-    def interest_tokens(
-        self, interest: Int[Tensor, "B S"], prototypes: Float[Tensor, "K1 D"], *, is_cut: bool, training: bool
-    ) -> tuple[Float[Tensor, "B Q D"], Bool[Tensor, "B Q"]]:
+    def distinct_interests(
+        self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
+    ) -> tuple[Int[Tensor, "B Q"], Bool[Tensor, "B Q"]]:
         """The padding's interest 0 is a token, and the first.
 
         No key, but a query of the encoder: the regulariser counts and sums what becomes of it, and of the padding
@@ -148,7 +147,7 @@ class AsReleased:
         front = is_repeat.to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
         distinct = ordered.gather(1, front).masked_fill(is_repeat.gather(1, front), 0)
         distinct = F.pad(distinct, (0, width - distinct.shape[1]))
-        return prototypes[distinct], distinct == 0
+        return distinct, distinct == 0
 
     def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
         """The first modality's token alone, even where the item lacks that modality."""
