@@ -1,22 +1,26 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
 from missrec_pl.nn.adapters import ModalityAdapters
 from missrec_pl.nn.fusion import NO_EVIDENCE, DynamicFusion
 
-SCORES = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+random = torch.Generator().manual_seed(0)
+USER = F.normalize(torch.randn(4, 6, generator=random, dtype=torch.float64), dim=-1)
+TOKENS = torch.randn(5, 3, 6, generator=random, dtype=torch.float64)
+SCORES = torch.einsum("bd,cmd->mbc", USER, F.normalize(TOKENS, dim=-1))
 IS_MISSING = torch.tensor(
     [[False, False, False], [True, False, False], [False, True, True], [True, True, False], [False, True, False]]
 )
 
 
-def fuse_by_loops(alpha: float) -> torch.Tensor:
+def fuse_by_loops(alpha: float, is_missing: torch.Tensor) -> torch.Tensor:
     """Eqs. (1) and (2) as printed, over the present modalities."""
     fused = torch.zeros(4, 5, dtype=torch.float64)
     for user in range(4):
         for item in range(5):
-            present = [SCORES[m, user, item] for m in range(3) if not IS_MISSING[item, m]]
+            present = [SCORES[m, user, item] for m in range(3) if not is_missing[item, m]]
             total = sum((alpha * score).exp() for score in present)
             fused[user, item] = sum((alpha * score).exp() / total * score for score in present)
     return fused
@@ -25,31 +29,39 @@ def fuse_by_loops(alpha: float) -> torch.Tensor:
 @pytest.mark.parametrize("alpha", [0.0, 1.7, -3.0, 25.0])
 def test_fusion_follows_the_paper(alpha):
     torch.testing.assert_close(
-        DynamicFusion(alpha)(SCORES, IS_MISSING), fuse_by_loops(alpha), rtol=1e-6, atol=1e-7
+        DynamicFusion(alpha)(USER, TOKENS, IS_MISSING), fuse_by_loops(alpha, IS_MISSING), rtol=1e-6, atol=1e-7
     )
+
+
+def test_fusion_of_two_modalities_follows_the_paper():
+    is_missing = torch.tensor([[False, False], [True, False], [False, True], [False, False], [False, False]])
+    found = DynamicFusion(2.3)(USER, TOKENS[:, :2], is_missing)
+    with_third = torch.cat([is_missing, torch.ones(5, 1, dtype=torch.bool)], 1)
+    torch.testing.assert_close(found, fuse_by_loops(2.3, with_third), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("fusion", [DynamicFusion(0.0), DynamicFusion(None)], ids=["alpha 0", "static"])
 def test_no_concentration_is_the_mean_of_what_is_present(fusion):
     mean = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].mean(0) for i in range(5)], dim=1)
-    torch.testing.assert_close(fusion(SCORES, IS_MISSING), mean)
+    torch.testing.assert_close(fusion(USER, TOKENS, IS_MISSING), mean)
 
 
 def test_large_concentration_is_the_maximum_of_what_is_present():
     best = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].amax(0) for i in range(5)], dim=1)
-    torch.testing.assert_close(DynamicFusion(1e5)(SCORES, IS_MISSING), best)
+    torch.testing.assert_close(DynamicFusion(1e5)(USER, TOKENS, IS_MISSING), best)
 
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 4.0, -4.0])
 def test_the_score_of_a_missing_modality_has_no_say(alpha):
-    spoilt = SCORES.masked_fill(IS_MISSING.T[:, None], 1e6)
-    assert torch.equal(DynamicFusion(alpha)(spoilt, IS_MISSING), DynamicFusion(alpha)(SCORES, IS_MISSING))
+    spoilt = TOKENS.masked_fill(IS_MISSING[:, :, None], 1e6)
+    fusion = DynamicFusion(alpha)
+    assert torch.equal(fusion(USER, spoilt, IS_MISSING), fusion(USER, TOKENS, IS_MISSING))
 
 
 def test_no_modality_at_all_is_the_lowest_cosine():
     is_missing = IS_MISSING.clone()
     is_missing[2] = True
-    fused = DynamicFusion(3.0)(SCORES, is_missing)
+    fused = DynamicFusion(3.0)(USER, TOKENS, is_missing)
     assert (fused[:, 2] == NO_EVIDENCE).all()
     assert fused.isfinite().all()
 
@@ -58,8 +70,8 @@ def test_only_dynamic_fusion_learns():
     assert list(DynamicFusion(None).parameters()) == []
     fusion = DynamicFusion(0.5).double()
     step = 2**-12  # exact in float32, which the scalar starts in
-    fusion(SCORES, IS_MISSING).sum().backward()
-    higher, lower = (DynamicFusion(0.5 + d).double()(SCORES, IS_MISSING).sum() for d in (step, -step))
+    fusion(USER, TOKENS, IS_MISSING).sum().backward()
+    higher, lower = (DynamicFusion(0.5 + d).double()(USER, TOKENS, IS_MISSING).sum() for d in (step, -step))
     assert fusion.concentration.grad.item() == pytest.approx((higher - lower).item() / (2 * step), rel=1e-3)
 
 
@@ -107,4 +119,4 @@ def test_nobody_has_a_modality(features):
 
 def test_shapes_are_checked_while_testing():
     with pytest.raises(TypeCheckError):
-        DynamicFusion()(SCORES, IS_MISSING[:4])
+        DynamicFusion()(USER, TOKENS[:, :, 0], IS_MISSING)

@@ -103,8 +103,7 @@ class SequenceModel(nn.Module, ABC):
     def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
         """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors."""
         user = F.normalize(state, dim=-1)
-        tokens = F.normalize(candidates.tokens, dim=-1).permute(1, 2, 0)
-        fused: Tensor = self.fusion(torch.matmul(user, tokens), candidates.is_missing)
+        fused: Tensor = self.fusion(user, candidates.tokens, candidates.is_missing)
         if self.id_embedding is None:
             return fused
         # Looked up without the table's padding_idx: where the padding item is a candidate it learns, too (compat).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -36,10 +36,11 @@ def orthogonality(
         )
     if form == "released":
         return _released(vectors, is_padding, len(vectors) if batch_size is None else batch_size)
+    weight = (~is_padding).to(vectors.dtype)
+    count = weight.sum(1, keepdim=True).clamp_min(1)
     if form == "cosine":
-        vectors = F.normalize(vectors, dim=-1)
-    weight = (~is_padding).to(vectors.dtype)[:, :, None]
-    mean = (vectors * weight).sum(1) / weight.sum(1).clamp_min(1)
+        weight = weight / vectors.norm(dim=-1).clamp_min(1e-12)
+    mean = torch.bmm(weight[:, None], vectors)[:, 0] / count
     return mean.square().sum(-1)
 
 

@@ -1,0 +1,193 @@
+"""Training and evaluation of `missrec_released` beside a plain padded network and the time of its bare products.
+
+    python benchmarks/training.py
+
+Data shaped as Scientific of the paper's table 1: 8,442 users, 4,385 items, 34,101 training rows, two modalities of
+512, images of 36 % of the items; batches of 512, hidden size 300, 5 % prototypes. CPU seconds of one thread, each
+method in a process of its own.
+
+`plain` is the same network as one would write it first (`plain_network.py`): every batch padded to its longest
+history, interests made distinct row by row, all items' features through the adapters, missing ones too. `limit` is
+the time of a matrix product with as many operations as the unpadded network needs, forwards and backwards, at the
+rate that a product of 2,048 x 300 x 300 reaches here.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from plain_network import PlainNetwork
+
+from missrec_pl import building
+from missrec_pl.callbacks import InterestRefresh
+from missrec_pl.callbacks.interest_methods import RandomTokens
+from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.sequences import Sequences
+
+ROOT = Path(__file__).resolve().parents[1]
+USERS, ITEMS, ROWS, WIDTH = 8442, 4385, 34101, 512
+METHODS = ("ours", "plain", "limit", "evaluation")
+
+
+def write_data(folder: Path) -> None:
+    """Write a domain with the counts of Scientific; items and features are noise."""
+    rng = np.random.default_rng(0)
+    lengths = np.full(USERS, 5)  # 5-core: three training rows less one, and two held out
+    extra = ROWS - int((lengths - 3).sum())
+    lengths += np.bincount(rng.choice(USERS, size=extra, p=rng.dirichlet(np.full(USERS, 0.4))), minlength=USERS)
+    lengths = np.minimum(lengths, 52)
+    lengths[: ROWS - int((lengths - 3).sum())] += 1
+    popularity = rng.dirichlet(np.full(ITEMS, 0.5))
+    lists = [(rng.choice(ITEMS, size=length, p=popularity) + 1).tolist() for length in lengths]
+    lists[0][: len(lists[0])] = [ITEMS] * len(lists[0])
+    features = {
+        name: FeatureMatrix(rng.normal(size=(ITEMS, WIDTH)).astype(np.float32), present, "noise")
+        for name, present in (("text", np.ones(ITEMS, bool)), ("image", rng.random(ITEMS) < 0.36))
+    }
+    write_domain(
+        folder / "shaped", name="shaped", raw_item_ids=[str(i) for i in range(ITEMS)], texts=[""] * ITEMS,
+        sequences=Sequences.from_lists(lists), raw_user_ids=[str(u) for u in range(USERS)], features=features,
+    )  # fmt: skip
+
+
+class Scene:
+    """The framework's own parts, set up as a run sets them up."""
+
+    def __init__(self, folder: Path) -> None:
+        overrides = ["data=domain", "data.name=shaped", f"paths.data_dir={folder}", "paths.output_dir=/nowhere"]
+        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+            cfg = compose("train", overrides=overrides)
+        torch.manual_seed(0)
+        self.datamodule = building.build_datamodule(cfg)
+        self.model = building.build_model(cfg, self.datamodule)
+        self.module = building.build_module(cfg, self.model)
+        self.whole = self.datamodule.catalogue.whole(torch.device("cpu"))
+        self.module.log_losses = lambda *_: None
+        trainer: Any = type("Trainer", (), {"datamodule": self.datamodule})()
+        self.module.trainer = trainer
+        InterestRefresh(RandomTokens()).refresh(trainer, self.module)
+
+    def batches(self) -> list[Any]:
+        return [batch.with_items(self.whole) for batch in self.datamodule.train_dataloader()]
+
+
+def cpu_seconds(run: Callable[[], Any]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def train(step: Callable[[Any], torch.Tensor], optimizer: torch.optim.Optimizer, batches: list[Any]) -> float:
+    """CPU seconds of an epoch, from as many batches as are given; the first one warms up."""
+
+    def one(batch: Any) -> None:
+        optimizer.zero_grad()
+        step(batch).backward()
+        optimizer.step()
+
+    one(batches[0])
+    seconds = cpu_seconds(lambda: [one(batch) for batch in batches])
+    return seconds * ROWS / sum(len(batch) for batch in batches)
+
+
+def ours(scene: Scene) -> float:
+    scene.module.train()
+    step = lambda batch: scene.module.training_step(batch, 0)  # noqa: E731
+    return train(step, scene.module.configure_optimizers(), scene.batches())
+
+
+def plain(scene: Scene) -> float:
+    network = PlainNetwork(scene.datamodule.catalogue, scene.model)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    return train(network.loss, optimizer, scene.batches()[:8])
+
+
+def limit(scene: Scene) -> float:
+    """Unpadded operations of an epoch over the rate of one product."""
+    hidden, inner = 300, 256
+    left, right = torch.randn(2048, hidden), torch.randn(hidden, hidden)
+    left @ right
+    rate = 200 * 2 * 2048 * hidden**2 / cpu_seconds(lambda: [left @ right for _ in range(200)])
+    interest = scene.model.interests.assignment
+    operations = 0.0
+    for batch in scene.batches():
+        tokens = int(batch.length.sum())
+        distinct = sum(len(set(interest[row].flatten().tolist()) - {0}) for row in batch.history)
+        attention = 4 * hidden**2 + 2 * hidden * inner
+        # Encoder over interests; decoder over items: self- and cross-attention, keys and values of the interests.
+        forward = 2 * (distinct * (attention + 2 * hidden**2) + tokens * (attention + 2 * hidden**2))
+        present = (~batch.items.is_missing[1:]).sum()
+        adapters = 2 * float(present) * WIDTH * hidden
+        logits = 2 * len(batch) * float(present) * hidden
+        operations += 3 * (forward + logits) + 2 * adapters  # features need no gradient
+    return operations / rate
+
+
+def evaluation(scene: Scene) -> float:
+    scene.module.eval()
+
+    def run() -> None:
+        with torch.no_grad():
+            scene.module.on_validation_epoch_start()
+            for batch in scene.datamodule.val_dataloader():
+                scene.module.val_metrics.update(scene.module.ranks(batch))
+            scene.module.val_metrics.compute()
+
+    return cpu_seconds(run)
+
+
+def peak_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def start_up(command: list[str], repeats: int = 3) -> float:
+    """Wall seconds of a whole process, the least of some."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=ROOT)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--child", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        torch.set_num_threads(1)
+        scene = Scene(arguments.data)
+        seconds = {"ours": ours, "plain": plain, "limit": limit, "evaluation": evaluation}[arguments.child](scene)
+        print(json.dumps({"seconds": seconds, "peak": peak_mb()}))
+        return
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder))
+        for name in METHODS:
+            command = [sys.executable, __file__, "--child", name, "--data", folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            results[name] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{'CPU seconds of one thread':<44}{'s':>8}{'peak MB':>9}{'/plain':>8}{'/limit':>8}")
+    for name, label in (("limit", "limit: the products of an epoch"), ("ours", "epoch"), ("plain", "plain epoch")):
+        one = results[name]
+        print(f"{label:<44}{one['seconds']:>8.1f}{one['peak']:>9.0f}", end="")
+        print("".join(f"{one['seconds'] / results[other]['seconds']:>8.2f}" for other in ("plain", "limit")))
+    one = results["evaluation"]
+    print(f"{f'evaluation of {USERS:,} users over {ITEMS:,} items':<44}{one['seconds']:>8.1f}{one['peak']:>9.0f}")
+    print(f"{'python train.py --help (wall)':<44}{start_up(['train.py', '--help']):>8.2f}")
+    print(f"{'import missrec_pl (wall)':<44}{start_up(['-c', 'import missrec_pl']):>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
