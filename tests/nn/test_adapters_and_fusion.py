@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
 from missrec_pl.nn.adapters import ModalityAdapters
-from missrec_pl.nn.fusion import NO_EVIDENCE, DynamicFusion
+from missrec_pl.nn.fusion import NO_EVIDENCE, DynamicFusion, comparable
 
 random = torch.Generator().manual_seed(0)
 USER = F.normalize(torch.randn(4, 6, generator=random, dtype=torch.float64), dim=-1)
@@ -29,13 +29,16 @@ def fuse_by_loops(alpha: float, is_missing: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("alpha", [0.0, 1.7, -3.0, 25.0])
 def test_fusion_follows_the_paper(alpha):
     torch.testing.assert_close(
-        DynamicFusion(alpha)(USER, TOKENS, IS_MISSING), fuse_by_loops(alpha, IS_MISSING), rtol=1e-6, atol=1e-7
+        DynamicFusion(alpha)(USER, comparable(TOKENS, IS_MISSING)),
+        fuse_by_loops(alpha, IS_MISSING),
+        rtol=1e-6,
+        atol=1e-7,
     )
 
 
 def test_fusion_of_two_modalities_follows_the_paper():
     is_missing = torch.tensor([[False, False], [True, False], [False, True], [False, False], [False, False]])
-    found = DynamicFusion(2.3)(USER, TOKENS[:, :2], is_missing)
+    found = DynamicFusion(2.3)(USER, comparable(TOKENS[:, :2], is_missing))
     with_third = torch.cat([is_missing, torch.ones(5, 1, dtype=torch.bool)], 1)
     torch.testing.assert_close(found, fuse_by_loops(2.3, with_third), rtol=1e-6, atol=1e-7)
 
@@ -43,25 +46,25 @@ def test_fusion_of_two_modalities_follows_the_paper():
 @pytest.mark.parametrize("fusion", [DynamicFusion(0.0), DynamicFusion(None)], ids=["alpha 0", "static"])
 def test_no_concentration_is_the_mean_of_what_is_present(fusion):
     mean = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].mean(0) for i in range(5)], dim=1)
-    torch.testing.assert_close(fusion(USER, TOKENS, IS_MISSING), mean)
+    torch.testing.assert_close(fusion(USER, comparable(TOKENS, IS_MISSING)), mean)
 
 
 def test_large_concentration_is_the_maximum_of_what_is_present():
     best = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].amax(0) for i in range(5)], dim=1)
-    torch.testing.assert_close(DynamicFusion(1e5)(USER, TOKENS, IS_MISSING), best)
+    torch.testing.assert_close(DynamicFusion(1e5)(USER, comparable(TOKENS, IS_MISSING)), best)
 
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 4.0, -4.0])
 def test_the_score_of_a_missing_modality_has_no_say(alpha):
     spoilt = TOKENS.masked_fill(IS_MISSING[:, :, None], 1e6)
     fusion = DynamicFusion(alpha)
-    assert torch.equal(fusion(USER, spoilt, IS_MISSING), fusion(USER, TOKENS, IS_MISSING))
+    assert torch.equal(fusion(USER, comparable(spoilt, IS_MISSING)), fusion(USER, comparable(TOKENS, IS_MISSING)))
 
 
 def test_no_modality_at_all_is_the_lowest_cosine():
     is_missing = IS_MISSING.clone()
     is_missing[2] = True
-    fused = DynamicFusion(3.0)(USER, TOKENS, is_missing)
+    fused = DynamicFusion(3.0)(USER, comparable(TOKENS, is_missing))
     assert (fused[:, 2] == NO_EVIDENCE).all()
     assert fused.isfinite().all()
 
@@ -70,8 +73,10 @@ def test_only_dynamic_fusion_learns():
     assert list(DynamicFusion(None).parameters()) == []
     fusion = DynamicFusion(0.5).double()
     step = 2**-12  # exact in float32, which the scalar starts in
-    fusion(USER, TOKENS, IS_MISSING).sum().backward()
-    higher, lower = (DynamicFusion(0.5 + d).double()(USER, TOKENS, IS_MISSING).sum() for d in (step, -step))
+    fusion(USER, comparable(TOKENS, IS_MISSING)).sum().backward()
+    higher, lower = (
+        DynamicFusion(0.5 + d).double()(USER, comparable(TOKENS, IS_MISSING)).sum() for d in (step, -step)
+    )
     assert fusion.concentration.grad.item() == pytest.approx((higher - lower).item() / (2 * step), rel=1e-3)
 
 
@@ -119,4 +124,4 @@ def test_nobody_has_a_modality(features):
 
 def test_shapes_are_checked_while_testing():
     with pytest.raises(TypeCheckError):
-        DynamicFusion()(USER, TOKENS[:, :, 0], IS_MISSING)
+        DynamicFusion()(USER, comparable(TOKENS[:, :, 0], IS_MISSING))

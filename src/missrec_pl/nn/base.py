@@ -14,7 +14,7 @@ from missrec_pl.nn.adapters import ModalityAdapters
 from missrec_pl.nn.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.dropout import Dropout
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.fusion import DynamicFusion
+from missrec_pl.nn.fusion import DynamicFusion, comparable
 from missrec_pl.nn.history_bias import HistoryBias
 from missrec_pl.nn.interests import InterestTable
 
@@ -103,7 +103,8 @@ class SequenceModel(nn.Module, ABC):
     def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
         """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors."""
         user = F.normalize(state, dim=-1)
-        fused: Tensor = self.fusion(user, candidates.tokens, candidates.is_missing)
+        groups = candidates.once("groups", lambda: comparable(candidates.tokens, candidates.is_missing))
+        fused: Tensor = self.fusion(user, groups)
         if self.id_embedding is None:
             return fused
         # Looked up without the table's padding_idx: where the padding item is a candidate it learns, too (compat).

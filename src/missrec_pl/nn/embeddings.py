@@ -58,7 +58,10 @@ class ItemEmbeddings:
 
     def without_padding(self) -> ItemEmbeddings:
         """All rows but the padding item of row 0 (views, no copy)."""
-        return ItemEmbeddings(self.tokens[1:], self.is_missing[1:], self.interest[1:], self.ids[1:])
+        return self.once(
+            "without padding",
+            lambda: ItemEmbeddings(self.tokens[1:], self.is_missing[1:], self.interest[1:], self.ids[1:]),
+        )
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 # The cosine of a candidate that has no modality at all: the lowest there is, so that it is ranked last.
 NO_EVIDENCE = -1.0
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """Candidates that have the same modalities.
+
+    Attributes:
+        columns: ``[P]`` their places among all candidates, rising.
+        tokens: ``[P, D]`` normalised item tokens, for each modality that they have.
+    """
+
+    columns: Tensor
+    tokens: list[Tensor]
 
 
 class DynamicFusion(nn.Module):
@@ -29,25 +43,22 @@ class DynamicFusion(nn.Module):
             None if fusion_concentration is None else nn.Parameter(torch.tensor(float(fusion_concentration)))
         )
 
-    def forward(
-        self, user: Float[Tensor, "B D"], tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]
-    ) -> Float[Tensor, "B C"]:
+    def forward(self, user: Float[Tensor, "B D"], candidates: Sequence[Comparable]) -> Float[Tensor, "B C"]:
         """Fused cosines of users and candidates (eq. 2); a modality is compared only where it exists.
 
         Args:
             user: normalised user states.
-            tokens: item tokens of the candidates, not normalised.
-            is_missing: which of them do not exist.
+            candidates: from :func:`comparable`.
         """
-        parts, places = [], []
-        for columns, modalities in _groups(is_missing):
-            chosen = tokens if len(columns) == len(tokens) else tokens.index_select(0, columns)
-            cosines = [user @ F.normalize(chosen[:, m], dim=-1).T for m in modalities]
-            parts.append(self.fuse(cosines) if cosines else user.new_full((len(user), len(columns)), NO_EVIDENCE))
-            places.append(columns)
+        parts = [
+            self.fuse([user @ tokens.T for tokens in group.tokens])
+            if group.tokens
+            else user.new_full((len(user), len(group.columns)), NO_EVIDENCE)
+            for group in candidates
+        ]
         if len(parts) == 1:
             return parts[0]
-        return torch.cat(parts, 1).index_select(1, torch.cat(places).argsort())
+        return torch.cat(parts, 1).index_select(1, torch.cat([group.columns for group in candidates]).argsort())
 
     def fuse(self, cosines: Sequence[Float[Tensor, "B C"]]) -> Float[Tensor, "B C"]:
         """Fuse the cosines of the modalities of candidates that have all of them."""
@@ -63,9 +74,19 @@ class DynamicFusion(nn.Module):
         return fused
 
 
-def _groups(is_missing: Bool[Tensor, "C M"]) -> Iterator[tuple[Int[Tensor, " P"], list[int]]]:
-    """Candidates that have the same modalities: their columns, rising, and which modalities these are."""
+def comparable(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]) -> list[Comparable]:
+    """Prepare candidates for cosines.
+
+    Args:
+        tokens: item tokens, not normalised.
+        is_missing: which of them do not exist.
+    """
     modalities = range(is_missing.shape[1])
     pattern = (is_missing.long() << torch.arange(len(modalities), device=is_missing.device)).sum(1)
+    groups = []
     for code in pattern.unique().tolist():
-        yield (pattern == code).nonzero()[:, 0], [m for m in modalities if not code >> m & 1]
+        columns = (pattern == code).nonzero()[:, 0]
+        chosen = tokens if len(columns) == len(tokens) else tokens.index_select(0, columns)
+        present = [F.normalize(chosen[:, m], dim=-1) for m in modalities if not code >> m & 1]
+        groups.append(Comparable(columns, present))
+    return groups
