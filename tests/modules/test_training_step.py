@@ -132,3 +132,17 @@ def test_the_score_terms_have_their_own_rate(datamodule):
     assert {id(p) for p in network["params"]} == trained
     plain = make_module("finetune", make_model("missrec", datamodule.catalogue, history_bias="none"))
     assert len(plain.configure_optimizers().param_groups) == 1
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("max_logits", [20, 100, 333])
+def test_a_catalogue_in_chunks_gives_the_same_loss_and_gradients(datamodule, kind, max_logits):
+    batch = training_batch(datamodule, SAMPLES, whole=True)
+    results = []
+    for limit in (1 << 25, max_logits):
+        model = make_model(kind, datamodule.catalogue, transductive=True)
+        module = detach_from_trainer(make_module("finetune", model, max_logits=limit), datamodule).double()
+        loss = module.training_step(batch, 0)
+        loss.backward()
+        results.append((loss.detach(), {name: p.grad for name, p in model.named_parameters()}))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-9, atol=1e-12)

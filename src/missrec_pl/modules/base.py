@@ -31,6 +31,7 @@ class SequenceRecommender(L.LightningModule):
         optimizer: builds the optimiser from parameter groups (a Hydra partial).
         score_term_lr: learning rate of the few scalars that are added to the logits (history bias). They
             travel several units while weights travel hundredths.
+        max_logits: logits of one piece of work: larger catalogues are trained on and evaluated in chunks.
         length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_in_buckets`.
         ks: cut-offs of Recall and NDCG.
         mask_history: True takes the items of the history out of the candidates at evaluation (not the paper's
@@ -46,6 +47,7 @@ class SequenceRecommender(L.LightningModule):
         *,
         score_term_lr: float = 0.03,
         length_buckets: int = 8,
+        max_logits: int = 1 << 25,
         ks: tuple[int, ...] = (10, 50),
         mask_history: bool = False,
         compat_metrics: bool = False,
@@ -56,6 +58,7 @@ class SequenceRecommender(L.LightningModule):
         self.make_optimizer = optimizer
         self.score_term_lr = score_term_lr
         self.length_buckets = length_buckets
+        self.max_logits = max_logits
         self.mask_history = mask_history
         self.val_metrics = RankingMetrics(ks=tuple(ks), compat=compat_metrics)
         self.test_metrics = RankingMetrics(ks=tuple(ks), compat=compat_metrics)
@@ -148,6 +151,11 @@ class SequenceRecommender(L.LightningModule):
         if items is None:
             raise RuntimeError("ranks() needs the embedded catalogue of an evaluation epoch")
         users = self.encode(batch, items)
+        step = max(1, self.max_logits // self.catalogue.num_items)
+        parts = [slice(start, start + step) for start in range(0, len(batch), step)]
+        return torch.cat([self._ranks(_rows(batch, part), users.rows(part), items) for part in parts])
+
+    def _ranks(self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings) -> Tensor:
         scores = self.logits(batch, users, items, items.without_padding()).float()
         if len(self.catalogue.domains) > 1:
             scores = scores.masked_fill(self._is_foreign(batch), float("-inf"))
@@ -191,3 +199,15 @@ class SequenceRecommender(L.LightningModule):
         metrics.reset()
         self._evaluated_items = None
         self.log_dict(values, prog_bar=False, sync_dist=False)
+
+
+def _rows(batch: SequenceBatch, rows: slice) -> SequenceBatch:
+    """Some rows of a batch."""
+    return replace(
+        batch,
+        history=batch.history[rows],
+        length=batch.length[rows],
+        target=batch.target[rows],
+        domain=batch.domain[rows],
+        user=None if batch.user is None else batch.user[rows],
+    )

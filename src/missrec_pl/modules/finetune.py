@@ -7,7 +7,7 @@ from torch import Tensor
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.in_batch import in_batch_loss
-from missrec_pl.objectives import next_item
+from missrec_pl.modules.whole_catalogue import whole_catalogue_loss
 
 
 class FinetuneModule(SequenceRecommender):
@@ -24,8 +24,7 @@ class FinetuneModule(SequenceRecommender):
         items = self.embed(batch.items)
         users = self.encode(batch, items)
         if batch.items.is_whole:
-            first, candidates = (0, items) if self.objective.padding_candidate else (1, items.without_padding())
-            loss = next_item(self.logits(batch, users, items, candidates), batch.target - first)
+            loss = whole_catalogue_loss(self, batch, users, items)
         else:
             loss = in_batch_loss(self, batch, users, items)
         penalty = self.orthogonality(users)

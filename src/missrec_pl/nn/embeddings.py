@@ -41,6 +41,11 @@ class ItemEmbeddings:
         """The given rows, in the given order (gradients flow back to ``tokens``)."""
         return ItemEmbeddings(self.tokens[rows], self.is_missing[rows], self.interest[rows], self.ids[rows])
 
+    def span(self, start: int, stop: int) -> ItemEmbeddings:
+        """Rows ``start..stop - 1`` (views, no copy)."""
+        rows = slice(start, stop)
+        return ItemEmbeddings(self.tokens[rows], self.is_missing[rows], self.interest[rows], self.ids[rows])
+
     def recombine(self, rows: Int[Tensor, "P M"], items: Int[Tensor, " P"]) -> ItemEmbeddings:
         """Rows whose modalities come from different items.
 
@@ -77,3 +82,7 @@ class UserStates:
     state: Float[Tensor, "B D"]
     interests: Float[Tensor, "B Q D"]
     is_padding: Bool[Tensor, "B Q"]
+
+    def rows(self, rows: slice) -> UserStates:
+        """Some of the users."""
+        return UserStates(self.state[rows], self.interests[rows], self.is_padding[rows])
