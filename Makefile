@@ -37,6 +37,7 @@ format: $(BIN)/.dev ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 bench: $(BIN)/.dev ## the benchmarks
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/interest.py
 
 clean: ## remove caches and outputs, not data
