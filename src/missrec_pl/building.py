@@ -24,6 +24,9 @@ from missrec_pl.resolvers import register_resolvers
 log = logging.getLogger(__name__)
 register_resolvers()
 
+_SHAPELESS = ("num_heads", "sequence_fusion", "positions_from")
+"""Options of a network that no weight's shape tells."""
+
 
 def build_datamodule(cfg: DictConfig) -> DomainDataModule:
     """The data module, prepared and set up: its catalogue decides the sizes of the network."""
@@ -136,6 +139,13 @@ def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -
             f"{flag} holds a {theirs.rpartition('.')[2]}, but the config builds a "
             f"{ours.rpartition('.')[2]}: choose the model that the checkpoint was trained with."
         )
+    for name in _SHAPELESS:
+        before, now = checkpoint.config["model"].get(name), cfg.model.get(name)
+        if before is not None and before != now:
+            raise CheckpointError(
+                f"{flag} was trained with model.{name}={before}, this run has {now}, and the weights would fit "
+                f"all the same: say model.{name}={before}."
+            )
 
 
 def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:

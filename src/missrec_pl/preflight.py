@@ -12,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.cli import user_mistakes
@@ -47,7 +47,7 @@ SUPPLIED = {
 }
 
 CHOICES = {
-    "phase.name": ("pretrain", "finetune"),
+    "phase.name": ("pretrain", "finetune", "baselines"),
     "setting.name": ("inductive", "transductive"),
     "data.split": SPLITS,
     "data.candidates": ("all", "in_batch"),
@@ -96,6 +96,7 @@ _COUNT, _POSITIVE, _WEIGHT = _Range(1, whole=True), _Range(0, open_low=True), _R
 _PROBABILITY = _Range(0, 1, open_high=True)
 RANGES = {
     "seed": _Range(0, 2**32 - 1, whole=True),
+    "baselines.max_ease_items": _COUNT,
     "data.batch_size": _COUNT,
     "data.eval_batch_size": _COUNT,
     "data.max_history": _COUNT,
@@ -238,6 +239,11 @@ def _together(cfg: DictConfig) -> list[str]:
         found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
     if str(_value(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
         found.append(f"trainer.accelerator={cfg.trainer.accelerator}: no GPU is visible here; use trainer=cpu.")
+    names = _value(cfg, "baselines.names")
+    if names is not None and not isinstance(names, ListConfig):
+        found.append(
+            f"baselines.names={names}: must be a list or null, e.g. baselines.names=[popularity,hybrid_knn]."
+        )
     modalities = _value(cfg, "data.modalities")
     if modalities is not None and (isinstance(modalities, str) or not modalities):
         found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")

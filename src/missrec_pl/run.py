@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from missrec_pl import building
-from missrec_pl.baselines import BaselineData, evaluate_baselines
 from missrec_pl.callbacks import EpochLines, InterestRefresh, RunClock
 from missrec_pl.checkpoints import read_checkpoint
+from missrec_pl.comparison import baseline_entries, check_baselines, run_baselines
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
@@ -41,7 +40,10 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     preflight(cfg)
     _settle(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
+    if cfg.phase.name == "baselines":
+        return run_baselines(cfg)
     datamodule = building.build_datamodule(cfg)
+    check_baselines(cfg, datamodule)
     model = building.build_model(cfg, datamodule)
     for line in building.describe(cfg, datamodule, model):
         log.info(line)
@@ -91,8 +93,9 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         log.info(line)
     report = building.load_weights(run, checkpoint, model, datamodule)
     if untrained := [name for name in report.new if not name.startswith("interests.")]:
+        reasons = "; ".join(f"{name} ({report.new[name]})" for name in untrained)
         raise CheckpointError(
-            f"ckpt={cfg.ckpt} was not trained for this data: {', '.join(untrained)} would be random. Fine-tune it "
+            f"ckpt={cfg.ckpt} was not trained for this data: {reasons} would be random. Fine-tune it "
             "first, or evaluate an inductive checkpoint on the modalities that it knows "
             f"({', '.join(_modalities(checkpoint.weights))})."
         )
@@ -196,7 +199,7 @@ def _results(
         },
         **(_resolved(cfg.command) if "command" in cfg else {}),
         "metrics": metrics,
-        "baselines": _baselines(cfg, datamodule) if trainer.is_global_zero and cfg.test else {},
+        **(baseline_entries(cfg, datamodule) if trainer.is_global_zero and cfg.test else {"baselines": {}}),
         "timing": {
             "fit_s": clock.fit_seconds,
             "epoch_s": clock.epoch_seconds,
@@ -208,34 +211,6 @@ def _results(
         "data_fingerprints": building.fingerprints(datamodule),
         "versions": versions(),
     }
-
-
-def _baselines(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str, dict[str, float]]:
-    """Simple recommenders on the same split; for one domain, where a ranking over all items is meant."""
-    catalogue = datamodule.catalogue
-    if len(catalogue.domains) > 1:
-        return {}
-    sequences = datamodule.sequences
-    offsets = np.concatenate([[0], np.cumsum(sequences.train_length)])
-    owner = np.repeat(np.arange(len(sequences.lengths)), sequences.train_length)
-    training = sequences.items[sequences.starts[owner] + np.arange(offsets[-1]) - offsets[owner]]
-    domain = catalogue.domains[0]
-    data = BaselineData(
-        train_items=training.astype(np.int32),
-        train_offsets=offsets,
-        num_items=catalogue.num_items,
-        features={name: domain.features(name) for name in catalogue.modalities},
-        present={name: domain.present(name) for name in catalogue.modalities},
-    )
-    histories, targets = sequences.histories(sequences.test, cfg.data.max_history)
-    return evaluate_baselines(
-        data,
-        histories,
-        targets,
-        ks=tuple(cfg.metrics.ks),
-        mask_history=cfg.metrics.mask_history,
-        compat=cfg.metrics.compat,
-    )
 
 
 def _best_checkpoint(trainer: L.Trainer, *, required: bool) -> str:

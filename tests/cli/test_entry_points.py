@@ -84,6 +84,11 @@ def test_a_run_says_what_matters_once(place):
         "random",
         "popularity",
         "text_knn",
+        "image_knn",
+        "content_knn",
+        "cooccurrence_knn",
+        "ease",
+        "hybrid_knn",
         "results: ",
     )
     for start in starts:

@@ -257,10 +257,17 @@ def test_evaluation_of_a_transductive_checkpoint_on_other_items(shared, tmp_path
         f"ckpt={checkpoint}", "trainer=cpu", *places(tmp_path), "data=synthetic",
         "data.first_domain.finetune=1", config="eval",
     )  # fmt: skip
-    with pytest.raises(CheckpointError, match=r"id_embedding.weight would be random"):
+    with pytest.raises(CheckpointError, match=r"id_embedding.weight \(.*\) would be random"):
         evaluate(cfg)
 
 
 def test_results_are_json_without_nan(finetuned):
     content = (finetuned[0] / "results.json").read_text()
     assert json.loads(content, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_what_no_shape_tells_has_to_agree_with_the_checkpoint(finetuned, tmp_path):
+    folder, _ = finetuned
+    cfg = tiny(tmp_path, f"ckpt={folder / 'checkpoints/best.ckpt'}", "model.num_heads=4")
+    with pytest.raises(CheckpointError, match=r"model.num_heads=2, this run has 4.*say model.num_heads=2"):
+        train(cfg)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.objectives import next_item, seq_item, seq_seq
+from missrec_pl.objectives import next_item, sampled_next_item, seq_item, seq_seq
 
 TEMPERATURE = 0.3
 
@@ -17,6 +17,37 @@ def test_next_item_by_hand():
     logits = [[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]]
     losses = next_item(torch.tensor(logits), torch.tensor([1, 2]))
     assert losses.tolist() == pytest.approx([softmax_loss(logits[0], 1), math.log(3)])
+
+
+def test_sampling_every_item_is_the_whole_softmax():
+    logits = torch.randn(4, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    target = torch.tensor([0, 3, 8, 3])
+    sampled = sampled_next_item(
+        logits.gather(1, target[:, None])[:, 0], logits, target + 1, torch.arange(1, 10), num_items=9
+    )
+    torch.testing.assert_close(sampled, next_item(logits, target))
+
+
+def test_sampled_denominators_are_right_on_average():
+    random = torch.Generator().manual_seed(1)
+    logits = torch.randn(1, 50, generator=random, dtype=torch.float64)
+    target = torch.tensor([7])
+    denominators = []
+    for _ in range(4000):
+        drawn = torch.randint(50, (5,), generator=random)
+        loss = sampled_next_item(logits[:, 7], logits[:, drawn], target, drawn, num_items=50)
+        denominators.append(float((loss + logits[:, 7]).exp()))
+    expected = float(logits.exp().sum())
+    assert sum(denominators) / len(denominators) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_row_without_negatives_loses_nothing():
+    ids = torch.tensor([4])
+    own = torch.tensor([1.5], requires_grad=True)
+    loss = sampled_next_item(own, own[:, None] * 1.0, ids, ids, num_items=50)
+    loss.sum().backward()
+    assert loss.item() == 0
+    assert own.grad.isfinite().all()
 
 
 def test_seq_item_by_hand():

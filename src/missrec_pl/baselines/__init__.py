@@ -1,20 +1,44 @@
 """Simple recommenders that stand beside every run: same split, same full ranking, same metrics."""
 
-from missrec_pl.baselines.base import Baseline, BaselineData
-from missrec_pl.baselines.evaluate import evaluate_baselines
+from missrec_pl.baselines.base import (
+    LARGE_CATALOGUE,
+    Baseline,
+    BaselineData,
+    LeftOutError,
+    Settings,
+    TunableBaseline,
+)
+from missrec_pl.baselines.content import ContentKNN
+from missrec_pl.baselines.cooccurrence import CooccurrenceKNN
+from missrec_pl.baselines.ease import EASE
+from missrec_pl.baselines.evaluate import BaselineReport, evaluate_baselines
+from missrec_pl.baselines.histories import HeldOut, Histories
+from missrec_pl.baselines.hybrid import HybridKNN
 from missrec_pl.baselines.knn import LastItemKNN
-from missrec_pl.baselines.registry import available, create, default_names, register
-from missrec_pl.baselines.unpersonalised import Popularity, RandomScores
+from missrec_pl.baselines.registry import Context, Options, available, check_names, register
+from missrec_pl.baselines.unpersonalised import Popularity, RandomBaseline
 
 __all__ = [
+    "EASE",
+    "LARGE_CATALOGUE",
     "Baseline",
     "BaselineData",
+    "BaselineReport",
+    "ContentKNN",
+    "Context",
+    "CooccurrenceKNN",
+    "HeldOut",
+    "Histories",
+    "HybridKNN",
     "LastItemKNN",
+    "LeftOutError",
+    "Options",
     "Popularity",
-    "RandomScores",
+    "RandomBaseline",
+    "Settings",
+    "TunableBaseline",
     "available",
-    "create",
-    "default_names",
+    "check_names",
     "evaluate_baselines",
     "register",
 ]

@@ -1,5 +1,6 @@
-"""What a baseline is and what it may learn from."""
+"""What a baseline is, what it may learn from, and what it scores."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -7,30 +8,64 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from missrec_pl.baselines.histories import Histories
+from missrec_pl.baselines.scores import Scores
 from missrec_pl.errors import DataError
+
+Settings = Mapping[str, float]
+"""A baseline's constants by name, as results.json shows them."""
+
+LARGE_CATALOGUE = 50_000
+"""Above so many items neighbours are searched in cells, fewer are kept, what is slow to build is not varied."""
+
+
+class LeftOutError(Exception):
+    """Raised by `fit` where the domain is beyond what the baseline can do; the results show the message."""
 
 
 @runtime_checkable
 class Baseline(Protocol):
-    """A recommender without gradient steps: fitted once, then scores every item for a batch of histories."""
+    """A recommender without gradient steps: fitted once, then scores every item for a block of histories.
+
+    A class attribute ``is_sparse = True`` says that its scores never hold ``[B, N]`` numbers, so that blocks
+    may be large.
+    """
 
     @property
     def name(self) -> str:
         """The key under `baselines` in results.json."""
 
     def fit(self, data: "BaselineData") -> None:
-        """Learn from the training parts and the features; called once, before `scores`."""
+        """Learn from the training parts and the features; called before `scores`, again only to no effect.
 
-    def scores(self, histories: Int[Tensor, "B L"]) -> Float[Tensor, "B N"]:
-        """Score all items.
+        Raises:
+            LeftOutError: The domain is too large for it, or lacks what it needs.
+        """
+
+    def scores(self, histories: Histories) -> Float[Tensor, "B N"] | Scores:
+        """Score all items: finite numbers, column ``i - 1`` for item ``i``.
+
+        They depend on the row alone, never on its neighbours in the block.
+        """
+
+
+@runtime_checkable
+class TunableBaseline(Baseline, Protocol):
+    """A baseline with constants that are chosen on the validation split."""
+
+    @property
+    def parts(self) -> "Sequence[TunableBaseline]":
+        """Baselines that it is made of; their constants are chosen first."""
+
+    def grid(self, chosen: Mapping[str, Sequence[Settings]]) -> Sequence[Settings]:
+        """Constants to try, those to fall back on first.
 
         Args:
-            histories: ``[B, L]`` item ids ``1..N`` in chronological order, right-padded with 0.
-
-        Returns:
-            ``[B, N]`` finite scores, column ``i - 1`` for item ``i``, in a tensor that the caller may write
-            into. They depend on the row alone, never on its neighbours in the batch.
+            chosen: By the name of each part the constants chosen for it, one for each protocol.
         """
+
+    def scores_with(self, histories: Histories, settings: Settings) -> Float[Tensor, "B N"] | Scores:
+        """As `scores`, with these constants."""
 
 
 @dataclass
@@ -74,3 +109,12 @@ class BaselineData:
     def modalities(self) -> list[str]:
         """Modalities that at least one item has, in the order of `features`."""
         return [modality for modality in self.features if self.present[modality][1:].any()]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the catalogue is beyond `LARGE_CATALOGUE`."""
+        return self.num_items > LARGE_CATALOGUE
+
+    def counts(self) -> Int[np.ndarray, " N"]:
+        """Training interactions of items ``1..N``."""
+        return np.bincount(self.train_items, minlength=self.num_items + 1)[1:]

@@ -1,104 +1,187 @@
-"""Full ranking of baselines on the split that the model is evaluated on."""
+"""Full ranking of baselines on the split that the model is evaluated on, under both protocols."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import Tensor
 
-from missrec_pl.baselines.base import Baseline, BaselineData
-from missrec_pl.baselines.registry import create, default_names
-from missrec_pl.errors import DataError
-from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
+from missrec_pl.baselines.base import Baseline, BaselineData, LeftOutError, Settings, TunableBaseline
+from missrec_pl.baselines.choice import Choice, blocks, choose, rank
+from missrec_pl.baselines.histories import HeldOut, Histories
+from missrec_pl.baselines.registry import Context, Options, available, check_names
+from missrec_pl.metrics import RankingMetrics
 
-# A batch never holds more scores than this (256 MiB of float32), however large the catalogue.
-_MAX_BATCH_SCORES = 2**26
+VALIDATION_USERS = 4000
+"""Constants are chosen on at most so many validation users, a fixed random sample of them."""
 
-Histories = Sequence[Int[np.ndarray, " _"]] | Int[np.ndarray, "B L"] | Int[Tensor, "B L"]
+# Small catalogues are left to one thread, and so are large ones on two cores: half of the work cannot be shared,
+# and where another program keeps a core busy, two threads that wait for each other took five times as long as one.
+_ITEMS_OF_ONE_THREAD = 10_000
+_FEW_THREADS = 2
+
+
+@dataclass
+class BaselineReport:
+    """What a run shows of its baselines; all dictionaries by the baselines' names.
+
+    Attributes:
+        included: Metrics where the history's items are candidates: ``{"test/recall@10": 0.038, ...}``.
+        excluded: Metrics where they are not (a target that repeats one of them is).
+        settings: The constants behind each: ``{"history_included": {...}, "history_excluded": {...}}``.
+        left_out: Why a baseline is not among them.
+        seconds: Wall-clock time to fit, to choose the constants and to rank.
+    """
+
+    included: dict[str, dict[str, float]] = field(default_factory=dict)
+    excluded: dict[str, dict[str, float]] = field(default_factory=dict)
+    settings: dict[str, dict[str, Settings]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def metrics(self, *, history_excluded: bool) -> dict[str, dict[str, float]]:
+        """The metrics under one protocol."""
+        return self.excluded if history_excluded else self.included
 
 
 def evaluate_baselines(
     data: BaselineData,
-    histories: Histories,
-    targets: Int[np.ndarray, " B"] | Int[Tensor, " B"],
+    test: HeldOut,
     *,
+    validation: HeldOut | None = None,
     names: Sequence[str] | None = None,
     ks: Sequence[int] = (10, 50),
-    mask_history: bool = False,
     compat: bool = False,
     prefix: str = "test",
-    batch_size: int = 1024,
-    seed: int = 0,
-) -> dict[str, dict[str, float]]:
-    """Fit each baseline on the training parts and rank all items for every history.
+    most_rows: int = 1024,
+    validation_users: int = VALIDATION_USERS,
+    options: Options | None = None,
+) -> BaselineReport:
+    """Fit each baseline on the training parts, choose its constants, and rank all items for every test history.
 
     Args:
         data: What the baselines learn from.
-        histories: Per user the item ids ``1..N`` in chronological order: a list of arrays, or ``[B, L]``
-            right-padded with 0.
-        targets: ``[B]`` item ids ``1..N`` (not column indices).
-        names: Registered names; None = `default_names`: random, popularity, and text_knn or its like.
+        test: Histories and targets to report on.
+        validation: Histories and targets to choose the constants on; None keeps those to fall back on.
+        names: Registered names; None = all that there are for the domain.
         ks: Cut-offs of `RankingMetrics`.
-        mask_history: Take the history's items out of the candidates; a repeated target stays in.
         compat: The released evaluator's cut-offs and rounding, as in `RankingMetrics`.
         prefix: Put before the metric names, ``test/recall@10``.
-        batch_size: Histories scored at once; fewer for large catalogues. Results agree to the last bits
-            of a dot product (a change of 3e-10 in the MRR was seen).
-        seed: Of `random`. Keep it fixed over the runs of a study, so that all show the same baselines.
+        most_rows: Histories scored at once; fewer where a baseline's scores are dense and the catalogue large.
+            Results agree to the last bits of a dot product.
+        validation_users: Choose on at most so many.
+        options: What the user set.
 
     Returns:
-        ``{"popularity": {"test/recall@10": 0.038, ..., "test/mrr": ...}, ...}`` in the order of `names`.
+        The report, in the order of ``names``.
 
     Raises:
         ConfigError: An unknown baseline, or one whose modality the domain lacks.
         DataError: No histories, histories and targets that do not fit, or items outside the catalogue.
     """
-    padded = _pad(histories)
-    target_items = torch.as_tensor(targets).long()
-    _check(padded, target_items, data.num_items)
-    baselines = [create(name, data, seed=seed) for name in (default_names(data) if names is None else names)]
-    batch_size = max(1, min(batch_size, _MAX_BATCH_SCORES // data.num_items))
-    results: dict[str, dict[str, float]] = {}
-    for baseline in baselines:
-        baseline.fit(data)
-        metrics = RankingMetrics(ks, compat=compat, sync_on_compute=False)  # one process does all of it
-        for start in range(0, len(padded), batch_size):
-            rows = slice(start, start + batch_size)
-            metrics.update(_ranks(baseline, padded[rows], target_items[rows] - 1, mask_history))
-        results[baseline.name] = {f"{prefix}/{key}": float(value) for key, value in metrics.compute().items()}
-    return results
+    test.check(data.num_items)
+    names = available(data) if names is None else list(dict.fromkeys(names))
+    check_names(names, data)
+    if validation is not None and len(validation):
+        validation.check(data.num_items)
+        validation = validation.sample(validation_users)
+    threads = torch.get_num_threads()
+    with _threads(1 if data.num_items <= _ITEMS_OF_ONE_THREAD or threads <= _FEW_THREADS else threads):
+        entries, left_out = _prepare_all(Context(data, options), names, validation, ks, compat)
+        for is_sparse in (False, True):
+            group = [entry for entry in entries if getattr(entry.baseline, "is_sparse", False) is is_sparse]
+            _rank_all(group, test, data.num_items, most_rows)
+    return BaselineReport(
+        included={entry.baseline.name: entry.values(prefix, history_excluded=False) for entry in entries},
+        excluded={entry.baseline.name: entry.values(prefix, history_excluded=True) for entry in entries},
+        settings={
+            entry.baseline.name: entry.choice.by_protocol() for entry in entries if entry.choice is not None
+        },
+        left_out=left_out,
+        seconds={entry.baseline.name: entry.seconds for entry in entries},
+    )
 
 
-@torch.no_grad()
-def _ranks(baseline: Baseline, histories: Tensor, columns: Tensor, mask_history: bool) -> Tensor:
-    scores = baseline.scores(histories)
-    if mask_history:
-        mask_history_(scores, histories, columns)
-    return target_ranks(scores, columns)
+def _prepare_all(
+    context: Context, names: Sequence[str], validation: HeldOut | None, ks: Sequence[int], compat: bool
+) -> tuple[list[_Entry], dict[str, str]]:
+    """Fit and choose; whatever the domain is too large or too poor for is left out, with the reason."""
+    entries: list[_Entry] = []
+    choices: dict[str, Choice] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        started = time.perf_counter()
+        baseline = context.get(name)
+        try:
+            _prepare(baseline, context.data, validation, choices)
+        except LeftOutError as reason:
+            left_out[name] = str(reason)
+            continue
+        included, excluded = (RankingMetrics(ks, compat=compat, sync_on_compute=False) for _ in range(2))
+        seconds = time.perf_counter() - started
+        entries.append(_Entry(baseline, choices.get(name), included, excluded, seconds))
+    return entries, left_out
 
 
-def _pad(histories: Histories) -> Tensor:
-    if isinstance(histories, np.ndarray | Tensor):
-        return torch.as_tensor(histories).long()
-    lengths = np.array([len(history) for history in histories], dtype=np.int64)
-    padded = np.zeros((len(lengths), max(lengths, default=0)), dtype=np.int64)
-    for row, history in zip(padded, histories, strict=True):
-        row[: len(history)] = history
-    return torch.from_numpy(padded)
+def _prepare(
+    baseline: Baseline, data: BaselineData, validation: HeldOut | None, choices: dict[str, Choice]
+) -> None:
+    """Fit the baseline and choose its constants, those of its parts first."""
+    if baseline.name in choices:
+        return
+    if isinstance(baseline, TunableBaseline):
+        for part in baseline.parts:
+            _prepare(part, data, validation, choices)
+    baseline.fit(data)
+    if isinstance(baseline, TunableBaseline):
+        of_parts = {part.name: choices[part.name] for part in baseline.parts}
+        choices[baseline.name] = choose(baseline, validation, data.num_items, of_parts)
 
 
-def _check(histories: Tensor, targets: Tensor, num_items: int) -> None:
-    if len(histories) == 0:
-        raise DataError("no histories to evaluate the baselines on: the evaluation split is empty")
-    if len(histories) != len(targets):
-        raise DataError(f"{len(histories)} histories but {len(targets)} targets")
-    lowest, highest = int(targets.min()), int(targets.max())
-    if lowest < 1 or highest > num_items:
-        raise DataError(f"targets span items {lowest}..{highest}, expected 1..{num_items}")
-    if histories.shape[1] == 0 or bool((histories == 0).all(1).any()):
-        row = 0 if histories.shape[1] == 0 else int((histories == 0).all(1).nonzero()[0])
-        raise DataError(f"history {row} is empty: leave out users without a history")
-    lowest, highest = int(histories.min()), int(histories.max())
-    if lowest < 0 or highest > num_items:
-        raise DataError(f"histories span items {lowest}..{highest}, expected 1..{num_items} (0 = padding)")
+@dataclass
+class _Entry:
+    """A fitted baseline on its way through the test split."""
+
+    baseline: Baseline
+    choice: Choice | None
+    included: RankingMetrics
+    excluded: RankingMetrics
+    seconds: float
+
+    def update(self, histories: Histories, columns: Int[np.ndarray, " B"]) -> None:
+        started = time.perf_counter()
+        settings = None if self.choice is None else self.choice.included
+        included = excluded = rank(self.baseline, histories, columns, settings)
+        if self.choice is not None and self.choice.excluded != settings:
+            excluded = rank(self.baseline, histories, columns, self.choice.excluded)
+        self.included.update(torch.from_numpy(included.included))
+        self.excluded.update(torch.from_numpy(excluded.excluded))
+        self.seconds += time.perf_counter() - started
+
+    def values(self, prefix: str, *, history_excluded: bool) -> dict[str, float]:
+        metrics = self.excluded if history_excluded else self.included
+        return {f"{prefix}/{key}": float(value) for key, value in metrics.compute().items()}
+
+
+def _rank_all(entries: Sequence[_Entry], test: HeldOut, num_items: int, most_rows: int) -> None:
+    baselines = [entry.baseline for entry in entries]
+    if not entries:
+        return
+    for histories, columns in blocks(test, num_items, *baselines, most_rows=most_rows):
+        for entry in entries:
+            entry.update(histories, columns)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,23 +1,52 @@
 """The two floors: chance and popularity."""
 
-import zlib
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float, Int, UInt64
 
 from missrec_pl.baselines.base import BaselineData
-from missrec_pl.baselines.registry import register
+from missrec_pl.baselines.histories import Histories
+from missrec_pl.baselines.registry import Context, register
+from missrec_pl.baselines.scores import Ranks, SharedScores
 
 
+@dataclass(frozen=True)
 class RandomScores:
-    """Uniform scores, drawn anew for every history from a hash of the history and the seed.
+    """Distinct uniform scores, drawn anew for every history from a hash of the history and the seed.
 
-    So a row's scores do not change with the batch size, the order of the rows or the number of processes.
+    The scores themselves are never made: the target's rank among N is uniform in 1..N, and so is that of every
+    other item among the rest. A row's ranks do not change with the block, the order of the rows or the number
+    of processes.
+    """
+
+    num_items: int
+    seed: int
+
+    def ranks(self, histories: Histories, columns: Int[np.ndarray, " B"]) -> Ranks:
+        """Draw the rank among the items outside of the history, then put its items in one by one."""
+        rivals = histories.rivals(columns)
+        num_rivals = np.diff(rivals.indptr)
+        drawn = _hash(_row_hashes(histories) + np.uint64(self.seed))
+        place = np.floor(_uniform(drawn) * (self.num_items - num_rivals))
+        num_above = np.zeros(len(histories))
+        for number in range(int(num_rivals.max(initial=0))):
+            drawn = _hash(drawn + np.uint64(1))
+            rank, size = place + num_above + 1, self.num_items - num_rivals + number
+            is_above = np.floor(_uniform(drawn) * (size + 1)) < rank
+            num_above += is_above & (number < num_rivals)
+        return Ranks(included=1 + place + num_above, excluded=1 + place)
+
+
+class RandomBaseline:
+    """Chance: `RandomScores`.
+
+    Args:
+        seed: Keep it fixed over the runs of a study.
     """
 
     name = "random"
+    is_sparse = True
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -27,40 +56,58 @@ class RandomScores:
         """Remember the number of items."""
         self._num_items = data.num_items
 
-    def scores(self, histories: Int[Tensor, "B L"]) -> Float[Tensor, "B N"]:
-        """Draw ``[B, N]`` scores in [0, 1)."""
-        scores = torch.empty(len(histories), self._num_items)
-        for row, history in zip(scores, histories.numpy(), strict=True):
-            # Padding is left out of the hash: it depends on the longest history of the batch.
-            content = str(self._seed).encode() + history[history > 0].astype("<i8").tobytes()
-            generator = torch.Generator().manual_seed(zlib.crc32(content))
-            torch.rand(self._num_items, generator=generator, out=row)
-        return scores
+    def scores(self, histories: Histories) -> RandomScores:
+        """Scores that are drawn when they are ranked."""
+        return RandomScores(self._num_items, self._seed)
 
 
 class Popularity:
     """The number of times an item occurs in the training parts, the same for every user."""
 
     name = "popularity"
+    is_sparse = True
 
     def __init__(self) -> None:
-        self._counts = torch.empty(0)
+        self._scores = SharedScores(np.empty(0), np.empty(0))
 
     def fit(self, data: BaselineData) -> None:
         """Count the training interactions of each item."""
-        counts = np.bincount(data.train_items, minlength=data.num_items + 1)[1:]
-        self._counts = torch.from_numpy(counts).float()
+        counts = data.counts().astype(np.float64)
+        self._scores = SharedScores(counts, np.sort(counts))
 
-    def scores(self, histories: Int[Tensor, "B L"]) -> Float[Tensor, "B N"]:
-        """Repeat the counts for ``[B]`` histories."""
-        return self._counts.repeat(len(histories), 1)
+    def scores(self, histories: Histories) -> SharedScores:
+        """The counts."""
+        return self._scores
+
+
+def _row_hashes(histories: Histories) -> UInt64[np.ndarray, " B"]:
+    """A hash of each row's items and their order."""
+    items = histories.items.astype(np.uint64)
+    place = (np.arange(len(items)) - histories.offsets[histories.rows]).astype(np.uint64)
+    mixed = _hash(items + (place << np.uint64(32)))
+    hashes: UInt64[np.ndarray, " B"] = np.add.reduceat(mixed, histories.offsets[:-1])
+    return hashes
+
+
+def _hash(values: UInt64[np.ndarray, " B"]) -> UInt64[np.ndarray, " B"]:
+    """SplitMix64 (Steele, Lea and Flood, 2014): every bit of the input changes half the bits of the output."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: UInt64[np.ndarray, " B"] = values ^ (values >> np.uint64(31))
+    return mixed
+
+
+def _uniform(values: UInt64[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
+    """Numbers in [0, 1) from the upper 53 bits."""
+    return (values >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 @register("random")
-def _random(data: BaselineData, seed: int) -> RandomScores:
-    return RandomScores(seed)
+def _random(data: BaselineData, context: Context) -> RandomBaseline:
+    return RandomBaseline(context.options.seed)
 
 
 @register("popularity")
-def _popularity(data: BaselineData, seed: int) -> Popularity:
+def _popularity(data: BaselineData, context: Context) -> Popularity:
     return Popularity()

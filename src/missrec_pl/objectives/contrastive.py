@@ -17,6 +17,33 @@ def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) ->
     return F.cross_entropy(logits, target_column, reduction="none")
 
 
+def sampled_next_item(
+    own: Float[Tensor, " B"],
+    negatives: Float[Tensor, "B S"],
+    target_ids: Int[Tensor, " B"],
+    negative_ids: Int[Tensor, " S"],
+    num_items: int,
+) -> Float[Tensor, " B"]:
+    """Softmax over the whole catalogue, its denominator estimated from items drawn with equal probability.
+
+    ``-s_t + log(exp s_t + (N - 1) / n * sum_negatives exp s)`` with the n negatives that are not the target: the
+    sum's expectation is that of all other items (Jean et al., *On using very large target vocabulary*, 2015, with
+    a uniform proposal). With all items as negatives it is :func:`next_item`.
+
+    Args:
+        own: logit of each row's target.
+        negatives: logits of the drawn items, the same for all rows.
+        target_ids: global item id of each row's target.
+        negative_ids: global item ids of the drawn items; repeats allowed.
+        num_items: ``N``.
+    """
+    is_target = target_ids[:, None] == negative_ids[None, :]
+    count = (~is_target).sum(1).clamp_min(1)
+    others = negatives.masked_fill(is_target, float("-inf")).logsumexp(1)
+    others = others + torch.log((num_items - 1) / count)
+    return torch.logaddexp(own, others) - own
+
+
 def seq_item(
     logits: Float[Tensor, "B C"],
     target_column: Int[Tensor, " B"],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.collect import RunResult
 from missrec_pl.report.runs.printing import print_rows, short_name, with_deviation
 from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_ranks
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
@@ -122,7 +122,7 @@ def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics
     Raises:
         DataError: No test results, no ranks, or runs on the same data with different targets.
     """
-    tested = [run for run in results if run.phase != PRETRAIN]
+    tested = [run for run in results if run.is_tested]
     if not tested:
         raise DataError("these are pre-training runs, which test nobody: name fine-tuning runs")
     kinds = by_seed((((run.data, kind_of(run)), run) for run in tested), prefer=has_ranks)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.commands.groups import kind_of
-from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.collect import RunResult
 from missrec_pl.report.runs.printing import print_rows, short_name
 from missrec_pl.report.runs.ranks import check_same_targets, has_ranks, read_ranks
 from missrec_pl.report.runs.selection import add_run_arguments, add_where_argument, chosen_metrics, chosen_runs
@@ -124,7 +124,7 @@ def bootstrap_means(differences: NDArray[np.float64], resamples: int, seed: int)
 
 
 def _one_kind(side: str, results: Sequence[RunResult]) -> tuple[str, Mapping[int, RunResult]]:
-    tested = [run for run in results if run.phase != PRETRAIN]
+    tested = [run for run in results if run.is_tested]
     kinds = by_seed(((f"{run.data}, {kind_of(run)}", run) for run in tested), prefer=has_ranks)
     if len(kinds) != 1:
         named = "; ".join(kinds) or "pre-training, which tests nobody"

@@ -88,8 +88,8 @@ def _theirs(layout: Layout, data: str) -> dict[Place, Theirs]:
 
 
 def _reason_to_leave_out(layout: Layout, run: RunResult) -> str | None:
-    if run.phase == PRETRAIN:
-        return "pre-training"
+    if not run.is_tested:
+        return "pre-training" if run.phase == PRETRAIN else "baselines alone"
     if run.protocol != layout.protocol:
         asked = ", ".join(layout.protocol) or "the default"
         return f"another protocol than {asked} ({', '.join(run.protocol) or 'the default'})"

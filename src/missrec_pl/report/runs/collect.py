@@ -11,6 +11,7 @@ from missrec_pl.errors import DataError
 
 RESULTS_NAME = "results.json"
 PRETRAIN = "pretrain"
+BASELINES = "baselines"
 INITS = ("scratch", "zero_shot", "pretrained")
 
 _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
@@ -23,9 +24,9 @@ class RunResult:
 
     Attributes:
         path: The file it was read from.
-        phase: `pretrain`, or what evaluates on a test split (`finetune`, ...).
+        phase: `pretrain`, `baselines` (they alone), or what tests a model (`finetune`, ...).
         data: The data set, several joined by ``+``; deviations from the default protocol in brackets.
-        model: The model's name.
+        model: The model's name; empty for baselines alone, as are setting and init.
         seed: The run's seed.
         setting: `inductive` or `transductive`; empty when pre-training.
         init: `scratch` or `pretrained`; empty when pre-training.
@@ -54,6 +55,11 @@ class RunResult:
     interest: tuple[str, int | float] | None = None
     experiment: str = ""
     overrides: tuple[str, ...] = ()
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether it holds a model's test metrics."""
+        return self.phase not in (PRETRAIN, BASELINES)
 
     @property
     def data_name(self) -> str:
@@ -98,20 +104,21 @@ def read_result(path: Path) -> RunResult:
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, found a {type(content).__name__}")
     is_pretrain = content.get("phase") == PRETRAIN
+    has_start = not is_pretrain and content.get("phase") != BASELINES
     _require(path, content, _COMMON_KEYS if is_pretrain else _COMMON_KEYS + _FINETUNE_KEYS)
     baselines = {} if is_pretrain else _mapping(path, "baselines", content["baselines"])
     timing = _mapping(path, "timing", content["timing"])
     _require(path, timing, ("fit_s",), within="timing.")
-    init = "" if is_pretrain else str(content["init"])
-    if not is_pretrain and init not in INITS:
+    init = str(content["init"]) if has_start else ""
+    if has_start and init not in INITS:
         raise DataError(f"{path}: init is {init!r}, expected one of {', '.join(INITS)}")
     return RunResult(
         path=path,
         phase=str(content["phase"]),
         data=_data_name(content) + _in_brackets(protocol := _deviations(path, content)),
-        model=str(content["model"]),
+        model=str(content["model"] or ""),
         seed=_seed(path, content["seed"]),
-        setting="" if is_pretrain else str(content["setting"]),
+        setting=str(content["setting"]) if has_start else "",
         init=init,
         metrics=_numbers(path, "metrics", content["metrics"]),
         baselines={name: _numbers(path, f"baselines.{name}", values) for name, values in baselines.items()},

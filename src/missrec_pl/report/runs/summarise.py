@@ -78,7 +78,7 @@ def summarise(results: Sequence[RunResult], metrics: Sequence[str]) -> Summary:
     return Summary(
         metrics=tuple(metrics),
         baselines=_baseline_rows(tested, metrics),
-        runs=_run_rows(tested, metrics),
+        runs=_run_rows([result for result in tested if result.is_tested], metrics),
         pretraining=[result for result in results if result.phase == PRETRAIN],
     )
 

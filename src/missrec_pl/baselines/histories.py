@@ -1,0 +1,142 @@
+"""Histories and targets in compressed rows: what evaluation hands to the baselines, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from missrec_pl.errors import DataError
+
+T = TypeVar("T")
+
+# What the parts of a hybrid share with it: the scores of each part and of both together, for either protocol.
+_REMEMBERED = 6
+
+
+class Histories:
+    """A block of histories.
+
+    Attributes:
+        items: ``[T]`` item ids ``1..N`` of all rows, one after the other, chronological.
+        offsets: ``[B + 1]`` row b is ``items[offsets[b]:offsets[b + 1]]``, never empty.
+        num_items: N.
+    """
+
+    def __init__(self, items: Int[np.ndarray, " T"], offsets: Int[np.ndarray, " _"], num_items: int) -> None:
+        self.items = items
+        self.offsets = offsets
+        self.num_items = num_items
+        self._remembered: dict[Hashable, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def rows(self) -> Int[np.ndarray, " T"]:
+        """The row of each item."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def padded(self) -> Int[Tensor, "B L"]:
+        """``[B, L]`` item ids, right-padded with 0."""
+        lengths = np.diff(self.offsets)
+        padded = np.zeros((len(self), int(lengths.max(initial=0))), dtype=np.int64)
+        padded[self.rows, np.arange(len(self.items)) - self.offsets[self.rows]] = self.items
+        return torch.from_numpy(padded)
+
+    def decayed(self, decay: float) -> sp.csr_array:
+        """Sparse ``[B, N]`` weights: 1 for the newest item, times ``decay`` for each step back; repeats add up."""
+        age = self.offsets[1:][self.rows] - 1 - np.arange(len(self.items))
+        weights = np.power(np.float32(decay), age.astype(np.float32))
+        places = (weights, self.items - 1, self.offsets.copy())  # scipy may sum up repeats in place
+        return sp.csr_array(places, shape=(len(self), self.num_items))
+
+    def rivals(self, columns: Int[np.ndarray, " B"]) -> sp.csr_array:
+        """Sparse ``[B, N]`` ones: the distinct items of each history, less the row's target column."""
+        keys = np.unique(self.rows * np.int64(self.num_items) + self.items - 1)
+        rows, items = np.divmod(keys, self.num_items)
+        is_rival = items != columns[rows]
+        return _ones(rows[is_rival], items[is_rival], (len(self), self.num_items))
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The result of ``compute``, from before if it is among the last few."""
+        if key not in self._remembered:
+            if len(self._remembered) == _REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = compute()
+        value: T = self._remembered[key]
+        return value
+
+
+class HeldOut:
+    """The users of an evaluation split: a history and a target each.
+
+    Args:
+        items: ``[T]`` item ids ``1..N`` of all histories, chronological.
+        offsets: ``[B + 1]`` where each history starts, and the end.
+        targets: ``[B]`` item ids ``1..N``.
+    """
+
+    def __init__(
+        self, items: Int[np.ndarray, " T"], offsets: Int[np.ndarray, " _"], targets: Int[np.ndarray, " B"]
+    ) -> None:
+        self.items = items
+        self.offsets = offsets
+        self.targets = targets
+
+    @classmethod
+    def from_lists(cls, histories: Sequence[Int[np.ndarray, " _"]], targets: Int[np.ndarray, " B"]) -> HeldOut:
+        """From one array of item ids for each user."""
+        offsets = np.concatenate([[0], np.cumsum([len(history) for history in histories], dtype=np.int64)])
+        items = np.concatenate([np.empty(0, dtype=np.int64), *histories])
+        return cls(items, offsets.astype(np.int64), np.asarray(targets))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def block(self, start: int, stop: int, num_items: int) -> tuple[Histories, Int[np.ndarray, " B"]]:
+        """Rows ``start..stop`` and the columns of their targets."""
+        offsets = self.offsets[start : stop + 1]
+        items = self.items[offsets[0] : offsets[-1]]
+        return Histories(items, offsets - offsets[0], num_items), self.targets[start:stop] - 1
+
+    def sample(self, count: int, seed: int = 0) -> HeldOut:
+        """A fixed random sample of at most ``count`` users, in their order."""
+        if len(self) <= count:
+            return self
+        chosen = np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
+        rows = [self.items[self.offsets[row] : self.offsets[row + 1]] for row in chosen]
+        return HeldOut.from_lists(rows, self.targets[chosen])
+
+    def check(self, num_items: int) -> None:
+        """Refuse what cannot be ranked.
+
+        Raises:
+            DataError: No histories, an empty one, histories and targets that do not fit, or unknown items.
+        """
+        if len(self.offsets) == 1:
+            raise DataError("no histories to evaluate the baselines on: the evaluation split is empty")
+        if len(self.offsets) - 1 != len(self.targets):
+            raise DataError(f"{len(self.offsets) - 1} histories but {len(self.targets)} targets")
+        lowest, highest = int(self.targets.min()), int(self.targets.max())
+        if lowest < 1 or highest > num_items:
+            raise DataError(f"targets span items {lowest}..{highest}, expected 1..{num_items}")
+        if (is_empty := np.diff(self.offsets) <= 0).any():
+            raise DataError(f"history {int(np.argmax(is_empty))} is empty: leave out users without a history")
+        lowest, highest = int(self.items.min()), int(self.items.max())
+        if lowest < 1 or highest > num_items:
+            raise DataError(f"histories span items {lowest}..{highest}, expected 1..{num_items}")
+
+
+def _ones(rows: Int[np.ndarray, " T"], columns: Int[np.ndarray, " T"], shape: tuple[int, int]) -> sp.csr_array:
+    """Sparse ones at sorted places."""
+    offsets = np.searchsorted(rows, np.arange(shape[0] + 1))
+    values: Float[np.ndarray, " T"] = np.ones(len(rows), dtype=np.float32)
+    return sp.csr_array((values, columns, offsets), shape=shape)
