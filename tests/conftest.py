@@ -50,6 +50,14 @@ class MemoryDomain:
     def present(self, modality):
         return self._present[modality]
 
+    def forget_features(self):
+        """Everything is in memory."""
+
+    forget_sequences = forget_features
+
+    def release_pages(self, modality):
+        """Nothing is mapped."""
+
 
 @pytest.fixture(autouse=True)
 def _nothing_announced_yet():

@@ -23,6 +23,7 @@ NEEDS = {
     "data/domain": ["data.name=anything"],
     "data/released": ["data.name=anything"],
     "data/fhckm_mm_full": ["phase=pretrain", "callbacks=no_validation"],
+    "data/paper_size": ["phase=pretrain", "callbacks=no_validation"],
     "trainer/gpu": ["trainer.accelerator=cpu"],  # no GPU in the tests
     "trainer/ddp": ["trainer.accelerator=cpu", "trainer.devices=2"],
     # Pre-trained runs name the checkpoint that an earlier command makes; here any file will do.

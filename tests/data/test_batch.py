@@ -99,6 +99,19 @@ def test_a_deduplicated_batch_is_the_same_batch(domains, residency):
         assert torch.equal(items.is_missing, catalogue.is_missing[items.ids])
 
 
+def test_rows_of_a_deduplicated_batch_are_the_distinct_ids_in_order(catalogue):
+    sequences = sequences_of(catalogue, "train_only")
+    prefixes = TrainingPrefixes(sequences, catalogue, 5, deduplicate=True)
+    whole = TrainingPrefixes(sequences, catalogue, 5, deduplicate=False)
+    samples = np.array([len(prefixes) - 1, 0, 2])
+    batch, plain = prefixes[samples], whole[samples]
+    ids, row = np.unique(np.concatenate([[0], plain.history.ravel(), plain.target]), return_inverse=True)
+    np.testing.assert_array_equal(batch.items.ids, ids)
+    np.testing.assert_array_equal(batch.history.ravel(), row[1 : 1 + plain.history.numel()])
+    np.testing.assert_array_equal(batch.target, row[-len(samples) :])
+    assert {t.dtype for t in (batch.history, batch.target, plain.history, plain.target)} == {torch.int64}
+
+
 def test_padding_is_only_as_wide_as_the_batch(catalogue):
     prefixes = TrainingPrefixes(sequences_of(catalogue, "train_only"), catalogue, 50, deduplicate=False)
     assert prefixes[np.array([0])].history.shape == (1, 1)

@@ -115,10 +115,13 @@ def test_different_widths_are_refused_by_name(memory_domain):
         Catalogue(domains, ["text"])
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("residency", ["device", "host"])
-def test_damaged_features_name_the_item(memory_domain, bad, residency):
-    domain = memory_domain("spoilt", features={"text": [[1.0, 1.0], [2.0, 2.0], [bad, 0.0]]})
+@pytest.mark.parametrize("stored", [np.float16, np.float32])
+def test_damaged_features_name_the_item(memory_domain, bad, residency, stored):
+    rows = [[-65504.0, 65504.0], [6e-8, -0.0], [bad, 0.0]]  # the largest and least halves are sound
+    Catalogue([memory_domain("sound", features={"text": rows[:2]}, dtype=stored)], ["text"], residency=residency)
+    domain = memory_domain("spoilt", features={"text": rows}, dtype=stored)
     with pytest.raises(DataError, match=r"memory/spoilt: text features of item 3 hold NaN or infinity"):
         Catalogue([domain], ["text"], residency=residency)
 

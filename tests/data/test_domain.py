@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain_writer import FeatureMatrix, UserBlock, stream_domain, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 
@@ -253,9 +253,59 @@ def test_interrupted_writing_leaves_no_folder(tmp_path: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("missrec_pl.data.domain_writer._write_sequences", interrupt)
+    monkeypatch.setattr("missrec_pl.data.domain_writer.write_sequences", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_domain(tmp_path / "toys", **parts())  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_forgotten_is_read_again(folder: Path) -> None:
+    domain = Domain.open(folder)
+    before, rows = domain.sequences, np.array(domain.features("text"))
+    domain.forget_sequences()
+    domain.release_pages("text")
+    np.testing.assert_array_equal(domain.features("text"), rows)
+    domain.forget_features()
+    domain.release_pages("text")
+    assert domain.sequences is not before
+    np.testing.assert_array_equal(domain.sequences.items, before.items)
+    np.testing.assert_array_equal(domain.features("text"), rows)
+
+
+def streamed(folder: Path, blocks: list[UserBlock]) -> Domain:
+    given = parts()
+    names = ("name", "raw_item_ids", "texts", "features")
+    content = {name: given[name] for name in names}
+    return Domain.open(stream_domain(folder, users=blocks, block_rows=2, **content), verify=True)  # type: ignore[arg-type]
+
+
+def test_streamed_users_are_those_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("missrec_pl.data.domain_writer._STREAMED_ROW_GROUP", 2)
+    lists, times = [[1, 2, 3, 2], [5], [4, 1]], [[10, 10, 12, 15], [3], [7, 9]]
+    alone = [
+        UserBlock(Sequences.from_lists([one], [t]), [f"u{len(one)}"]) for one, t in zip(lists, times, strict=True)
+    ]
+    once = [UserBlock(Sequences.from_lists(lists, times), ["u4", "u1", "u2"])]
+    one, other = streamed(tmp_path / "a", alone), streamed(tmp_path / "b", once)
+    assert one.fingerprint() == other.fingerprint()
+    assert pq.ParquetFile(one.path / "sequences.parquet").num_row_groups == 2
+    np.testing.assert_array_equal(one.sequences.items, [1, 2, 3, 2, 5, 4, 1])
+    np.testing.assert_array_equal(one.sequences.timestamps, [10, 10, 12, 15, 3, 7, 9])
+    assert one.raw_user_ids() == ["u4", "u1", "u2"]
+    assert (one.num_users, one.manifest.interactions) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([], "no users"),
+        ([UserBlock(Sequences.from_lists([[1], [2]]), ["a", "a"])], "raw user id 'a' occurs twice"),
+        ([UserBlock(Sequences.from_lists([[1], [6]]), ["a", "b"])], "user 1 has item 6"),
+    ],
+)
+def test_wrong_streamed_users_leave_nothing(tmp_path: Path, blocks: list[UserBlock], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        streamed(tmp_path / "toys", blocks)
     assert list(tmp_path.iterdir()) == []
 
 

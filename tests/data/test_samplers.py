@@ -31,6 +31,23 @@ def test_processes_share_the_batches_of_a_single_one(sampling, world_size):
         assert min(map(len, parts)) >= 1
 
 
+def test_the_shuffle_is_numpys_permutation():
+    sampler = GlobalBatchSampler(np.array([700, 324]), 100, seed=5)
+    sampler.set_epoch(2)
+    found = np.concatenate(list(sampler))
+    np.testing.assert_array_equal(found, np.random.default_rng([5, 2]).permutation(1024))
+    assert found.dtype == np.int64
+
+
+@every_sampling
+@pytest.mark.parametrize("batch_size", [4, 9, 100])
+def test_too_many_processes_are_refused_before_a_shuffle(sampling, batch_size):
+    smallest = min(map(len, batches_of(sampling, batch_size=batch_size)))
+    batches_of(sampling, batch_size=batch_size, world_size=smallest)
+    with pytest.raises(ConfigError, match=rf"only {smallest} rows for {smallest + 1} processes"):
+        batches_of(sampling, batch_size=batch_size, world_size=smallest + 1)
+
+
 @every_sampling
 def test_batches_are_of_nearly_equal_size(sampling):
     sizes = [len(batch) for batch in batches_of(sampling)]

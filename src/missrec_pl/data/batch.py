@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from missrec_pl.data.catalogue import Catalogue, ItemTable
-from missrec_pl.data.splits import EvaluationRows, Split
+from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.errors import DataError
+
+__all__ = ["EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
 
 
 @dataclass(frozen=True)
@@ -66,45 +68,6 @@ class SequenceBatch:
         return replace(self, items=items)
 
 
-class GlobalSequences:
-    """The sequences of all domains in one CSR structure under global user and item ids.
-
-    Args:
-        catalogue: gives the order of the domains and the global item ids.
-        splits: one split per domain.
-    """
-
-    def __init__(self, catalogue: Catalogue, splits: Sequence[Split]) -> None:
-        sequences = [domain.sequences for domain in catalogue.domains]
-        self.items = np.concatenate(
-            [s.items.astype(np.int64) + catalogue.offsets[d] for d, s in enumerate(sequences)]
-        )
-        self.lengths = np.concatenate([np.diff(s.offsets) for s in sequences])
-        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])[:-1]
-        users = [len(s.offsets) - 1 for s in sequences]
-        self.domain = np.repeat(np.arange(len(users)), users)
-        self.first_user = first_user = np.concatenate([[0], np.cumsum(users)])
-        self.train_length = np.concatenate([split.train_length for split in splits])
-        self.validation = _stack([split.validation for split in splits], first_user)
-        self.test = _stack([split.test for split in splits], first_user)
-
-    def windows(
-        self, user: NDArray[np.int64], end: NDArray[np.int64], max_history: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Histories ``[B, L]`` before item ``end`` of each user, their lengths, and the items at ``end``."""
-        length = np.minimum(end, max_history)
-        offset = np.arange(length.max())
-        index = (self.starts[user] + end - length)[:, None] + offset
-        is_padding = offset >= length[:, None]
-        history = np.where(is_padding, 0, self.items[np.where(is_padding, 0, index)])
-        return history, length, self.items[self.starts[user] + end]
-
-    def histories(self, rows: EvaluationRows, max_history: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All histories ``[B, L]`` and targets ``[B]`` of evaluation rows, as global ids."""
-        history, _, target = self.windows(rows.user, rows.target, max_history)
-        return history, target
-
-
 class TrainingPrefixes(Dataset[SequenceBatch]):
     """Every prefix of every training part; sample ``s`` is found by its (user, end), never stored.
 
@@ -151,10 +114,22 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         domain = self.sequences.domain[user]
         if not self.deduplicate:
             return _as_batch(history, length, target, domain, None)
-        ids, inverse = np.unique(np.concatenate([[0], history.ravel(), target]), return_inverse=True)
-        history = inverse[1 : 1 + history.size].reshape(history.shape)
+        ids, row = self._distinct(history, target)
         table = self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.residency != "device")
-        return _as_batch(history, length, inverse[-len(target) :], domain, table)
+        return _as_batch(row[history], length, row[target], domain, table)
+
+    def _distinct(
+        self, history: NDArray[np.int64], target: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Distinct ids in ascending order, padding first, and the row of each; without a sort."""
+        seen = np.zeros(self.catalogue.num_items + 1, bool)
+        seen[0] = True
+        seen[history] = True
+        seen[target] = True
+        ids = np.flatnonzero(seen)
+        row = np.empty(len(seen), np.int64)
+        row[ids] = np.arange(len(ids))
+        return ids, row
 
 
 class EvaluationHistories(Dataset[SequenceBatch]):
@@ -199,11 +174,4 @@ def _as_batch(
         torch.from_numpy(target),
         torch.from_numpy(domain),
         items,
-    )
-
-
-def _stack(rows: Sequence[EvaluationRows], first_user: NDArray[np.int64]) -> EvaluationRows:
-    return EvaluationRows(
-        np.concatenate([r.user + first_user[d] for d, r in enumerate(rows)]),
-        np.concatenate([r.target for r in rows]),
     )

@@ -2,64 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from missrec_pl.data.domain import Domain
+from missrec_pl.data.feature_rows import feature_dims_of, read_features
+from missrec_pl.data.item_table import ItemTable
 from missrec_pl.errors import ConfigError, DataError
 
+__all__ = ["DTYPES", "RESIDENCIES", "VIEWS", "Catalogue", "ItemTable"]
+
 RESIDENCIES = ("device", "host", "memmap")
+_BLOCK_ROWS = 16_384  # read at a time into resident features
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 VIEWS = {"text_worddrop": "text"}  # other features of the items that have a modality: material for augmentation
-
-
-@dataclass(frozen=True)
-class ItemTable:
-    """The items that a step touches; row 0 is the padding item.
-
-    Attributes:
-        ids: ``[U]`` global item ids.
-        is_missing: ``[U, M]``, True where an item lacks a modality.
-        rows: per modality ``[P]``, the table rows that have it, ascending.
-        features: per modality ``[P, F]``, their features; empty until they are filled in.
-        is_whole: True if these are all items of the catalogue, so that rows are global ids by design.
-        views: per view ``[P, F]``, other features of the rows of its modality; see :meth:`Catalogue.with_views`.
-    """
-
-    ids: Tensor
-    is_missing: Tensor
-    rows: Mapping[str, Tensor]
-    features: Mapping[str, Tensor]
-    is_whole: bool = False
-    views: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> ItemTable:
-        """The table on another device."""
-
-        def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {name: tensor.to(device, non_blocking=non_blocking) for name, tensor in tensors.items()}
-
-        return ItemTable(
-            self.ids.to(device, non_blocking=non_blocking),
-            self.is_missing.to(device, non_blocking=non_blocking),
-            move(self.rows),
-            move(self.features),
-            self.is_whole,
-        )
-
-    def pin_memory(self) -> ItemTable:
-        """The table in page-locked memory, for asynchronous copies to a GPU."""
-        return ItemTable(
-            self.ids.pin_memory(),
-            self.is_missing.pin_memory(),
-            {name: rows.pin_memory() for name, rows in self.rows.items()},
-            {name: features.pin_memory() for name, features in self.features.items()},
-            self.is_whole,
-        )
 
 
 class Catalogue:
@@ -94,7 +55,7 @@ class Catalogue:
         self.domains = list(domains)
         self.residency = residency
         self.modalities = list(modalities)
-        self.feature_dims = _feature_dims(self.domains, self.modalities)
+        self.feature_dims = feature_dims_of(self.domains, self.modalities)
         self.offsets = np.cumsum([0] + [domain.num_items for domain in self.domains])
         self.is_missing = self._missing()
         self._compact_row = {name: _compact_rows(~self.is_missing[:, m]) for m, name in enumerate(self.modalities)}
@@ -197,12 +158,16 @@ class Catalogue:
 
     def _read(self, name: str, ids: np.ndarray) -> Tensor:
         """Features of the given present items from the files, domain by domain."""
-        out = np.zeros((len(ids), self.feature_dims[VIEWS.get(name, name)]), dtype=np.float32)
-        owner = np.searchsorted(self.offsets, ids, side="left") - 1
-        for d in np.unique(owner):
-            mine = owner == d
-            out[mine] = _finite_features(self.domains[d], name, ids[mine] - self.offsets[d])
-        return torch.from_numpy(out)
+        if (ids[1:] < ids[:-1]).any():
+            order = np.argsort(ids)
+            return self._read(name, ids[order])[torch.from_numpy(np.argsort(order))]
+        out = torch.empty(len(ids), self.feature_dims[VIEWS.get(name, name)])
+        bounds = np.searchsorted(ids, self.offsets, side="right")
+        for d, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            if start < stop:
+                read_features(self.domains[d], name, ids[start:stop] - self.offsets[d], out[start:stop])
+                self.domains[d].release_pages(name)
+        return out
 
     def _load(self, name: str) -> Tensor:
         """Compact rows of a modality (or view) of all domains; row 0 is zeros."""
@@ -213,9 +178,12 @@ class Catalogue:
         for domain in self.domains:
             if modality not in domain.modalities:
                 continue
-            rows = np.flatnonzero(domain.present(modality))
-            out[start : start + len(rows)] = torch.from_numpy(_finite_features(domain, name, rows))
-            start += len(rows)
+            present_items = np.flatnonzero(domain.present(modality))
+            for first in range(0, len(present_items), _BLOCK_ROWS):
+                rows = present_items[first : first + _BLOCK_ROWS]
+                read_features(domain, name, rows, out[start : start + len(rows)])
+                start += len(rows)
+            domain.forget_features()
         return out
 
     def _missing(self) -> Tensor:
@@ -227,37 +195,5 @@ class Catalogue:
         return torch.from_numpy(~present)
 
 
-def _finite_features(domain: Domain, name: str, rows: np.ndarray) -> np.ndarray:
-    features = np.asarray(domain.features(name)[rows])
-    if not (is_finite := np.isfinite(features).all(1)).all():
-        raise DataError(
-            f"{domain.path}: {name} features of item {rows[int(np.argmin(is_finite))]} hold NaN or infinity: "
-            "extract them again (`python -m missrec_pl.prepare check` lists all damage)."
-        )
-    return features
-
-
 def _compact_rows(present: Tensor) -> Tensor:
     return torch.where(present, present.cumsum(0), 0)
-
-
-def _feature_dims(domains: Sequence[Domain], modalities: Sequence[str]) -> dict[str, int]:
-    if not modalities:
-        raise ConfigError("data.modalities is empty: name at least one, e.g. data.modalities=[text].")
-    dims: dict[str, int] = {}
-    for name in modalities:
-        having = [domain for domain in domains if name in domain.modalities]
-        if not having:
-            known = sorted({known for domain in domains for known in domain.modalities})
-            raise DataError(
-                f"data.modalities names {name!r}, which none of the domains "
-                f"{[domain.name for domain in domains]} has: they have {known}."
-            )
-        widths = {domain.name: domain.modalities[name].dim for domain in having}
-        if len(set(widths.values())) > 1:
-            raise DataError(
-                f"modality {name!r} has different widths in the domains of one run ({widths}): "
-                "extract it with one encoder for all of them, or leave a domain out."
-            )
-        dims[name] = next(iter(widths.values()))
-    return dims

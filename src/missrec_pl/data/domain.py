@@ -4,6 +4,8 @@ Padding item 0 has feature row 0 (zeros); real items are 1..N. No feature matrix
 """
 
 import hashlib
+import mmap
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ class Domain:
     @cached_property
     def sequences(self) -> Sequences:
         """Every user's chronological items, item ids 1..N."""
-        table = self._read(SEQUENCES, None)
+        table = self._read(SEQUENCES, ["items"], optional=["timestamps"])
         items, offsets = lists_of(table, "items", pa.int32(), self.path / SEQUENCES)
         timestamps = None
         if "timestamps" in table.column_names and table["timestamps"].null_count < table.num_rows:
@@ -139,17 +141,36 @@ class Domain:
         values: list[str] = self._read(file, [column])[column].to_pylist()
         return values
 
-    def _read(self, file: str, columns: list[str] | None) -> pa.Table:
+    def forget_sequences(self) -> None:
+        """Lets go of the sequences; they are read again when asked for."""
+        self.__dict__.pop("sequences", None)
+        pa.default_memory_pool().release_unused()  # Arrow would keep the memory for its next file
+
+    def forget_features(self) -> None:
+        """Lets go of the memory maps; they are opened again when asked for."""
+        self._maps.clear()
+
+    def release_pages(self, modality: str) -> None:
+        """Takes a map's pages out of this process's memory; the kernel still has what it cached of the file.
+
+        A few thousand scattered rows map nearly the whole file: the kernel maps 16 pages around each.
+        """
+        pages = getattr(self._maps.get(modality), "_mmap", None)
+        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)
+
+    def _read(self, file: str, columns: list[str], optional: Sequence[str] = ()) -> pa.Table:
         path = self.path / file
         if not path.is_file():
             raise DataError(f"{path} is missing; prepare the domain again")
         try:
             # A file of its own instead of read_table: that one would take a column from the folder's name.
             with pq.ParquetFile(path) as parquet:
-                absent = [name for name in columns or [] if name not in parquet.schema_arrow.names]
+                known = parquet.schema_arrow.names
+                absent = [name for name in columns if name not in known]
                 if absent:
                     raise DataError(f"{path} lacks the column {absent[0]!r}; prepare the domain again")
-                return parquet.read(columns=columns)
+                return parquet.read(columns=[*columns, *(name for name in optional if name in known)])
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable parquet file ({error}); prepare the domain again") from error
 

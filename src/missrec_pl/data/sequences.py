@@ -82,7 +82,7 @@ class Sequences:
     def _check_time(self, where: Path | str) -> None:
         if self.timestamps is None or len(self.timestamps) != len(self.items):
             raise DataError(f"{where}: {len(self.items)} items need as many timestamps")
-        backwards = np.diff(self.timestamps) < 0
+        backwards = self.timestamps[1:] < self.timestamps[:-1]
         backwards[self.offsets[1:-1] - 1] = False
         if backwards.any():
             user = int(np.searchsorted(self.offsets, int(np.argmax(backwards)), side="right")) - 1

@@ -121,7 +121,7 @@ def _features(
         noisy = projected + spec.noise * rng.normal(size=projected.shape)
         features[name] = FeatureMatrix(noisy.astype(np.float32), present, "synthetic-projection")
     text = features["text"]
-    dropped = text.rows + spec.noise * rng.normal(size=text.rows.shape)
+    dropped = np.asarray(text.rows) + spec.noise * rng.normal(size=text.rows.shape)
     view = FeatureMatrix(dropped.astype(np.float32), text.present, text.encoder)
     return features, {"text_worddrop": view}
 

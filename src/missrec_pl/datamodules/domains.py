@@ -107,6 +107,8 @@ class DomainDataModule(L.LightningDataModule):
         self._catalogue = Catalogue(domains, modalities, residency=self.residency, dtype=self.dtype)
         splits = [make_split(domain.sequences, self.split) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)
+        for domain in domains:
+            domain.forget_sequences()
         if self.overfit_rows is not None:
             self.sequences.validation = self.sequences.test = self._rows_to_overfit(self.overfit_rows)
         self.validation_rows = self._sample_validation(self.sequences.validation)
