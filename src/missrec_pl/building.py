@@ -16,6 +16,7 @@ from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.evidence import attach_evidence
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.transfer import TransferReport, transfer_weights
 from missrec_pl.nn import SequenceModel
@@ -70,6 +71,7 @@ def build_model(cfg: DictConfig, datamodule: DomainDataModule) -> SequenceModel:
         num_prototypes=num_prototypes,
         transductive=cfg.setting.name == "transductive",
     )
+    attach_evidence(model, datamodule)
     return model
 
 

@@ -15,7 +15,9 @@ from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.errors import DataError
 
-__all__ = ["EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
+LATER = 10  # items from the target on that a training batch carries
+
+__all__ = ["LATER", "EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class SequenceBatch:
         domain: ``[B]`` index of each row's domain.
         items: the item table; None means the whole catalogue, whose rows are the global ids.
         user: ``[B]`` global user numbers of an evaluation batch; None in training.
+        later: ``[B, W]`` global ids of what the user's training part holds from the target on, right-padded
+            with 0; None in evaluation.
     """
 
     history: Tensor
@@ -37,6 +41,7 @@ class SequenceBatch:
     domain: Tensor
     items: ItemTable | None = None
     user: Tensor | None = None
+    later: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.history)
@@ -50,6 +55,7 @@ class SequenceBatch:
             self.domain.to(device, non_blocking=non_blocking),
             None if self.items is None else self.items.to(device, non_blocking),
             None if self.user is None else self.user.to(device, non_blocking=non_blocking),
+            None if self.later is None else self.later.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> SequenceBatch:
@@ -61,6 +67,7 @@ class SequenceBatch:
             self.domain.pin_memory(),
             None if self.items is None else self.items.pin_memory(),
             None if self.user is None else self.user.pin_memory(),
+            None if self.later is None else self.later.pin_memory(),
         )
 
     def with_items(self, items: ItemTable) -> SequenceBatch:
@@ -112,11 +119,12 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         end = samples - self.bounds[user] + 1
         history, length, target = self.sequences.windows(user, end, self.max_history)
         domain = self.sequences.domain[user]
+        later = torch.from_numpy(self.sequences.later(user, end, LATER))
         if not self.deduplicate:
-            return _as_batch(history, length, target, domain, None)
+            return replace(_as_batch(history, length, target, domain, None), later=later)
         ids, row = self._distinct(history, target)
         table = self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.residency != "device")
-        return _as_batch(row[history], length, row[target], domain, table)
+        return replace(_as_batch(row[history], length, row[target], domain, table), later=later)
 
     def _distinct(
         self, history: NDArray[np.int64], target: NDArray[np.int64]
