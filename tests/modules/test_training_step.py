@@ -8,10 +8,12 @@ from missrec_pl.data.batch import GlobalSequences
 from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.evidence import attach_evidence
 from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, next_item, seq_item, seq_seq
 
 SAMPLES = np.arange(0, 60, 3)
+TERMS = {"cooccurrence": "learned", "content": "learned"}
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ def silent_parameters(module):
 @pytest.mark.parametrize("transductive", [False, True], ids=["inductive", "transductive"])
 @pytest.mark.parametrize("whole", [True, False], ids=["all", "in_batch"])
 def test_finetuning_trains_every_parameter(datamodule, kind, transductive, whole):
-    model = make_model(kind, datamodule.catalogue, transductive=transductive)
+    model = make_model(kind, datamodule.catalogue, transductive=transductive, **TERMS)
+    attach_evidence(model, datamodule)
     module = detach_from_trainer(make_module("finetune", model), datamodule)
     module.training_step(training_batch(datamodule, SAMPLES, whole=whole), 0).backward()
     assert silent_parameters(module) == set()
@@ -141,7 +144,8 @@ def test_a_catalogue_in_chunks_gives_the_same_loss_and_gradients(datamodule, kin
     batch = training_batch(datamodule, SAMPLES, whole=True)
     results = []
     for limit in (1 << 25, max_logits):
-        model = make_model(kind, datamodule.catalogue, transductive=True)
+        model = make_model(kind, datamodule.catalogue, transductive=True, **TERMS)
+        attach_evidence(model, datamodule)
         module = detach_from_trainer(make_module("finetune", model, max_logits=limit), datamodule).double()
         loss = module.training_step(batch, 0)
         loss.backward()

@@ -12,6 +12,7 @@ from missrec_pl.data.augmentations_released import drop_predecessors
 from missrec_pl.data.sources import DomainFolder
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.distributed import first_own_row, gather_rows, row_counts, world_size
+from missrec_pl.evidence import attach_evidence
 from missrec_pl.objectives import Objective
 
 SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6
@@ -36,12 +37,15 @@ COMPAT = {
     "augmentation": DropMultiplesOfThree(drop_predecessors),
 }
 AS_RELEASED = {"compat": True, "history_bias": "none"}
+TERMS = {"cooccurrence": "learned", "content": "learned"}
 CASES = {
     "pretrain": ("pretrain", "missrec", False, {}, {}),
     "pretrain released": ("pretrain", "released", False, {"transductive": True}, {"seq_seq_form": "released"}),
     "pretrain compat": ("pretrain", "released", False, AS_RELEASED, COMPAT),
     "finetune in_batch": ("finetune", "released", False, {"transductive": True}, {}),
     "finetune all": ("finetune", "missrec", True, {"transductive": True}, {}),
+    "finetune tuned": ("finetune", "released", True, TERMS, {}),
+    "finetune tuned in_batch": ("finetune", "released", False, TERMS, {}),
     "finetune compat": ("finetune", "released", True, AS_RELEASED, COMPAT),
 }
 
@@ -53,6 +57,7 @@ def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[
     defaults = {"orthogonality_weight": 0.3, "seq_seq_weight": 0.5, "augmentation": DropMultiplesOfThree()}
     objective = Objective(**{**defaults, **losses})
     model = make_model(kind, datamodule.catalogue, **network)
+    attach_evidence(model, datamodule)
     module = detach_from_trainer(make_module(phase, model, objective), datamodule).double()
     batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
     module.training_step(batch, 0).backward()
