@@ -202,6 +202,7 @@ def _results(
         **(baseline_entries(cfg, datamodule) if trainer.is_global_zero and cfg.test else {"baselines": {}}),
         "timing": {
             "fit_s": clock.fit_seconds,
+            "fit_cpu_s": clock.fit_cpu_seconds,
             "epoch_s": clock.epoch_seconds,
             "interest_refresh_s": [seconds for refresh in refreshes for seconds in refresh],
             "test_s": clock.test_seconds,

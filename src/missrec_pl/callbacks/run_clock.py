@@ -8,21 +8,27 @@ import lightning as L
 
 
 class RunClock(L.Callback):
-    """Measures fit, epochs (training and validation) and test in seconds."""
+    """Measures fit, epochs (training and validation) and test in seconds.
+
+    Of the fit also the processor seconds of this process, all threads: what a busy machine does not change.
+    """
 
     def __init__(self) -> None:
         self.fit_seconds = 0.0
+        self.fit_cpu_seconds = 0.0
         self.test_seconds = 0.0
         self.epoch_seconds: list[float] = []
-        self._fit_start = self._epoch_start = self._test_start = 0.0
+        self._fit_start = self._fit_cpu_start = self._epoch_start = self._test_start = 0.0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the fit's clock."""
         self._fit_start = time.perf_counter()
+        self._fit_cpu_start = time.process_time()
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop the fit's clock."""
         self.fit_seconds += time.perf_counter() - self._fit_start
+        self.fit_cpu_seconds += time.process_time() - self._fit_cpu_start
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start an epoch's clock."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from missrec_pl.errors import MissrecError
-from missrec_pl.report.commands import figure4, groups, interest_study, interests, paired, published, table
+from missrec_pl.report.commands import figure4, groups, interest_study, interests, paired, published, runs, table
 
 
 class Command(Protocol):
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     "paired": paired,
     "interest_study": interest_study,
     "interests": interests,
+    "runs": runs,
 }
 
 

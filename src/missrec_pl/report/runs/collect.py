@@ -38,6 +38,8 @@ class RunResult:
         interest: Method and number (or share) of the prototypes; None in results of earlier versions.
         experiment: The overlay below ``configs/experiment`` that the run was started with; empty without one.
         overrides: What the command line said beside it.
+        epochs: Epochs trained.
+        cpu_seconds: Processor seconds of the fit; None in results of earlier versions, and where there was none.
     """
 
     path: Path
@@ -55,6 +57,8 @@ class RunResult:
     interest: tuple[str, int | float] | None = None
     experiment: str = ""
     overrides: tuple[str, ...] = ()
+    epochs: int = 0
+    cpu_seconds: float | None = None
 
     @property
     def is_tested(self) -> bool:
@@ -128,6 +132,8 @@ def read_result(path: Path) -> RunResult:
         interest=_interest(path, content.get("interest")),
         experiment=str(content.get("experiment") or ""),
         overrides=_strings(path, "overrides", content.get("overrides", [])),
+        epochs=len(timing.get("epoch_s", [])),
+        cpu_seconds=_numbers(path, "timing", {"s": timing.get("fit_cpu_s") or 0})["s"] or None,
     )
 
 

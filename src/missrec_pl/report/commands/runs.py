@@ -1,0 +1,51 @@
+"""The command of every kind of runs: what reruns it, with which seeds, and what it took.
+
+Seconds are means over the seeds: of the fit as a clock on the wall shows them, and of the processors at work.
+"""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+
+from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.printing import print_rows
+from missrec_pl.report.runs.selection import add_run_arguments, chosen_runs
+from missrec_pl.report.runs.summarise import by_seed
+
+_OF_THE_MACHINE = ("paths.", "hydra.", "callbacks.progress", "seed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report runs``."""
+    add_run_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print a row per command, in the order of the data and of the commands.
+
+    Raises:
+        DataError: No results.
+    """
+    runs = chosen_runs(arguments.paths, arguments.where)
+    groups = by_seed(((run.data, command(run)), run) for run in runs)
+    headers = ["Data", "Command", "Seeds", "Epochs", "Seconds", "CPU seconds"]
+    rows = [[data, line, *_numbers(list(found.values()))] for (data, line), found in sorted(groups.items())]
+    print_rows(headers, rows, num_labels=2, form=arguments.format)
+
+
+def command(run: RunResult) -> str:
+    """The command line that repeats a run, but for its seed and where things lie."""
+    said = [word for word in run.overrides if not word.lstrip("+~").startswith(_OF_THE_MACHINE)]
+    if run.experiment and not any(word.startswith("experiment=") for word in said):
+        said.insert(0, f"experiment={run.experiment}")
+    if run.phase == PRETRAIN and f"phase={PRETRAIN}" not in said:
+        said.append(f"phase={PRETRAIN}")
+    return shlex.join(["python", "train.py", *said])
+
+
+def _numbers(runs: Sequence[RunResult]) -> list[str]:
+    seeds = ", ".join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
+    epochs = ", ".join(str(run.epochs) for run in sorted(runs, key=lambda run: run.seed))
+    known = [run.cpu_seconds for run in runs if run.cpu_seconds is not None]
+    cpu = f"{sum(known) / len(known):.0f}" if known else ""
+    return [seeds, epochs, f"{sum(run.seconds for run in runs) / len(runs):.0f}", cpu]
