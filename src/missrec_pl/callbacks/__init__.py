@@ -8,6 +8,7 @@ from missrec_pl.callbacks.run_clock import RunClock
 from missrec_pl.callbacks.run_record import RECORD, RunRecord
 from missrec_pl.callbacks.step_seed import StepSeed
 from missrec_pl.callbacks.trainable import TrainOnly
+from missrec_pl.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "RECORD",
@@ -19,4 +20,5 @@ __all__ = [
     "RunRecord",
     "StepSeed",
     "TrainOnly",
+    "WeightAverage",
 ]
