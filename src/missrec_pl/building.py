@@ -35,6 +35,7 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
         sources if isinstance(sources, list) else [sources],
         modalities=cfg.data.modalities,
         candidates=cfg.data.candidates,
+        num_negatives=cfg.data.num_negatives,
         batch_size=cfg.data.batch_size,
         eval_batch_size=cfg.data.eval_batch_size,
         max_history=cfg.data.max_history,
@@ -150,7 +151,7 @@ def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -
 
 def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
     """Flags that decide about the outcome of training and differ."""
-    values = ("seed", "data.batch_size", "data.split", "data.max_history", "data.candidates")
+    values = ("seed", "data.batch_size", "data.split", "data.max_history", "data.candidates", "data.num_negatives")
     groups = ("objective", "interest", "optim", "finetune")
     return [name for name in (*values, *groups) if OmegaConf.select(theirs, name) != OmegaConf.select(ours, name)]
 

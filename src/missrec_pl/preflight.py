@@ -17,7 +17,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.cli import user_mistakes
 from missrec_pl.data.catalogue import DTYPES, RESIDENCIES
-from missrec_pl.data.samplers import DOMAIN_SAMPLINGS
+from missrec_pl.data.samplers import CANDIDATES, DOMAIN_SAMPLINGS
 from missrec_pl.data.splits import SPLITS
 from missrec_pl.errors import ConfigError
 from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
@@ -50,7 +50,7 @@ CHOICES = {
     "phase.name": ("pretrain", "finetune", "baselines"),
     "setting.name": ("inductive", "transductive"),
     "data.split": SPLITS,
-    "data.candidates": ("all", "in_batch"),
+    "data.candidates": CANDIDATES,
     "data.domain_sampling": DOMAIN_SAMPLINGS,
     "features.residency": RESIDENCIES,
     "features.dtype": tuple(DTYPES),
@@ -102,6 +102,7 @@ RANGES = {
     "data.max_history": _COUNT,
     "data.max_validation_users": _Range(1, whole=True, optional=True),
     "data.overfit_rows": _Range(1, whole=True, optional=True),
+    "data.num_negatives": _COUNT,
     "data.num_workers": _Range(0, whole=True),
     "data.domain_temperature": _POSITIVE,
     "interest.every_n_epochs": _COUNT,
@@ -200,8 +201,10 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
     found = []
     if cfg.setting.name == "transductive":
         found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
-    if cfg.data.candidates == "all":
-        found.append("data.candidates=all: pre-training contrasts within the batch; use data.candidates=in_batch.")
+    if (candidates := _value(cfg, "data.candidates")) in ("all", "sampled"):
+        found.append(
+            f"data.candidates={candidates}: pre-training contrasts within the batch; use data.candidates=in_batch."
+        )
     return found
 
 
@@ -224,7 +227,7 @@ def _together(cfg: DictConfig) -> list[str]:
     size, heads = _value(cfg, "model.hidden_size"), _value(cfg, "model.num_heads")
     if _COUNT.holds(size) and _COUNT.holds(heads) and size % heads:
         found.append(f"model.hidden_size={size}: must be a multiple of model.num_heads={heads}.")
-    if cfg.data.candidates == "in_batch" and _value(cfg, "data.batch_size") == 1:
+    if _value(cfg, "data.candidates") == "in_batch" and _value(cfg, "data.batch_size") == 1:
         found.append("data.batch_size=1: in-batch candidates need at least two rows.")
     if _value(cfg, "data.split") == "train_only":
         if cfg.test:

@@ -17,7 +17,7 @@ MISTAKES = {
     # of one value
     "setting.name=both": "setting.name=both: choose one of inductive, transductive",
     "data.split=random": "data.split=random: choose one of leave_one_out",
-    "data.candidates=some": "data.candidates=some: choose one of all, in_batch",
+    "data.candidates=some": "data.candidates=some: choose one of all, in_batch, sampled",
     "data.domain_sampling=uniform": "data.domain_sampling=uniform: choose one of proportional",
     "features.residency=disk": "features.residency=disk: choose one of device, host, memmap",
     "features.dtype=int8": "features.dtype=int8: choose one of",
@@ -32,6 +32,7 @@ MISTAKES = {
     "data.batch_size=many": "data.batch_size=many: must be a whole number from 1",
     "data.eval_batch_size=0": "data.eval_batch_size=0",
     "data.max_history=0": "data.max_history=0",
+    "data.num_negatives=0": "data.num_negatives=0: must be a whole number from 1",
     "data.num_workers=-1": "data.num_workers=-1",
     "data.max_validation_users=0": "data.max_validation_users=0: must be a whole number from 1 or null",
     "data.domain_temperature=0": "data.domain_temperature=0: must be a number above 0",
@@ -91,6 +92,14 @@ def test_mistake_is_named(override):
         (
             ["phase=pretrain", "data.candidates=all"],
             "data.candidates=all: pre-training contrasts within the batch",
+        ),
+        (
+            ["phase=pretrain", "data.candidates=sampled"],
+            "data.candidates=sampled: pre-training contrasts within the batch",
+        ),
+        (
+            ["model.compat=true", "data.candidates=sampled"],
+            "data.candidates=sampled: model.compat=true fine-tunes against the whole catalogue",
         ),
         (["phase=pretrain", "data.batch_size=1"], "data.batch_size=1: in-batch candidates need at least two rows"),
         (["ckpt=a.ckpt", "resume=b.ckpt"], "ckpt and resume are both given"),
