@@ -11,11 +11,12 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from missrec_pl.callbacks import RanksFile, RunClock, RunRecord, StepSeed
+from missrec_pl.callbacks import ComputeLine, RanksFile, RunClock, RunRecord, StepSeed
 from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.hardware import compile_blocks, set_matmul_precision, with_fused_kernel
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.transfer import TransferReport, transfer_weights
 from missrec_pl.nn import SequenceModel
@@ -47,6 +48,7 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
         max_validation_users=cfg.data.max_validation_users,
         overfit_rows=cfg.data.overfit_rows,
         num_workers=cfg.data.num_workers,
+        prefetch_factor=cfg.data.prefetch_factor,
         seed=cfg.seed,
     )
     datamodule.prepare_data()
@@ -157,12 +159,15 @@ def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
 
 
 def build_module(cfg: DictConfig, model: SequenceModel) -> SequenceRecommender:
-    """The phase's Lightning module."""
+    """The phase's Lightning module, and what torch is to do for its speed."""
+    set_matmul_precision(cfg.matmul_precision)
+    if cfg.compile:
+        compile_blocks(model)
     module: SequenceRecommender = instantiate(
         cfg.phase.module,
         model=model,
         objective=instantiate(cfg.objective),
-        optimizer=instantiate(cfg.optim.optimizer),
+        optimizer=with_fused_kernel(instantiate(cfg.optim.optimizer), cfg.optim.fused),
         score_term_lr=cfg.optim.score_term_lr,
         ks=tuple(cfg.metrics.ks),
         mask_history=cfg.metrics.mask_history,
@@ -179,11 +184,12 @@ def build_trainer(cfg: DictConfig, datamodule: DomainDataModule) -> tuple[L.Trai
     loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
     for logger in loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    seed, folder = StepSeed(cfg.seed), cfg.paths.output_dir
     # What the config does not ask for is off, where Lightning would add its own.
     # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[clock, record, StepSeed(cfg.seed), RanksFile(cfg.paths.output_dir), *chosen],
+        callbacks=[clock, record, seed, ComputeLine(), RanksFile(folder), *chosen],
         logger=loggers or False,
         use_distributed_sampler=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in chosen),

@@ -22,8 +22,9 @@ from missrec_pl.data.splits import SPLITS
 from missrec_pl.errors import ConfigError
 from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
 from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
+from missrec_pl.precision import MATMUL_PRECISIONS
 from missrec_pl.preflight_compat import compat_mistakes
-from missrec_pl.targets import target_mistakes, walk
+from missrec_pl.targets import has_argument, target_mistakes, walk
 
 # Arguments that run.py passes to what the config names.
 SUPPLIED = {
@@ -52,6 +53,8 @@ CHOICES = {
     "data.split": SPLITS,
     "data.candidates": CANDIDATES,
     "data.domain_sampling": DOMAIN_SAMPLINGS,
+    "matmul_precision": MATMUL_PRECISIONS,
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
     "features.residency": RESIDENCIES,
     "features.dtype": tuple(DTYPES),
     "model.history_bias": ("learned", "none"),
@@ -104,6 +107,7 @@ RANGES = {
     "data.overfit_rows": _Range(1, whole=True, optional=True),
     "data.num_negatives": _COUNT,
     "data.num_workers": _Range(0, whole=True),
+    "data.prefetch_factor": _COUNT,
     "data.domain_temperature": _POSITIVE,
     "interest.every_n_epochs": _COUNT,
     "model.hidden_size": _COUNT,
@@ -247,9 +251,23 @@ def _together(cfg: DictConfig) -> list[str]:
         found.append(
             f"baselines.names={names}: must be a list or null, e.g. baselines.names=[popularity,hybrid_knn]."
         )
+    found += _speed(cfg)
     modalities = _value(cfg, "data.modalities")
     if modalities is not None and (isinstance(modalities, str) or not modalities):
         found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")
+    return found
+
+
+def _speed(cfg: DictConfig) -> list[str]:
+    found = []
+    if not isinstance(_value(cfg, "compile"), bool):
+        found.append(f"compile={cfg.compile}: must be true or false.")
+    fused = _value(cfg, "optim.fused")
+    if not (fused is None or isinstance(fused, bool)):
+        found.append(f"optim.fused={fused}: must be true, false or null.")
+    target = str(_value(cfg, "optim.optimizer._target_"))
+    if fused is True and not has_argument(target, "fused"):
+        found.append(f"optim.fused=true: {target} has no fused form; use optim.fused=null.")
     return found
 
 

@@ -54,6 +54,11 @@ MISTAKES = {
     "metrics.ks=[10,10]": "metrics.ks=[10, 10]: must be distinct",
     "metrics.ks=[0]": "metrics.ks=[0]",
     "trainer.max_epochs=abc": "trainer.max_epochs=abc: must be a whole number or null",
+    "trainer.precision=bf16-true": "trainer.precision=bf16-true: choose one of 32-true, bf16-mixed",
+    "matmul_precision=low": "matmul_precision=low: choose one of highest, high, medium",
+    "compile=maybe": "compile=maybe: must be true or false",
+    "optim.fused=yes please": "optim.fused=yes please: must be true, false or null",
+    "data.prefetch_factor=0": "data.prefetch_factor=0: must be a whole number from 1",
     "optimized_metric=test/ndcg@10": "optimized_metric=test/ndcg@10: sweeps may not see the test split",
     # of names
     "+trainer.max_epoch=3": "trainer.max_epoch: Trainer has no such argument; did you mean 'max_epochs'?",
@@ -114,6 +119,25 @@ def test_values_that_do_not_go_together(overrides, message):
     with pytest.raises(ConfigError) as refused:
         preflight(composed(*overrides))
     assert message in str(refused.value)
+
+
+def test_an_optimiser_that_cannot_be_fused_is_named():
+    cfg = composed("optim.fused=true")
+    preflight(cfg)
+    cfg.optim.optimizer = {"_target_": "torch.optim.RMSprop", "_partial_": True}
+    with pytest.raises(
+        ConfigError, match=r"optim.fused=true: torch.optim.RMSprop has no fused form; use optim.fused"
+    ):
+        preflight(cfg)
+
+
+@pytest.mark.parametrize(("trainer", "precision"), [("gpu", "high"), ("ddp", "high"), ("cpu", "highest")])
+def test_gpus_compute_products_in_tf32_and_say_so(trainer, precision):
+    cfg = composed(f"trainer={trainer}")
+    assert cfg.matmul_precision == precision
+    assert cfg.trainer.log_every_n_steps == 10  # what all trainers share is there
+    assert composed(f"trainer={trainer}", "matmul_precision=medium").matmul_precision == "medium"
+    assert composed(f"trainer={trainer}", "ckpt=a", config="eval").trainer.max_epochs == 1
 
 
 def test_all_mistakes_at_once_each_once_and_nothing_is_written(tmp_path):

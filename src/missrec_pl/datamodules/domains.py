@@ -46,6 +46,7 @@ class DomainDataModule(L.LightningDataModule):
         overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
             user, no two with the same history.
         num_workers: loader processes.
+        prefetch_factor: batches that each loader process prepares ahead.
         seed: seed of shuffles and of the validation sample.
     """
 
@@ -67,6 +68,7 @@ class DomainDataModule(L.LightningDataModule):
         max_validation_users: int | None = None,
         overfit_rows: int | None = None,
         num_workers: int = 0,
+        prefetch_factor: int = 2,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -87,6 +89,7 @@ class DomainDataModule(L.LightningDataModule):
         self.max_validation_users = max_validation_users
         self.overfit_rows = overfit_rows
         self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
         self.seed = seed
         self._catalogue: Catalogue | None = None
         self._whole: ItemTable | None = None
@@ -157,6 +160,12 @@ class DomainDataModule(L.LightningDataModule):
         """Test users, unpadded shards."""
         return self._evaluation(self.sequences.test)
 
+    def transfer_batch_to_device(
+        self, batch: SequenceBatch, device: torch.device, dataloader_idx: int
+    ) -> SequenceBatch:
+        """Copy a batch while the device computes; Lightning does so for plain tensors alone."""
+        return batch.to(device, non_blocking=device.type == "cuda")
+
     def on_after_batch_transfer(self, batch: SequenceBatch, dataloader_idx: int) -> SequenceBatch:
         """Give a training batch its features from where they reside; evaluation embeds all items itself."""
         if self.trainer is None or not self.trainer.training:
@@ -183,6 +192,7 @@ class DomainDataModule(L.LightningDataModule):
             batch_size=None,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            prefetch_factor=self.prefetch_factor if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
         )
 
