@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,35 @@ from missrec_pl.callbacks.interest_methods import RandomTokens
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Scene:
+class Placed:
+    """A data module whose training batches come to a device, as a trainer would have it.
+
+    Args:
+        datamodule: set up.
+        device: where batches go.
+    """
+
+    def __init__(self, datamodule: Any, device: torch.device) -> None:
+        self.datamodule = datamodule
+        self.device = device
+        progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+        self.trainer: Any = SimpleNamespace(
+            datamodule=datamodule, training=True, global_rank=0, world_size=1, fit_loop=progress
+        )
+        datamodule.trainer = self.trainer
+
+    def on_device(self, batch: Any) -> Any:
+        """A batch with its features."""
+        return self.datamodule.on_after_batch_transfer(
+            self.datamodule.transfer_batch_to_device(batch, self.device, 0), 0
+        )
+
+    def next_batch(self, loader: Iterator[Any]) -> Any:
+        """The loader's next batch with its features."""
+        return self.on_device(next(loader))
+
+
+class Scene(Placed):
     """Data module, network and module of a composed run on a device, with random tokens as interests.
 
     Args:
@@ -32,26 +60,18 @@ class Scene:
         with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
             self.cfg = compose("train", overrides=["paths.output_dir=/nowhere", *overrides])
         torch.manual_seed(0)
-        self.datamodule = building.build_datamodule(self.cfg)
+        super().__init__(building.build_datamodule(self.cfg), torch.device(device))
         self.model = building.build_model(self.cfg, self.datamodule)
         self.module = building.build_module(self.cfg, self.model).to(device)
         self.module.log_losses = lambda *_: None
-        progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
-        trainer: Any = SimpleNamespace(
-            datamodule=self.datamodule, training=True, global_rank=0, world_size=1, fit_loop=progress
-        )
-        self.module.trainer = self.datamodule.trainer = trainer
-        InterestRefresh(RandomTokens()).refresh(trainer, self.module)
+        self.module.trainer = self.trainer
+        InterestRefresh(RandomTokens()).refresh(self.trainer, self.module)
 
-    def on_device(self, batch: Any) -> Any:
-        """A batch with its features, as a training step gets it."""
-        moved = self.datamodule.transfer_batch_to_device(batch, self.module.device, 0)
-        return self.datamodule.on_after_batch_transfer(moved, 0)
-
-    def learn(self, batch: Any, optimizer: torch.optim.Optimizer) -> torch.Tensor:
-        """One step on a batch that is on the device."""
+    def learn(self, batch: Any, optimizer: torch.optim.Optimizer, *, half: bool = False) -> torch.Tensor:
+        """One step on a batch that is on the device, in bfloat16 where autocast takes it."""
         optimizer.zero_grad()
-        loss: torch.Tensor = self.module.training_step(batch, 0)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            loss: torch.Tensor = self.module.training_step(batch, 0)
         loss.backward()
         optimizer.step()
         return loss.detach()
