@@ -16,6 +16,7 @@ from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.evidence import attach_evidence
 from missrec_pl.hardware import compile_blocks, set_matmul_precision, with_fused_kernel
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.transfer import TransferReport, transfer_weights
@@ -73,6 +74,7 @@ def build_model(cfg: DictConfig, datamodule: DomainDataModule) -> SequenceModel:
         num_prototypes=num_prototypes,
         transductive=cfg.setting.name == "transductive",
     )
+    attach_evidence(model, datamodule)
     return model
 
 

@@ -58,6 +58,8 @@ CHOICES = {
     "features.residency": RESIDENCIES,
     "features.dtype": tuple(DTYPES),
     "model.history_bias": ("learned", "none"),
+    "model.cooccurrence": ("learned", "none"),
+    "model.content": ("learned", "none"),
     "model.positions_from": ("end", "start"),
     "model.sequence_fusion": ("add", "contextual"),
     "objective.orthogonality_form": ORTHOGONALITY_FORMS,

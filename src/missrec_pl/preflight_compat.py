@@ -19,6 +19,8 @@ RELEASED = {
     "objective.mask_duplicates": False,
     "objective.padding_candidate": True,
 }
+# What the release has nothing of; off in either case unless a preset turns it on.
+_ABSENT = ("model.cooccurrence", "model.content")
 
 
 def compat_mistakes(cfg: DictConfig) -> list[str]:
@@ -36,6 +38,11 @@ def _halves(cfg: DictConfig) -> list[str]:
         f"{flag}={value}: model.compat=true means {str(wanted).lower()}; {advice}."
         for flag, wanted in RELEASED.items()
         if (value := _value(cfg, flag)) != wanted
+    ]
+    found += [
+        f"{flag}={value}: the released network has none; {advice}."
+        for flag in _ABSENT
+        if (value := _value(cfg, flag)) not in (None, "none")
     ]
     if cfg.phase.name == "pretrain" and _value(cfg, "objective.augmentation") is None:
         found.append(f"objective.augmentation=null: model.compat=true regularises a second view; {advice}.")

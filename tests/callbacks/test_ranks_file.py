@@ -1,4 +1,5 @@
 import pyarrow.parquet as pq
+import pytest
 import torch
 from tiny_fit import make_module
 
@@ -21,7 +22,7 @@ def written(source: SyntheticDomains, make_trainer, folder) -> tuple[dict[str, l
 
 def test_one_line_per_test_user_with_ids_of_its_own_domain(synthetic_source, make_trainer, tmp_path):
     columns, datamodule, _ = written(synthetic_source(num_domains=2), make_trainer, tmp_path)
-    assert list(columns) == ["domain", "user", "item", "item_count", "history_length", "rank"]
+    assert list(columns) == ["domain", "user", "item", "item_count", "history_length", "redundancy", "rank"]
     row = 0
     for domain in datamodule.catalogue.domains:
         for user in range(domain.num_users):
@@ -45,6 +46,22 @@ def test_item_count_is_of_the_training_part_alone(synthetic_source, make_trainer
     rows = list(zip(columns["domain"], columns["item"], strict=True))
     assert columns["item_count"] == [trained[domain].count(item) for domain, item in rows]
     assert len(set(columns["item_count"])) > 2
+
+
+def test_redundancy_is_the_mean_cosine_of_the_historys_items(synthetic_source, make_trainer, tmp_path):
+    columns, datamodule, _ = written(synthetic_source(num_domains=2), make_trainer, tmp_path)
+    domains = {domain.name: domain for domain in datamodule.catalogue.domains}
+    for row, (name, user) in enumerate(zip(columns["domain"], columns["user"], strict=True)):
+        domain, cosines = domains[name], []
+        items = domain.sequences.of(user)[:-1].tolist()
+        for modality in domain.modalities:
+            present, features = domain.present(modality), domain.features(modality)
+            vectors = [torch.tensor(features[i]).float() for i in items if present[i]]
+            cosines += [
+                torch.cosine_similarity(a, b, dim=0).item() for n, a in enumerate(vectors) for b in vectors[:n]
+            ]
+        found = columns["redundancy"][row]
+        assert found == pytest.approx(sum(cosines) / len(cosines), abs=1e-5) if cosines else found is None
 
 
 def test_ranks_make_the_metrics_and_a_second_test_replaces_the_file(synthetic_source, make_trainer, tmp_path):

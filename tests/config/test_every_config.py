@@ -40,6 +40,8 @@ VARIANTS = {
     "logger.": "where this project logs",
     "optim.": "a rate for these models",
     "model.history_bias": "literal networks have none",
+    "model.cooccurrence": "a preset's score term",
+    "model.content": "a preset's score term",
     "model.positions_from": "the literal network counts from the start",
     "data.source.": "which domains a phase takes",
 }

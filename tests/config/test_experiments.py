@@ -66,7 +66,8 @@ def test_without_adapters_everything_else_trains():
 @pytest.mark.parametrize("model", ["missrec", "missrec_released"])
 def test_without_adapters_names_every_other_part_of_the_network(model):
     """A part that a network gains would silently stay frozen."""
-    cfg = composed("experiment=table5/no_adapters", f"model={model}", "model.hidden_size=8")
+    terms = ("model.cooccurrence=learned", "model.content=learned")
+    cfg = composed("experiment=table5/no_adapters", f"model={model}", "model.hidden_size=8", *terms)
     cfg.model.num_heads = 2
     network = instantiate(cfg.model, feature_dims={"text": 3}, num_items=4, num_prototypes=2, transductive=True)
     with_weights = {name.partition(".")[0] for name, _ in network.named_parameters()}

@@ -8,6 +8,7 @@ from missrec_pl.data.batch import GlobalSequences
 from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, next_item, seq_item, seq_seq
 
 SAMPLES = np.arange(0, 60, 3)
@@ -55,7 +56,7 @@ def test_the_finetuning_loss_is_eq_8(datamodule):
     items = model.embed_items(table.features, table.rows, table.is_missing, table.ids)
     users = model.encode_users(batch.history, batch.length, items)
     logits = model.score(users.state, items.without_padding()) / 0.2
-    logits = model.history_bias(logits, batch.history, batch.length, torch.arange(1, 31))
+    logits = logits + model.history_bias(ScoredRows(batch.history, batch.length, torch.arange(1, 31)))
     expected = next_item(logits, batch.target - 1).mean() + 0.3 * module.orthogonality(users).mean()
     torch.testing.assert_close(loss, expected)
     assert set(module.losses) == {"loss", "next_item", "orthogonality"}

@@ -16,6 +16,7 @@ from tiny_models import (
 )
 
 from missrec_pl.nn import ItemEmbeddings
+from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import next_item, orthogonality
 
 HISTORIES = [[3, 5, 2], [1], [4, 4, 9, 1, 7, 8, 2], [10, 11, 12, 5]]
@@ -180,7 +181,7 @@ def finetune_loss(model, embedded):
     users = model.encode_users(history, length, embedded)
     candidates = torch.arange(1, NUM_ITEMS + 1)
     scores = model.score(users.state, embedded.without_padding())
-    logits = model.history_bias(scores, history, length, candidates)
+    logits = model.add_score_terms(scores, ScoredRows(history, length, candidates))
     loss = next_item(logits, torch.tensor([0, 1, 2, 3])) + orthogonality(users.interests, users.is_padding)
     return loss.sum()
 

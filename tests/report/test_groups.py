@@ -39,6 +39,21 @@ def test_history_length_with_edges_of_ones_own(tmp_path, capsys):
     ]
 
 
+def test_redundancy_leaves_out_users_with_nothing_to_compare(tmp_path, capsys):
+    write_run(tmp_path, "a", 0.5)
+    write_ranks(tmp_path, "a", [1, 90, 1, 1], redundancy=[0.123, 0.456, 0.459, None])
+    rows = printed(capsys, "groups", tmp_path, "--by", "redundancy", *R10)
+    assert [row[1:3] + row[4:] for row in rows[1:]] == [
+        ["0-39", "1", "1.0000", "1"],
+        ["40-49", "2", "0.5000", "1"],
+    ]
+    write_run(tmp_path, "b", 0.5)
+    write_ranks(tmp_path, "b", [1])
+    assert "lacks redundancy: test the run's checkpoint again" in mistake(
+        capsys, "groups", tmp_path / "b", "--by", "redundancy"
+    )
+
+
 def test_figure4_is_relative_to_the_runs_with_ids_alone(tmp_path, capsys):
     run_with(tmp_path, "a", [1, 1, 1, 1, 90, 90], setting="transductive")
     run_with(tmp_path, "b", [90, 1, 90, 1, 1, 1], setting="transductive", model="IDOnly")

@@ -105,8 +105,8 @@ def cooccurrences(
     counts = data.counts()
     owner = np.repeat(np.arange(len(data.train_offsets) - 1, dtype=np.int32), np.diff(data.train_offsets))
     blocks = []
-    for rows in _row_blocks(counts, 2 * window, block_pairs):
-        pairs = [_pairs(data.train_items - 1, owner, gap, rows) for gap in range(1, window + 1)]
+    for rows in row_blocks(counts, 2 * window, block_pairs):
+        pairs = [pairs_at(data.train_items - 1, owner, gap, rows) for gap in range(1, window + 1)]
         sources, neighbours, is_backward = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
         gap_weights = np.power(np.float32(pair_decay), np.arange(window, dtype=np.float32))
         weights = np.repeat(gap_weights, [len(pair[0]) for pair in pairs])
@@ -121,14 +121,14 @@ def cooccurrences(
     return matrix
 
 
-def _row_blocks(counts: Int[np.ndarray, " N"], per_item: int, block_pairs: int) -> list[range]:
+def row_blocks(counts: Int[np.ndarray, " N"], per_item: int, block_pairs: int) -> list[range]:
     """Ranges of rows of about so many pairs each."""
     number = np.cumsum(counts * per_item) // block_pairs
     bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(counts)]
     return [range(low, high) for low, high in pairwise(bounds)]
 
 
-def _pairs(
+def pairs_at(
     columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], gap: int, rows: range
 ) -> tuple[Int[np.ndarray, " E"], Int[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
     """All (item, item ``gap`` away from it) of a sequence with the first in ``rows``, and which are backward."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from missrec_pl.data.batch import GlobalSequences, SequenceBatch
+from missrec_pl.data.redundancy import redundancy
+from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.distributed import gather_rows
 
 RANKS_NAME = "test_ranks.parquet"
@@ -24,7 +26,9 @@ class RanksFile(L.Callback):
 
     Columns: ``domain`` (name), ``user`` (row of the domain's ``sequences.parquet``), ``item`` (the target's id in
     the domain, 1..N), ``item_count`` (its interactions in the training part of the data, 0 = cold),
-    ``history_length`` (items shown to the network), ``rank`` (1 + better + ties / 2, float32).
+    ``history_length`` (items shown to the network), ``redundancy`` (how alike these are, see
+    :func:`missrec_pl.data.redundancy.redundancy`; null if they cannot be compared), ``rank`` (1 + better +
+    ties / 2, float32).
     The metrics of ``results.json`` are means over these ranks.
 
     Args:
@@ -86,9 +90,19 @@ def _as_table(datamodule: Any, columns: Tensor, ranks: Tensor) -> pa.Table:
             "item": (item - offsets[domain]).int().numpy(),
             "item_count": _training_counts(datamodule.sequences)[item].astype(np.int32),
             "history_length": length.int().numpy(),
+            "redundancy": pa.array(_redundancy(datamodule, user), from_pandas=True),  # NaN is null
             "rank": ranks[order].numpy(),
         }
     )
+
+
+def _redundancy(datamodule: Any, user: Tensor) -> NDArray[np.float32]:
+    """Of the histories of the given test users (global numbers)."""
+    rows = datamodule.sequences.test
+    order = rows.user.argsort()
+    place = order[np.searchsorted(rows.user[order], user.numpy())]
+    tested = EvaluationRows(rows.user[place], rows.target[place])
+    return redundancy(datamodule.catalogue, datamodule.sequences, tested, datamodule.max_history)
 
 
 def _training_counts(sequences: GlobalSequences) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ class TrainOnly(L.Callback):
             return
         model: nn.Module = pl_module.model  # type: ignore[assignment]
         known = {name for name, _ in model.named_modules() if name}
-        optional = {"id_embedding", "history_bias"}
+        optional = {"id_embedding", "history_bias", "cooccurrence", "content"}
         if unknown := set(self.parts) - known - optional:
             raise ConfigError(
                 f"finetune.parts names {sorted(unknown)}, which this network does not have: choose among "

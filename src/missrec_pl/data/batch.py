@@ -16,7 +16,9 @@ from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.errors import DataError
 
-__all__ = ["EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
+LATER = 10  # items from the target on that a training batch carries
+
+__all__ = ["LATER", "EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
 
 _COUNTED_AT_ONCE = 1 << 20  # samples
 
@@ -32,6 +34,8 @@ class SequenceBatch:
         domain: ``[B]`` index of each row's domain.
         items: the item table; None means the whole catalogue, whose rows are the global ids.
         user: ``[B]`` global user numbers of an evaluation batch; None in training.
+        later: ``[B, W]`` global ids of what the user's training part holds from the target on, right-padded
+            with 0; None in evaluation.
         candidates: what the rows choose among; None leaves it to the item table.
     """
 
@@ -41,6 +45,7 @@ class SequenceBatch:
     domain: Tensor
     items: ItemTable | None = None
     user: Tensor | None = None
+    later: Tensor | None = None
     candidates: Candidates | None = None
 
     def __len__(self) -> int:
@@ -55,6 +60,7 @@ class SequenceBatch:
             self.domain.to(device, non_blocking=non_blocking),
             None if self.items is None else self.items.to(device, non_blocking),
             None if self.user is None else self.user.to(device, non_blocking=non_blocking),
+            None if self.later is None else self.later.to(device, non_blocking=non_blocking),
             None if self.candidates is None else self.candidates.to(device, non_blocking),
         )
 
@@ -67,6 +73,7 @@ class SequenceBatch:
             self.domain.pin_memory(),
             None if self.items is None else self.items.pin_memory(),
             None if self.user is None else self.user.pin_memory(),
+            None if self.later is None else self.later.pin_memory(),
             None if self.candidates is None else self.candidates.pin_memory(),
         )
 
@@ -115,20 +122,24 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
 
     def __getitem__(self, samples: NDArray[np.int64]) -> SequenceBatch:
         """The batch of the given sample numbers."""
-        return self.batch(samples) if self.deduplicate else self._whole(samples)
+        return self.batch(samples)
 
     def batch(self, samples: NDArray[np.int64], also: NDArray[np.int64] | None = None) -> SequenceBatch:
-        """The batch with a table of its distinct items.
+        """The batch of the given sample numbers.
 
         Args:
             samples: sample numbers.
-            also: ``[C]`` further items (global ids) for the table, which may repeat those of the batch.
+            also: ``[C]`` further items (global ids) for a table of distinct items; they may repeat the batch's.
         """
         user, end = self._places(samples)
         history, length, target = self.sequences.windows(user, end, self.max_history)
+        domain = self.sequences.domain[user]
+        later = torch.from_numpy(self.sequences.later(user, end, LATER))
+        if not self.deduplicate:
+            return replace(_as_batch(history, length, target, domain, None), later=later)
         ids, row = self._distinct(history, target, *(() if also is None else (also,)))
         table = self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.residency != "device")
-        return _as_batch(row[history], length, row[target], self.sequences.domain[user], table)
+        return replace(_as_batch(row[history], length, row[target], domain, table), later=later)
 
     def targets(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Global ids of the targets of the given samples."""
@@ -147,11 +158,6 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         """User and place of the target of each sample."""
         user = np.searchsorted(self.bounds, samples, side="right") - 1
         return user, samples - self.bounds[user] + 1
-
-    def _whole(self, samples: NDArray[np.int64]) -> SequenceBatch:
-        user, end = self._places(samples)
-        history, length, target = self.sequences.windows(user, end, self.max_history)
-        return _as_batch(history, length, target, self.sequences.domain[user], None)
 
     def _distinct(self, *ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Distinct ids in ascending order, padding first, and the row of each; without a sort."""

@@ -45,6 +45,13 @@ class GlobalSequences:
         target = self.items[self.starts[user] + end]
         return history.astype(np.int64), length, target.astype(np.int64)
 
+    def later(self, user: NDArray[np.int64], end: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+        """``[B, width]`` items of each user's training part from item ``end`` on, right-padded with 0."""
+        place = end[:, None] + np.arange(width)
+        is_padding = place >= self.train_length[user][:, None]
+        index = np.where(is_padding, 0, self.starts[user][:, None] + place)
+        return np.where(is_padding, 0, self.items[index]).astype(np.int64)
+
     def histories(self, rows: EvaluationRows, max_history: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All histories ``[B, L]`` and targets ``[B]`` of evaluation rows, as global ids."""
         history, _, target = self.windows(rows.user, rows.target, max_history)

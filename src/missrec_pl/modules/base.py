@@ -17,6 +17,7 @@ from missrec_pl.distributed import row_counts
 from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
 from missrec_pl.modules.encoding import encode_in_buckets, history_rows
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
+from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, orthogonality
 from missrec_pl.precision import exact_float32, in_float32, widened
 
@@ -30,8 +31,8 @@ class SequenceRecommender(L.LightningModule):
         model: the network.
         objective: weights and temperature of the losses.
         optimizer: builds the optimiser from parameter groups (a Hydra partial).
-        score_term_lr: learning rate of the few scalars that are added to the logits (history bias). They
-            travel several units while weights travel hundredths.
+        score_term_lr: learning rate of the few scalars of the score terms. They travel several units while weights
+            travel hundredths.
         max_logits: logits of one piece of work: larger catalogues are trained on and evaluated in chunks.
         length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_in_buckets`.
         ks: cut-offs of Recall and NDCG.
@@ -73,7 +74,7 @@ class SequenceRecommender(L.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """One group for the network and one, with its own rate, for the score terms; frozen weights in none."""
-        terms = [] if self.model.history_bias is None else list(self.model.history_bias.parameters())
+        terms = [parameter for term in self.model.score_terms for parameter in term.parameters()]
         ids = {id(parameter) for parameter in terms}
         network = [p for p in self.parameters() if p.requires_grad and id(p) not in ids]
         groups: list[dict[str, Any]] = [{"params": network}]
@@ -98,10 +99,8 @@ class SequenceRecommender(L.LightningModule):
         """``[B, C]`` scores over temperature plus the score terms, never in less than float32."""
         with in_float32(self.device):
             logits = self.model.score(users.state, candidates) / self.objective.temperature
-            if self.model.history_bias is not None:
-                history_ids = items.ids[batch.history]
-                logits = self.model.history_bias(logits, history_ids, batch.length, candidates.ids)
-        return logits
+            rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later)
+            return self.model.add_score_terms(logits, rows)
 
     def orthogonality(self, users: UserStates) -> Tensor:
         """``[B]`` the regulariser of eqs. (7) and (8)."""

@@ -14,7 +14,7 @@ from missrec_pl.nn import SequenceModel
 # What belongs to the items of the data that a checkpoint was trained on.
 _BOUND_TO_ITEMS = ("interests.", "id_embedding.")
 # What a network may have or lack beside its architecture: it starts fresh, or is left.
-_MAY_DIFFER = ("adapters.", "history_bias.", "fusion.", *_BOUND_TO_ITEMS)
+_MAY_DIFFER = ("adapters.", "history_bias.", "cooccurrence.", "content.", "fusion.", *_BOUND_TO_ITEMS)
 
 
 @dataclass

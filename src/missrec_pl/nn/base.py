@@ -15,8 +15,8 @@ from missrec_pl.nn.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.dropout import Dropout
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
 from missrec_pl.nn.fusion import DynamicFusion, comparable
-from missrec_pl.nn.history_bias import HistoryBias
 from missrec_pl.nn.interests import InterestTable
+from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, HistoryBias, ScoredRows
 
 INITIALIZER_RANGE = 0.02  # standard deviation of fresh weights, as in the released code
 
@@ -37,6 +37,8 @@ class SequenceModel(nn.Module, ABC):
         max_history: longest history ``L`` that has position embeddings.
         fusion_concentration: initial ``alpha`` of eq. (1); None for a static mean.
         history_bias: ``"learned"`` or ``"none"``; see :class:`HistoryBias`.
+        cooccurrence: ``"learned"`` or ``"none"``; see :class:`CooccurrenceTerm`.
+        content: ``"learned"`` or ``"none"``; see :class:`ContentTerm`.
         missing: see :class:`ModalityAdapters`.
     """
 
@@ -54,6 +56,8 @@ class SequenceModel(nn.Module, ABC):
         max_history: int = 50,
         fusion_concentration: float | None = 0.0,
         history_bias: str = "learned",
+        cooccurrence: str = "none",
+        content: str = "none",
         missing: str = "absent",
     ) -> None:
         super().__init__()
@@ -66,6 +70,8 @@ class SequenceModel(nn.Module, ABC):
         self.position_embedding = nn.Embedding(max_history, hidden_size)
         self.id_embedding = nn.Embedding(num_items + 1, hidden_size, padding_idx=0) if transductive else None
         self.history_bias = HistoryBias() if history_bias == "learned" else None
+        self.cooccurrence = CooccurrenceTerm() if cooccurrence == "learned" else None
+        self.content = ContentTerm(feature_dims) if content == "learned" else None
         self.input_norm = nn.LayerNorm(hidden_size)
         self.input_dropout = Dropout(dropout)
 
@@ -95,6 +101,19 @@ class SequenceModel(nn.Module, ABC):
             length: number of items of each history, at least 1.
             items: the embedded item table.
         """
+
+    @property
+    def score_terms(self) -> list[nn.Module]:
+        """The terms that this network has; see :mod:`missrec_pl.nn.score_terms`."""
+        terms = (self.history_bias, self.cooccurrence, self.content)
+        return [term for term in terms if term is not None]
+
+    def add_score_terms(self, logits: Float[Tensor, "B C"], rows: ScoredRows) -> Float[Tensor, "B C"]:
+        """Logits with the score terms."""
+        if not self.score_terms:
+            return logits
+        total: Tensor = sum(term(rows) for term in self.score_terms)
+        return logits + rows.of_candidates(total)
 
     @abstractmethod
     def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:

@@ -36,6 +36,8 @@ class MISSRec(SequenceModel):
         max_history: see :class:`SequenceModel`.
         fusion_concentration: see :class:`SequenceModel`.
         history_bias: see :class:`SequenceModel`.
+        cooccurrence: see :class:`SequenceModel`.
+        content: see :class:`SequenceModel`.
         positions_from: ``"end"`` or, literally as in the paper, ``"start"``.
     """
 
@@ -55,6 +57,8 @@ class MISSRec(SequenceModel):
         max_history: int = 50,
         fusion_concentration: float | None = 0.0,
         history_bias: str = "learned",
+        cooccurrence: str = "none",
+        content: str = "none",
         positions_from: str = "end",
     ) -> None:
         super().__init__(
@@ -67,6 +71,8 @@ class MISSRec(SequenceModel):
             max_history=max_history,
             fusion_concentration=fusion_concentration,
             history_bias=history_bias,
+            cooccurrence=cooccurrence,
+            content=content,
         )
         self.positions_from = positions_from
         self.encoder = Encoder(num_encoder_layers, hidden_size, num_heads, inner_size, dropout)

@@ -37,13 +37,15 @@ class MISSRecReleased(SequenceModel):
         max_history: see :class:`SequenceModel`.
         fusion_concentration: see :class:`SequenceModel`.
         history_bias: see :class:`SequenceModel`.
+        cooccurrence: see :class:`SequenceModel`.
+        content: see :class:`SequenceModel`.
         sequence_fusion: ``"add"`` sums the modalities of an item into one decoder token; ``"contextual"``
             keeps one token per modality and averages the last item's outputs.
         compat: True computes what the released code computes; its objective belongs to it
             (``objective=missrec_released``).
 
     Raises:
-        ConfigError: a history bias under ``compat``; the release has none.
+        ConfigError: a score term under ``compat``; the release has none.
     """
 
     def __init__(
@@ -62,11 +64,15 @@ class MISSRecReleased(SequenceModel):
         max_history: int = 50,
         fusion_concentration: float | None = 0.0,
         history_bias: str = "learned",
+        cooccurrence: str = "none",
+        content: str = "none",
         sequence_fusion: str = "add",
         compat: bool = False,
     ) -> None:
-        if compat and history_bias != "none":
-            raise ConfigError(f"model.history_bias={history_bias}: the released network has none; set it to none.")
+        terms = {"history_bias": history_bias, "cooccurrence": cooccurrence, "content": content}
+        for name, value in terms.items():
+            if compat and value != "none":
+                raise ConfigError(f"model.{name}={value}: the released network has none; set it to none.")
         rules: Rules = AsReleased() if compat else Mended()
         super().__init__(
             feature_dims,
@@ -78,6 +84,8 @@ class MISSRecReleased(SequenceModel):
             max_history=max_history,
             fusion_concentration=fusion_concentration,
             history_bias=history_bias,
+            cooccurrence=cooccurrence,
+            content=content,
             missing=rules.missing,
         )
         self.rules = rules

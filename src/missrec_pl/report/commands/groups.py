@@ -1,6 +1,7 @@
-"""Metrics by groups of test users: how often the target was seen in training, or how long the history is.
+"""Metrics by groups of test users: how often the target was trained on, how long or redundant the history is.
 
-The groups are ranges of whole numbers; ``--edges 1,5,10`` makes 0, 1-4, 5-9 and 10+.
+The groups are ranges of whole numbers; ``--edges 1,5,10`` makes 0, 1-4, 5-9 and 10+. Redundancy is the mean
+cosine of the history's items, in percent; users with a single item are left out.
 """
 
 import argparse
@@ -18,11 +19,11 @@ from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, 
 from missrec_pl.report.runs.summarise import by_seed, mean_and_deviation
 from missrec_pl.report.runs.variants import STARTS, input_type, variant
 
-ITEM_FREQUENCY, HISTORY_LENGTH = "item_frequency", "history_length"
+ITEM_FREQUENCY, HISTORY_LENGTH, REDUNDANCY = "item_frequency", "history_length", "redundancy"
 # The paper's figure 4 names no ranges; these leave a readable number of users in each on its data.
-EDGES = {ITEM_FREQUENCY: (1, 5, 10, 20, 50), HISTORY_LENGTH: (3, 5, 10, 20)}
+EDGES = {ITEM_FREQUENCY: (1, 5, 10, 20, 50), HISTORY_LENGTH: (3, 5, 10, 20), REDUNDANCY: (40, 50, 60, 70)}
 
-_LEAST = {ITEM_FREQUENCY: 0, HISTORY_LENGTH: 1}
+_LEAST = {ITEM_FREQUENCY: 0, HISTORY_LENGTH: 1, REDUNDANCY: 0}
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,12 @@ def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics
         for seed, result in runs.items():
             ranks = read_ranks(result)
             check_same_targets(origins.setdefault(data, ranks), ranks)
-            group = np.searchsorted(np.asarray(edges), _numbers(ranks, by), side="right")
+            numbers = _numbers(ranks, by)
+            group = np.where(numbers < 0, -1, np.searchsorted(np.asarray(edges), numbers, side="right"))
             per_user = ranks.metrics(metrics)
-            for one in np.unique(group).tolist():
+            for one in np.unique(group[group >= 0]).tolist():
                 found.setdefault(one, {})[seed] = per_user[group == one].mean(0)
-        sizes = np.bincount(group)
+        sizes = np.bincount(group[group >= 0])
         groups += [
             Group(data, one, _range_name(one, edges, by), int(sizes[one]), kind, input_type(run), values)
             for one, values in found.items()
@@ -149,9 +151,10 @@ def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics
 def _numbers(ranks: Ranks, by: str) -> NDArray[np.int64]:
     if by == HISTORY_LENGTH:
         return ranks.history_length
-    if ranks.item_count is None:
-        raise DataError(f"{ranks.path} lacks item_count: test the run's checkpoint again with eval.py")
-    return ranks.item_count
+    numbers, column = (ranks.redundancy, "redundancy") if by == REDUNDANCY else (ranks.item_count, "item_count")
+    if numbers is None:
+        raise DataError(f"{ranks.path} lacks {column}: test the run's checkpoint again with eval.py")
+    return numbers
 
 
 def kind_of(run: RunResult) -> str:

@@ -31,6 +31,8 @@ class Ranks:
         rank: ``[U]`` ranks of the targets, 1 is best.
         history_length: ``[U]`` items that the network was shown.
         item_count: ``[U]`` training interactions of the target; None in files of earlier versions.
+        redundancy: ``[U]`` how alike the history's items are, in percent, -1 where nothing can be compared; None
+            in files of earlier versions.
         is_compat: Whether the run counts places as the released evaluator does, one more than K.
     """
 
@@ -41,6 +43,7 @@ class Ranks:
     rank: NDArray[np.float64]
     history_length: NDArray[np.int64]
     item_count: NDArray[np.int64] | None
+    redundancy: NDArray[np.int64] | None
     is_compat: bool
 
     def metrics(self, names: Sequence[str]) -> NDArray[np.float64]:
@@ -92,8 +95,15 @@ def read_ranks(result: RunResult) -> Ranks:
         table["rank"].to_numpy().astype(np.float64),
         table["history_length"].to_numpy().astype(np.int64),
         counts,
+        _percent(table["redundancy"]) if "redundancy" in table.column_names else None,
         "compat" in result.protocol,
     )
+
+
+def _percent(shares: pa.ChunkedArray) -> NDArray[np.int64]:
+    values = shares.to_numpy()
+    percent = np.clip(np.round(100 * values), 0, 100)
+    return np.where(np.isnan(values), -1, percent).astype(np.int64)
 
 
 def check_same_targets(first: Ranks, second: Ranks) -> None:

@@ -1,0 +1,120 @@
+"""What the score terms of a network know of the data: item pairs of the training part, whitened features."""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from missrec_pl.baselines.base import LARGE_CATALOGUE
+from missrec_pl.baselines.cooccurrence import pairs_at, row_blocks
+from missrec_pl.baselines.whitening import PrincipalAxes
+from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.nn import SequenceModel
+from missrec_pl.nn.score_terms import ItemPairs
+from missrec_pl.nn.score_terms.cooccurrence import WINDOW
+
+log = logging.getLogger(__name__)
+
+_WHITENING = 0.5
+_AXES_IF_LARGE = 128
+_ROW_LIMIT = 1000
+_ROW_LIMIT_IF_LARGE = 200
+_BLOCK_PAIRS = 1 << 23
+
+
+def attach_evidence(model: SequenceModel, datamodule: DomainDataModule) -> None:
+    """Give the score terms of a network what they know of the data; nothing where it has no such terms.
+
+    The same in every process, and made anew from the data wherever a checkpoint is used.
+    """
+    start = perf_counter()
+    if model.cooccurrence is not None:
+        items, offsets = training_parts(datamodule.sequences)
+        pairs = item_pairs(items, offsets, datamodule.catalogue.num_items)
+        model.cooccurrence.attach(pairs)
+        log.info("evidence: %s item pairs, %.1f s", f"{len(pairs.neighbours):,}", perf_counter() - start)
+    start = perf_counter()
+    if model.content is not None:
+        model.content.attach({name: whitened(datamodule.catalogue, name) for name in model.content.modalities})
+        log.info("evidence: whitened features, %.1f s", perf_counter() - start)
+
+
+def training_parts(sequences: GlobalSequences) -> tuple[Int[np.ndarray, " I"], Int[np.ndarray, " _"]]:
+    """All users' training items, one user after the other, and where each user's part starts (and the end)."""
+    ends = np.cumsum(sequences.train_length)
+    first = np.repeat(sequences.starts - (ends - sequences.train_length), sequences.train_length)
+    items = sequences.items[first + np.arange(len(first))].astype(np.int32)
+    return items, np.concatenate([[0], ends])
+
+
+def item_pairs(
+    items: Int[np.ndarray, " I"],
+    offsets: Int[np.ndarray, " _"],
+    num_items: int,
+    *,
+    row_limit: int | None = None,
+    block_pairs: int = _BLOCK_PAIRS,
+) -> ItemPairs:
+    """Count which items stood up to ``WINDOW`` steps from which.
+
+    Args:
+        items: training items ``1..N`` of all users, chronological for each.
+        offsets: where each user's items start, and the end.
+        num_items: N.
+        row_limit: the most frequent pairs that an item keeps; None: 1,000, or 200 in a large catalogue.
+        block_pairs: pairs gathered at once; changes the memory needed alone.
+    """
+    if row_limit is None:
+        row_limit = _ROW_LIMIT if num_items <= LARGE_CATALOGUE else _ROW_LIMIT_IF_LARGE
+    frequency = np.bincount(items, minlength=num_items + 1)
+    owner = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    blocks = [
+        _count(items - 1, owner, rows, num_items, row_limit)
+        for rows in row_blocks(frequency[1:], 2 * WINDOW, block_pairs)
+    ]
+    degrees, neighbours, counts = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return ItemPairs(
+        torch.from_numpy(np.concatenate([[0, 0], np.cumsum(degrees)])),  # padding, too, starts at 0
+        torch.from_numpy(neighbours),
+        torch.from_numpy(counts),
+        torch.from_numpy(frequency.astype(np.float32)),
+    )
+
+
+def _count(
+    columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], rows: range, num_items: int, row_limit: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Degrees of some rows, their neighbours (ids from 1), and the counts of each pair by relation."""
+    keys, relations = [], []
+    for gap in range(1, WINDOW + 1):
+        sources, others, is_backward = pairs_at(columns, owner, gap, rows)
+        keys.append((sources - rows.start).astype(np.int64) * num_items + others)
+        relations.append(np.where(is_backward, WINDOW + gap - 1, gap - 1).astype(np.int64))
+    pairs, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+    flat = np.bincount(inverse * 2 * WINDOW + np.concatenate(relations), minlength=len(pairs) * 2 * WINDOW)
+    counts = flat.reshape(-1, 2 * WINDOW).astype(np.float32)
+    row, neighbour = np.divmod(pairs, num_items)
+    order = np.lexsort((neighbour, -counts.sum(1), row))
+    degree = np.bincount(row, minlength=len(rows))
+    rank = np.arange(len(row)) - np.repeat(np.cumsum(degree) - degree, degree)
+    kept = np.sort(order[rank < row_limit])
+    return np.minimum(degree, row_limit), neighbour[kept] + 1, counts[kept]
+
+
+def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:
+    """``[N + 1, D]`` half-whitened unit vectors of all items, each domain along its own axes; 0 where missing."""
+    max_axes = _AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
+    vectors = torch.zeros(catalogue.num_items + 1, max_axes)
+    for domain, offset in zip(catalogue.domains, catalogue.offsets[:-1], strict=True):
+        if modality in domain.modalities and domain.present(modality).any():
+            axes = PrincipalAxes(domain.features(modality), domain.present(modality), max_axes=max_axes)
+            found = axes.unit_vectors(_WHITENING)
+            vectors[torch.from_numpy(axes.items + offset), : found.shape[1]] = found
+    return vectors

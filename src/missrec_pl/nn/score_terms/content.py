@@ -1,0 +1,52 @@
+"""How similar candidates are to the history's items, before any learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from missrec_pl.nn.score_terms.rows import ScoredRows
+
+
+class ContentTerm(nn.Module):
+    """``sum_m weight_m sum_j decay_m^age(j) cos_m(j, i)`` over the history's items j and the modalities m.
+
+    The cosines are of partly whitened features (`baselines.whitening.PrincipalAxes`); an item without the modality
+    takes no part, and the history's own items have 0. Weights and decays are learned.
+
+    Args:
+        modalities: names of the modalities.
+        decay: initial weight of each step back in the history.
+        weight: initial weight of each modality.
+    """
+
+    def __init__(self, modalities: Iterable[str], decay: float = 0.8, weight: float = 1.0) -> None:
+        super().__init__()
+        self.modalities = list(modalities)
+        self.weight = nn.Parameter(torch.full((len(self.modalities),), weight))
+        self.decay_logit = nn.Parameter(torch.full((len(self.modalities),), decay).logit())
+        for modality in self.modalities:
+            self.register_buffer(f"vectors_{modality}", None, persistent=False)  # of the data, made anew from it
+
+    def attach(self, vectors: Mapping[str, Float[Tensor, "_ _"]]) -> None:
+        """Take the vectors of the data in use, ``[N + 1, D]`` per modality; unit length, or 0 where missing."""
+        for modality in self.modalities:
+            setattr(self, f"vectors_{modality}", vectors[modality])
+
+    def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
+        """The term of every distinct candidate.
+
+        Raises:
+            RuntimeError: no vectors are attached.
+        """
+        total = self.weight.new_zeros(len(rows.length), rows.num_columns)
+        for m, modality in enumerate(self.modalities):
+            vectors = getattr(self, f"vectors_{modality}")
+            if vectors is None:
+                raise RuntimeError("the content term has no vectors: attach() them first")
+            decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
+            total = total + (decayed[:, None] @ vectors[rows.history_ids])[:, 0] @ vectors[rows.columns].T
+        return rows.unmet(total)

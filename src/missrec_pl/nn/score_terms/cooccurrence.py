@@ -1,0 +1,122 @@
+"""How often candidates stood close to the history's items in the training sequences of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from missrec_pl.nn.score_terms.rows import ScoredRows
+
+WINDOW = 10  # the largest gap that counts
+_FORWARD, _BACKWARD = 0, 1
+
+
+@dataclass(frozen=True)
+class ItemPairs:
+    """Which items stood close to which, and how often at which distance.
+
+    Attributes:
+        offsets: ``[N + 2]`` item j's pairs are ``offsets[j]:offsets[j + 1]``; the padding item 0 has none.
+        neighbours: ``[E]`` the other item of each pair.
+        counts: ``[E, R]`` how often, per relation: gaps ``1..WINDOW`` after j, then ``1..WINDOW`` before it.
+        frequency: ``[N + 1]`` training interactions of each item.
+    """
+
+    offsets: Int[Tensor, " _"]
+    neighbours: Int[Tensor, " E"]
+    counts: Float[Tensor, "E R"]
+    frequency: Float[Tensor, " _"]
+
+
+class CooccurrenceTerm(nn.Module):
+    """``weight log(1 + gain c(u, i))``, ``c(u, i) = sum_j decay^age(j) sum_r strength_r c_r(j, i) / sqrt(n(j))``.
+
+    The sums run over the history's items j and the relations r: so many steps after j, or before it. All
+    constants are learned; they start at values that work for neighbours alone (`baselines.HybridKNN`).
+
+    A training row finds its own transition, and what its user did later, among the counts. Both are subtracted,
+    so that a row is scored by what *other* users did, as it will be at evaluation. The history's own items have 0.
+
+    Args:
+        pair_decay: initial strength of each step beyond the first between the two items.
+        backward: initial strength of what came before j, against 1 for what came after it.
+        decay: initial weight of each step back in the history.
+        gain: initial scale of the counts.
+        weight: initial weight of the term.
+    """
+
+    def __init__(
+        self,
+        pair_decay: float = 0.8,
+        backward: float = 0.5,
+        decay: float = 0.8,
+        gain: float = 20.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        strength = pair_decay ** torch.arange(WINDOW, dtype=torch.get_default_dtype())
+        self.log_strength = nn.Parameter(torch.cat([strength, backward * strength]).log())
+        self.log_gain = nn.Parameter(torch.tensor(gain).log())
+        self.decay_logit = nn.Parameter(torch.logit(torch.tensor(decay)))
+        self.weight = nn.Parameter(torch.tensor(weight))
+        for name in ("offsets", "neighbours", "counts", "frequency"):
+            self.register_buffer(name, None, persistent=False)  # of the data, made anew from it
+
+    def attach(self, pairs: ItemPairs) -> None:
+        """Take the counts of the data in use; they are no part of a checkpoint."""
+        self.offsets, self.neighbours = pairs.offsets, pairs.neighbours
+        self.counts, self.frequency = pairs.counts, pairs.frequency
+
+    def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
+        """The term of every distinct candidate.
+
+        Raises:
+            RuntimeError: no counts are attached.
+        """
+        if self.offsets is None:
+            raise RuntimeError("the co-occurrence term has no counts: attach() them first")
+        strength = self.log_strength.exp()
+        weight = rows.decayed(self.decay_logit.sigmoid()) / self.frequency[rows.history_ids].clamp_min(1).sqrt()
+        total = self._sums(rows, weight, strength)
+        if rows.later_ids is not None:
+            total = total - self._own_sums(rows, weight, strength)
+        return rows.unmet(self.weight * torch.log1p(self.log_gain.exp() * total.clamp_min(0)))
+
+    def _sums(
+        self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
+    ) -> Float[Tensor, "B K"]:
+        """``c(u, i)`` by all training sequences."""
+        items, weights = rows.history_ids.flatten(), weight.flatten()
+        start, degree = self.offsets[items], self.offsets[items + 1] - self.offsets[items]
+        source = torch.repeat_interleave(torch.arange(len(items), device=items.device), degree)
+        first = degree.cumsum(0) - degree
+        entry = torch.arange(len(source), device=items.device) + (start - first)[source]
+        column, is_here = rows.find(self.neighbours[entry])
+        values = (self.counts[entry] @ strength) * weights[source] * is_here
+        place = source // rows.history_ids.shape[1] * rows.num_columns + column
+        flat = values.new_zeros(len(weight) * rows.num_columns).index_add(0, place, values)
+        return flat.view(len(weight), rows.num_columns)
+
+    def _own_sums(
+        self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
+    ) -> Float[Tensor, "B K"]:
+        """The part of ``c(u, i)`` that the row's own user brought in."""
+        assert rows.later_ids is not None, "asked before"
+        width = rows.history_ids.shape[1]
+        line = nn.functional.pad(rows.history_ids, (0, rows.later_ids.shape[1]))
+        after = rows.length[:, None] + torch.arange(rows.later_ids.shape[1], device=line.device)
+        line = line.scatter(1, after, rows.later_ids)
+        # Every occurrence of j in the line carries the weight of every occurrence of j in the history.
+        same = (line[:, :, None] == rows.history_ids[:, None, :]) & (line != 0)[:, :, None]
+        carried = (same.to(weight.dtype) @ weight[:, :, None])[:, :, 0]
+        own = torch.zeros_like(carried)
+        for gap in range(1, min(WINDOW, width + rows.later_ids.shape[1] - 1) + 1):
+            is_pair = (line[:, gap:] != line[:, :-gap]) & (line[:, gap:] != 0)
+            forward = strength[gap - 1] * carried[:, :-gap] * is_pair
+            backward = strength[WINDOW + gap - 1] * carried[:, gap:] * is_pair
+            own = own + nn.functional.pad(forward, (gap, 0)) + nn.functional.pad(backward, (0, gap))
+        column, is_here = rows.find(line)
+        return own.new_zeros(len(own), rows.num_columns).scatter_add(1, column, own * is_here)

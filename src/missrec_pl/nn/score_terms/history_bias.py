@@ -1,0 +1,29 @@
+"""What the user has already met."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from missrec_pl.nn.score_terms.rows import ScoredRows, is_first_occurrence
+
+
+class HistoryBias(nn.Module):
+    """Two learned scalars for candidates that the user has already met.
+
+    Cosine scores put the items of the history on the first ranks although targets hardly ever repeat. One
+    scalar is added to the logits of every item of the history, a second one to those of its last item.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = nn.Parameter(torch.zeros(()))
+        self.last = nn.Parameter(torch.zeros(()))
+
+    def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
+        """The bias of every distinct candidate."""
+        values = self.seen * is_first_occurrence(rows.history_ids) + self.last * (rows.age == 0)
+        column, is_here = rows.find(rows.history_ids)
+        bias = values.new_zeros(len(values), rows.num_columns)
+        return bias.scatter_add(1, column, values * is_here)

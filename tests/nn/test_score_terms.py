@@ -1,0 +1,169 @@
+"""Score terms against plain loops over the same definitions."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from missrec_pl.evidence import item_pairs
+from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, ScoredRows
+from missrec_pl.nn.score_terms.cooccurrence import WINDOW
+
+NUM_ITEMS = 9
+
+
+def padded(lists, width=None):
+    width = width or max(map(len, lists))
+    return torch.tensor([one + [0] * (width - len(one)) for one in lists])
+
+
+def counts_of(users):
+    """``{(j, i): [R]}`` by definition."""
+    found = {}
+    for line in users:
+        for p, j in enumerate(line):
+            for q, i in enumerate(line):
+                gap = abs(p - q)
+                if 1 <= gap <= WINDOW and i != j:
+                    found.setdefault((j, i), [0] * 2 * WINDOW)[gap - 1 + (WINDOW if q < p else 0)] += 1
+    return found
+
+
+def expected(term, history, users, frequency, candidates):
+    """The term of one row from the sequences that may be counted."""
+    strength, decay = term.log_strength.exp(), term.decay_logit.sigmoid().item()
+    counts = counts_of(users)
+    row = []
+    for i in candidates:
+        if i in history:
+            row.append(0.0)
+            continue
+        total = 0.0
+        for p, j in enumerate(history):
+            age = len(history) - 1 - p
+            if (j, i) in counts:
+                pair = sum(s.item() * c for s, c in zip(strength, counts[j, i], strict=True))
+                total += decay**age * pair / math.sqrt(frequency[j])
+        row.append(term.weight.item() * math.log1p(term.log_gain.exp().item() * total))
+    return row
+
+
+def attached(users):
+    torch.manual_seed(0)
+    term = CooccurrenceTerm().double()
+    with torch.no_grad():
+        for parameter in term.parameters():
+            parameter.add_(0.3 * torch.rand_like(parameter))
+    flat = [item for line in users for item in line]
+    bounds = [0]
+    for line in users:
+        bounds.append(bounds[-1] + len(line))
+    pairs = item_pairs(torch.tensor(flat).numpy(), torch.tensor(bounds).numpy(), NUM_ITEMS)
+    term.attach(pairs)
+    term.counts, term.frequency = term.counts.double(), term.frequency.double()
+    return term, pairs
+
+
+lines = st.lists(st.integers(1, NUM_ITEMS), min_size=2, max_size=14)
+many_users = st.lists(lines, min_size=1, max_size=6)
+
+
+@given(many_users)
+def test_pairs_are_counted_by_gap_and_direction(users):
+    _, pairs = attached(users)
+    found = {}
+    for j in range(1, NUM_ITEMS + 1):
+        for entry in range(pairs.offsets[j], pairs.offsets[j + 1]):
+            found[j, int(pairs.neighbours[entry])] = pairs.counts[entry].tolist()
+    assert found == counts_of(users)
+
+
+@given(many_users, many_users)
+@settings(deadline=None)
+def test_evaluation_counts_all_training_sequences(users, histories):
+    term, pairs = attached(users)
+    candidates = [7, 2, 9, 2]
+    rows = ScoredRows(padded(histories), torch.tensor([len(h) for h in histories]), torch.tensor(candidates))
+    found = rows.of_candidates(term(rows))
+    wanted = [expected(term, h, users, pairs.frequency, candidates) for h in histories]
+    torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
+
+
+@given(many_users, st.data())
+@settings(deadline=None)
+def test_a_training_row_is_scored_by_what_others_did(users, data):
+    """Rows cut from the sequences that were counted; the reference counts the other users alone."""
+    term, pairs = attached(users)
+    ends = [data.draw(st.integers(1, len(line) - 1)) for line in users]
+    later = padded([line[end : end + WINDOW] for line, end in zip(users, ends, strict=True)], WINDOW)
+    histories = [line[:end] for line, end in zip(users, ends, strict=True)]
+    candidates = list(range(1, NUM_ITEMS + 1))
+    rows = ScoredRows(padded(histories), torch.tensor(ends), torch.tensor(candidates), later)
+    found = term(rows)
+    for u, (line, end) in enumerate(zip(users, ends, strict=True)):
+        seen = line[: end + WINDOW]  # what lies further off is out of the window of the newest item alone
+        if len(line) > len(seen):
+            continue
+        others = users[:u] + users[u + 1 :]
+        wanted = expected(term, line[:end], others, pairs.frequency, candidates)
+        torch.testing.assert_close(found[u], torch.tensor(wanted, dtype=torch.float64), atol=1e-6, rtol=1e-6)
+
+
+def test_the_strongest_pairs_are_kept():
+    users = [[1, 2], [1, 2], [1, 3], [1, 4], [1, 4], [1, 4]]
+    flat, bounds = torch.tensor(users).flatten().numpy(), torch.arange(0, 13, 2).numpy()
+    pairs = item_pairs(flat, bounds, 4, row_limit=2)
+    assert pairs.neighbours[pairs.offsets[1] : pairs.offsets[2]].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("block_pairs", [1, 60, 1 << 20])
+def test_pairs_do_not_depend_on_blocks(block_pairs):
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.randint(1, 30, (400,), generator=generator).numpy()
+    bounds = torch.arange(0, 401, 8).numpy()
+    whole = item_pairs(flat, bounds, 29)
+    parts = item_pairs(flat, bounds, 29, block_pairs=block_pairs)
+    for name in ("offsets", "neighbours", "counts", "frequency"):
+        assert torch.equal(getattr(whole, name), getattr(parts, name))
+
+
+def content_term():
+    torch.manual_seed(1)
+    term = ContentTerm(["text", "image"]).double()
+    vectors = {}
+    for modality in term.modalities:
+        rows = torch.nn.functional.normalize(torch.randn(NUM_ITEMS + 1, 5).double(), dim=1)
+        rows[[0, 3]] = 0  # item 3 lacks both
+        vectors[modality] = rows
+    term.attach(vectors)
+    with torch.no_grad():
+        term.weight.copy_(torch.tensor([0.7, -1.3]))
+        term.decay_logit.copy_(torch.tensor([0.2, 1.9]))
+    return term, vectors
+
+
+@given(many_users)
+@settings(deadline=None)
+def test_content_is_the_decayed_sum_of_cosines(histories):
+    term, vectors = content_term()
+    candidates = [5, 1, 3, 5]
+    rows = ScoredRows(padded(histories), torch.tensor([len(h) for h in histories]), torch.tensor(candidates))
+    found = rows.of_candidates(term(rows))
+    for b, history in enumerate(histories):
+        for c, i in enumerate(candidates):
+            wanted = 0.0
+            for m, modality in enumerate(term.modalities):
+                decay = term.decay_logit[m].sigmoid()
+                for p, j in enumerate(history):
+                    cosine = vectors[modality][j] @ vectors[modality][i] * (i not in history)
+                    wanted += (term.weight[m] * decay ** (len(history) - 1 - p) * cosine).item()
+            assert found[b, c].item() == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("term", [CooccurrenceTerm(), ContentTerm(["text"])])
+def test_terms_without_evidence_say_so(term):
+    rows = ScoredRows(torch.tensor([[1]]), torch.tensor([1]), torch.tensor([1, 2]))
+    with pytest.raises(RuntimeError, match="attach"):
+        term(rows)
