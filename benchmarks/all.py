@@ -32,6 +32,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "training": Benchmark(("training.py",), ("limit:", "epoch ", "evaluation of", "python train.py")),
+    "switches": Benchmark(("switches.py",), ("as it is", "precision=", "fused=", "compile=")),
     "interest": Benchmark(("interest.py",), ("16384   300  products", "16384   300  tiled", "16384   300  keops")),
     "features": Benchmark(("features.py", "--cache", "{cache}"), ("device f", "host f", "memmap f", "features  ")),
     "candidates": Benchmark(("candidates.py", "--cache", "{cache}"), ("candidates of", "all  ", "sampled,")),

@@ -1,5 +1,6 @@
 """What the benchmarks of steps share: the framework's parts set up as in a run, clocks, memory, processes."""
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -90,7 +91,9 @@ def status_mb(field: str) -> float:
 
 
 def forget_peak() -> None:
-    """VmHWM starts again from here."""
+    """VmHWM starts again from here, without what the process has freed but keeps."""
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
 
 
