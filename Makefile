@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= outputs/groceries
+BENCH_CACHE ?= outputs/bench
 
 .PHONY: help run table test test-all check format bench clean
 .DEFAULT_GOAL := help
@@ -36,9 +37,8 @@ format: $(BIN)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(BIN)/.dev ## the benchmarks
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/interest.py
+bench: $(BIN)/.dev ## the benchmarks and a summary; BENCH="--rehearsal" or "--only training" says which
+	$(BIN)/python benchmarks/all.py --cache $(BENCH_CACHE) $(BENCH)
 
 clean: ## remove caches and outputs, not data
 	rm -rf outputs multirun .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

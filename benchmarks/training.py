@@ -24,16 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from plain_network import PlainNetwork
+from scene import ROOT, Scene, cpu_seconds, in_a_process, machine, status_mb
 
-from missrec_pl import building
-from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.callbacks.interest_methods import RandomTokens
 from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 
-ROOT = Path(__file__).resolve().parents[1]
 USERS, ITEMS, ROWS, WIDTH = 8442, 4385, 34101, 512
 METHODS = ("ours", "plain", "limit", "evaluation")
 
@@ -59,33 +55,6 @@ def write_data(folder: Path) -> None:
     )  # fmt: skip
 
 
-class Scene:
-    """The framework's own parts, set up as a run sets them up."""
-
-    def __init__(self, folder: Path) -> None:
-        overrides = ["data=domain", "data.name=shaped", f"paths.data_dir={folder}", "paths.output_dir=/nowhere"]
-        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            cfg = compose("train", overrides=overrides)
-        torch.manual_seed(0)
-        self.datamodule = building.build_datamodule(cfg)
-        self.model = building.build_model(cfg, self.datamodule)
-        self.module = building.build_module(cfg, self.model)
-        self.whole = self.datamodule.catalogue.whole(torch.device("cpu"))
-        self.module.log_losses = lambda *_: None
-        trainer: Any = type("Trainer", (), {"datamodule": self.datamodule})()
-        self.module.trainer = trainer
-        InterestRefresh(RandomTokens()).refresh(trainer, self.module)
-
-    def batches(self) -> list[Any]:
-        return [batch.with_items(self.whole) for batch in self.datamodule.train_dataloader()]
-
-
-def cpu_seconds(run: Callable[[], Any]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
 def train(step: Callable[[Any], torch.Tensor], optimizer: torch.optim.Optimizer, batches: list[Any]) -> float:
     """CPU seconds of an epoch, from as many batches as are given; the first one warms up."""
 
@@ -99,16 +68,20 @@ def train(step: Callable[[Any], torch.Tensor], optimizer: torch.optim.Optimizer,
     return seconds * ROWS / sum(len(batch) for batch in batches)
 
 
+def batches_of(scene: Scene) -> list[Any]:
+    return [scene.on_device(batch) for batch in scene.datamodule.train_dataloader()]
+
+
 def ours(scene: Scene) -> float:
     scene.module.train()
     step = lambda batch: scene.module.training_step(batch, 0)  # noqa: E731
-    return train(step, scene.module.configure_optimizers(), scene.batches())
+    return train(step, scene.module.configure_optimizers(), batches_of(scene))
 
 
 def plain(scene: Scene) -> float:
     network = PlainNetwork(scene.datamodule.catalogue, scene.model)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    return train(network.loss, optimizer, scene.batches()[:8])
+    return train(network.loss, optimizer, batches_of(scene)[:8])
 
 
 def limit(scene: Scene) -> float:
@@ -119,7 +92,7 @@ def limit(scene: Scene) -> float:
     rate = 200 * 2 * 2048 * hidden**2 / cpu_seconds(lambda: [left @ right for _ in range(200)])
     interest = scene.model.interests.assignment
     operations = 0.0
-    for batch in scene.batches():
+    for batch in batches_of(scene):
         tokens = int(batch.length.sum())
         distinct = sum(len(set(interest[row].flatten().tolist()) - {0}) for row in batch.history)
         attention = 4 * hidden**2 + 2 * hidden * inner
@@ -145,11 +118,6 @@ def evaluation(scene: Scene) -> float:
     return cpu_seconds(run)
 
 
-def peak_mb() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
 def start_up(command: list[str], repeats: int = 3) -> float:
     """Wall seconds of a whole process, the least of some."""
     seconds = []
@@ -162,22 +130,19 @@ def start_up(command: list[str], repeats: int = 3) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--child", choices=METHODS, help=argparse.SUPPRESS)
-    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     if arguments.child:
-        torch.set_num_threads(1)
-        scene = Scene(arguments.data)
-        seconds = {"ours": ours, "plain": plain, "limit": limit, "evaluation": evaluation}[arguments.child](scene)
-        print(json.dumps({"seconds": seconds, "peak": peak_mb()}))
+        job = json.loads(arguments.child)
+        scene = Scene("data=domain", "data.name=shaped", f"paths.data_dir={job['data']}")
+        seconds = {"ours": ours, "plain": plain, "limit": limit, "evaluation": evaluation}[job["method"]](scene)
+        Path(job["answer"]).write_text(json.dumps({"seconds": seconds, "peak": status_mb("VmHWM")}))
         return
-    results = {}
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder))
-        for name in METHODS:
-            command = [sys.executable, __file__, "--child", name, "--data", folder]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            results[name] = json.loads(done.stdout.splitlines()[-1])
+        results = {name: in_a_process(__file__, method=name, data=folder) for name in METHODS}
+    print(machine())
     print(f"{'CPU seconds of one thread':<44}{'s':>8}{'peak MB':>9}{'/plain':>8}{'/limit':>8}")
     for name, label in (("limit", "limit: the products of an epoch"), ("ours", "epoch"), ("plain", "plain epoch")):
         one = results[name]

@@ -11,12 +11,13 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from missrec_pl.callbacks import RanksFile, RunClock, RunRecord, StepSeed
+from missrec_pl.callbacks import ComputeLine, RanksFile, RunClock, RunRecord, StepSeed
 from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.evidence import attach_evidence
+from missrec_pl.hardware import compile_blocks, set_matmul_precision, with_fused_kernel
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.transfer import TransferReport, transfer_weights
 from missrec_pl.nn import SequenceModel
@@ -36,6 +37,7 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
         sources if isinstance(sources, list) else [sources],
         modalities=cfg.data.modalities,
         candidates=cfg.data.candidates,
+        num_negatives=cfg.data.num_negatives,
         batch_size=cfg.data.batch_size,
         eval_batch_size=cfg.data.eval_batch_size,
         max_history=cfg.data.max_history,
@@ -47,6 +49,7 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
         max_validation_users=cfg.data.max_validation_users,
         overfit_rows=cfg.data.overfit_rows,
         num_workers=cfg.data.num_workers,
+        prefetch_factor=cfg.data.prefetch_factor,
         seed=cfg.seed,
     )
     datamodule.prepare_data()
@@ -152,18 +155,21 @@ def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -
 
 def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
     """Flags that decide about the outcome of training and differ."""
-    values = ("seed", "data.batch_size", "data.split", "data.max_history", "data.candidates")
+    values = ("seed", "data.batch_size", "data.split", "data.max_history", "data.candidates", "data.num_negatives")
     groups = ("objective", "interest", "optim", "finetune")
     return [name for name in (*values, *groups) if OmegaConf.select(theirs, name) != OmegaConf.select(ours, name)]
 
 
 def build_module(cfg: DictConfig, model: SequenceModel) -> SequenceRecommender:
-    """The phase's Lightning module."""
+    """The phase's Lightning module, and what torch is to do for its speed."""
+    set_matmul_precision(cfg.matmul_precision)
+    if cfg.compile:
+        compile_blocks(model)
     module: SequenceRecommender = instantiate(
         cfg.phase.module,
         model=model,
         objective=instantiate(cfg.objective),
-        optimizer=instantiate(cfg.optim.optimizer),
+        optimizer=with_fused_kernel(instantiate(cfg.optim.optimizer), cfg.optim.fused),
         score_term_lr=cfg.optim.score_term_lr,
         ks=tuple(cfg.metrics.ks),
         mask_history=cfg.metrics.mask_history,
@@ -180,11 +186,12 @@ def build_trainer(cfg: DictConfig, datamodule: DomainDataModule) -> tuple[L.Trai
     loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
     for logger in loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    seed, folder = StepSeed(cfg.seed), cfg.paths.output_dir
     # What the config does not ask for is off, where Lightning would add its own.
     # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[clock, record, StepSeed(cfg.seed), RanksFile(cfg.paths.output_dir), *chosen],
+        callbacks=[clock, record, seed, ComputeLine(), RanksFile(folder), *chosen],
         logger=loggers or False,
         use_distributed_sampler=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in chosen),

@@ -17,13 +17,14 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.cli import user_mistakes
 from missrec_pl.data.catalogue import DTYPES, RESIDENCIES
-from missrec_pl.data.samplers import DOMAIN_SAMPLINGS
+from missrec_pl.data.samplers import CANDIDATES, DOMAIN_SAMPLINGS
 from missrec_pl.data.splits import SPLITS
 from missrec_pl.errors import ConfigError
 from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
 from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
+from missrec_pl.precision import MATMUL_PRECISIONS
 from missrec_pl.preflight_compat import compat_mistakes
-from missrec_pl.targets import target_mistakes, walk
+from missrec_pl.targets import has_argument, target_mistakes, walk
 
 # Arguments that run.py passes to what the config names.
 SUPPLIED = {
@@ -50,8 +51,10 @@ CHOICES = {
     "phase.name": ("pretrain", "finetune", "baselines"),
     "setting.name": ("inductive", "transductive"),
     "data.split": SPLITS,
-    "data.candidates": ("all", "in_batch"),
+    "data.candidates": CANDIDATES,
     "data.domain_sampling": DOMAIN_SAMPLINGS,
+    "matmul_precision": MATMUL_PRECISIONS,
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
     "features.residency": RESIDENCIES,
     "features.dtype": tuple(DTYPES),
     "model.history_bias": ("learned", "none"),
@@ -104,7 +107,9 @@ RANGES = {
     "data.max_history": _COUNT,
     "data.max_validation_users": _Range(1, whole=True, optional=True),
     "data.overfit_rows": _Range(1, whole=True, optional=True),
+    "data.num_negatives": _COUNT,
     "data.num_workers": _Range(0, whole=True),
+    "data.prefetch_factor": _COUNT,
     "data.domain_temperature": _POSITIVE,
     "interest.every_n_epochs": _COUNT,
     "model.hidden_size": _COUNT,
@@ -202,8 +207,10 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
     found = []
     if cfg.setting.name == "transductive":
         found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
-    if cfg.data.candidates == "all":
-        found.append("data.candidates=all: pre-training contrasts within the batch; use data.candidates=in_batch.")
+    if (candidates := _value(cfg, "data.candidates")) in ("all", "sampled"):
+        found.append(
+            f"data.candidates={candidates}: pre-training contrasts within the batch; use data.candidates=in_batch."
+        )
     return found
 
 
@@ -226,7 +233,7 @@ def _together(cfg: DictConfig) -> list[str]:
     size, heads = _value(cfg, "model.hidden_size"), _value(cfg, "model.num_heads")
     if _COUNT.holds(size) and _COUNT.holds(heads) and size % heads:
         found.append(f"model.hidden_size={size}: must be a multiple of model.num_heads={heads}.")
-    if cfg.data.candidates == "in_batch" and _value(cfg, "data.batch_size") == 1:
+    if _value(cfg, "data.candidates") == "in_batch" and _value(cfg, "data.batch_size") == 1:
         found.append("data.batch_size=1: in-batch candidates need at least two rows.")
     if _value(cfg, "data.split") == "train_only":
         if cfg.test:
@@ -246,9 +253,23 @@ def _together(cfg: DictConfig) -> list[str]:
         found.append(
             f"baselines.names={names}: must be a list or null, e.g. baselines.names=[popularity,hybrid_knn]."
         )
+    found += _speed(cfg)
     modalities = _value(cfg, "data.modalities")
     if modalities is not None and (isinstance(modalities, str) or not modalities):
         found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")
+    return found
+
+
+def _speed(cfg: DictConfig) -> list[str]:
+    found = []
+    if not isinstance(_value(cfg, "compile"), bool):
+        found.append(f"compile={cfg.compile}: must be true or false.")
+    fused = _value(cfg, "optim.fused")
+    if not (fused is None or isinstance(fused, bool)):
+        found.append(f"optim.fused={fused}: must be true, false or null.")
+    target = str(_value(cfg, "optim.optimizer._target_"))
+    if fused is True and not has_argument(target, "fused"):
+        found.append(f"optim.fused=true: {target} has no fused form; use optim.fused=null.")
     return found
 
 

@@ -56,9 +56,9 @@ def _batches(cfg: DictConfig) -> list[str]:
             f"phase.module.length_buckets={cfg.phase.module.length_buckets}: under model.compat=true the padding "
             "of a batch counts; leave the flag out."
         )
-    if cfg.phase.name == "finetune" and _value(cfg, "data.candidates") == "in_batch":
+    if cfg.phase.name == "finetune" and (candidates := _value(cfg, "data.candidates")) in ("in_batch", "sampled"):
         found.append(
-            "data.candidates=in_batch: model.compat=true fine-tunes against the whole catalogue; use "
+            f"data.candidates={candidates}: model.compat=true fine-tunes against the whole catalogue; use "
             "data.candidates=all."
         )
     return found

@@ -138,7 +138,7 @@ def _stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
     given = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(given, dict)
     run.ckpt, run.resume, run.test = given["ckpt"], None, True
-    run.trainer = given["trainer"]
+    run.trainer, run.compile = given["trainer"], False  # one pass would not earn the compilation back
     run.paths.output_dir = given["paths"].pop("output_dir")
     for name, value in given["paths"].items():
         if value is not None:

@@ -30,13 +30,25 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
     for path, node in _targets(cfg):
         name = node["_target_"]
         try:
-            module, _, attribute = str(name).rpartition(".")
-            target = getattr(importlib.import_module(module), attribute)
+            target = _imported(str(name))
         except (ImportError, AttributeError, ValueError) as error:
             found.append(f"{path}._target_={name}: cannot be imported ({error}).")
             continue
         found += _argument_mistakes(path, node, target, supplied.get(path, frozenset()))
     return found
+
+
+def has_argument(name: str, argument: str) -> bool:
+    """Whether what a ``_target_`` names takes an argument; True where nothing can be imported."""
+    try:
+        return argument in inspect.signature(_imported(name)).parameters
+    except (ImportError, AttributeError, ValueError):
+        return True
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def walk(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:

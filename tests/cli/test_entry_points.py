@@ -79,6 +79,7 @@ def test_a_run_says_what_matters_once(place):
     starts = (
         "data: ",
         "model: ",
+        "compute: ",
         "dpc_knn: backend",
         "epoch 0: ",
         "random",

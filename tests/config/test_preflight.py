@@ -17,7 +17,7 @@ MISTAKES = {
     # of one value
     "setting.name=both": "setting.name=both: choose one of inductive, transductive",
     "data.split=random": "data.split=random: choose one of leave_one_out",
-    "data.candidates=some": "data.candidates=some: choose one of all, in_batch",
+    "data.candidates=some": "data.candidates=some: choose one of all, in_batch, sampled",
     "data.domain_sampling=uniform": "data.domain_sampling=uniform: choose one of proportional",
     "features.residency=disk": "features.residency=disk: choose one of device, host, memmap",
     "features.dtype=int8": "features.dtype=int8: choose one of",
@@ -32,6 +32,7 @@ MISTAKES = {
     "data.batch_size=many": "data.batch_size=many: must be a whole number from 1",
     "data.eval_batch_size=0": "data.eval_batch_size=0",
     "data.max_history=0": "data.max_history=0",
+    "data.num_negatives=0": "data.num_negatives=0: must be a whole number from 1",
     "data.num_workers=-1": "data.num_workers=-1",
     "data.max_validation_users=0": "data.max_validation_users=0: must be a whole number from 1 or null",
     "data.domain_temperature=0": "data.domain_temperature=0: must be a number above 0",
@@ -53,6 +54,11 @@ MISTAKES = {
     "metrics.ks=[10,10]": "metrics.ks=[10, 10]: must be distinct",
     "metrics.ks=[0]": "metrics.ks=[0]",
     "trainer.max_epochs=abc": "trainer.max_epochs=abc: must be a whole number or null",
+    "trainer.precision=bf16-true": "trainer.precision=bf16-true: choose one of 32-true, bf16-mixed",
+    "matmul_precision=low": "matmul_precision=low: choose one of highest, high, medium",
+    "compile=maybe": "compile=maybe: must be true or false",
+    "optim.fused=yes please": "optim.fused=yes please: must be true, false or null",
+    "data.prefetch_factor=0": "data.prefetch_factor=0: must be a whole number from 1",
     "optimized_metric=test/ndcg@10": "optimized_metric=test/ndcg@10: sweeps may not see the test split",
     # of names
     "+trainer.max_epoch=3": "trainer.max_epoch: Trainer has no such argument; did you mean 'max_epochs'?",
@@ -92,6 +98,14 @@ def test_mistake_is_named(override):
             ["phase=pretrain", "data.candidates=all"],
             "data.candidates=all: pre-training contrasts within the batch",
         ),
+        (
+            ["phase=pretrain", "data.candidates=sampled"],
+            "data.candidates=sampled: pre-training contrasts within the batch",
+        ),
+        (
+            ["model.compat=true", "data.candidates=sampled"],
+            "data.candidates=sampled: model.compat=true fine-tunes against the whole catalogue",
+        ),
         (["phase=pretrain", "data.batch_size=1"], "data.batch_size=1: in-batch candidates need at least two rows"),
         (["ckpt=a.ckpt", "resume=b.ckpt"], "ckpt and resume are both given"),
         (["ckpt=/no/such.ckpt"], "ckpt=/no/such.ckpt: there is no such file"),
@@ -105,6 +119,25 @@ def test_values_that_do_not_go_together(overrides, message):
     with pytest.raises(ConfigError) as refused:
         preflight(composed(*overrides))
     assert message in str(refused.value)
+
+
+def test_an_optimiser_that_cannot_be_fused_is_named():
+    cfg = composed("optim.fused=true")
+    preflight(cfg)
+    cfg.optim.optimizer = {"_target_": "torch.optim.RMSprop", "_partial_": True}
+    with pytest.raises(
+        ConfigError, match=r"optim.fused=true: torch.optim.RMSprop has no fused form; use optim.fused"
+    ):
+        preflight(cfg)
+
+
+@pytest.mark.parametrize(("trainer", "precision"), [("gpu", "high"), ("ddp", "high"), ("cpu", "highest")])
+def test_gpus_compute_products_in_tf32_and_say_so(trainer, precision):
+    cfg = composed(f"trainer={trainer}")
+    assert cfg.matmul_precision == precision
+    assert cfg.trainer.log_every_n_steps == 10  # what all trainers share is there
+    assert composed(f"trainer={trainer}", "matmul_precision=medium").matmul_precision == "medium"
+    assert composed(f"trainer={trainer}", "ckpt=a", config="eval").trainer.max_epochs == 1
 
 
 def test_all_mistakes_at_once_each_once_and_nothing_is_written(tmp_path):

@@ -100,7 +100,7 @@ def test_text_and_image_come_first_others_by_name(synthetic_source):
     assert chosen.catalogue.feature_dims == {"audio": 2, "text": 5}
 
 
-@pytest.mark.parametrize("candidates", ["all", "in_batch"])
+@pytest.mark.parametrize("candidates", ["all", "in_batch", "sampled"])
 def test_loaders_cover_training_and_evaluation(make_datamodule, candidates):
     datamodule = ready(make_datamodule(candidates=candidates, eval_batch_size=10))
     train = list(datamodule.train_dataloader())
@@ -137,7 +137,7 @@ def test_processes_share_batches_and_users(make_datamodule, world_size):
         assert sorted(row for shard in shards for row in rows(shard)) == sorted(alone)
 
 
-@pytest.mark.parametrize("candidates", ["all", "in_batch"])
+@pytest.mark.parametrize("candidates", ["all", "in_batch", "sampled"])
 @pytest.mark.parametrize("residency", ["device", "host", "memmap"])
 def test_training_batches_arrive_with_their_features(make_datamodule, make_trainer, candidates, residency):
     datamodule, recorder = make_datamodule(candidates=candidates, residency=residency), Recorder()
@@ -202,6 +202,26 @@ def test_an_empty_test_split_is_an_error(memory_domain, monkeypatch):
         DomainDataModule([Memory(domain)]).setup()
 
 
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_batches_are_copied_while_a_gpu_computes(make_datamodule, kind):
+    class Batch:
+        def to(self, device, non_blocking=False):
+            return device.type, non_blocking
+
+    copied = make_datamodule().transfer_batch_to_device(Batch(), torch.device(kind), 0)
+    assert copied == (kind, kind == "cuda")
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_loaders_prepare_ahead_and_pin_for_a_gpu(make_datamodule, monkeypatch, has_gpu):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    loader = ready(make_datamodule(num_workers=2, prefetch_factor=5)).train_dataloader()
+    assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers) == (2, 5, True)
+    assert loader.pin_memory == has_gpu
+    alone = ready(make_datamodule(prefetch_factor=5)).train_dataloader()
+    assert (alone.num_workers, alone.prefetch_factor, alone.persistent_workers) == (0, None, False)
+
+
 def test_unknown_candidates_are_refused():
-    with pytest.raises(ConfigError, match=r"data\.candidates='sampled': choose one of all, in_batch"):
-        DomainDataModule([], candidates="sampled")
+    with pytest.raises(ConfigError, match=r"data\.candidates='drawn': choose one of all, in_batch, sampled"):
+        DomainDataModule([], candidates="drawn")

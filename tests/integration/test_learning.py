@@ -120,3 +120,12 @@ def test_pretraining_with_other_domain_samplings(sampling, shared):
     overrides = ("phase=pretrain", f"data.domain_sampling={sampling}", "data.batch_size=256")
     results = train(tiny(shared, *overrides, name=sampling))
     assert 0 < results["metrics"]["val/ndcg@10"] < 1
+
+
+def test_finetuning_on_sampled_candidates_is_evaluated_on_all_items(shared):
+    fast = ("baselines.names=[random]", "trainer.max_epochs=2", "features=memmap")
+    results = train(tiny(shared, "data.candidates=sampled", "data.num_negatives=40", *fast, name="sampled"))
+    exact = train(tiny(shared, *fast, name="exact"))
+    assert results["baselines"] == exact["baselines"]
+    assert results["metrics"]["test/mrr"] == pytest.approx(exact["metrics"]["test/mrr"], rel=0.15)
+    assert results["metrics"]["test/mrr"] > 1.5 * results["baselines"]["random"]["test/mrr"]

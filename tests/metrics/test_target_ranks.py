@@ -28,7 +28,7 @@ def test_ranks_on_a_case_worked_by_hand():
 @given(data=st.data(), num_rows=st.integers(0, 5), num_items=st.integers(1, 9))
 @settings(max_examples=60, deadline=None)
 def test_ranks_equal_the_definition(data, num_rows, num_items):
-    value = st.sampled_from([-INF, -2.0, 0.0, 0.5, 1.0])
+    value = st.sampled_from([-INF, -2.0, 0.0, 1e-45, 0.5, 1.0, 3e38, -3e38, INF])
     scores = [[data.draw(value) for _ in range(num_items)] for _ in range(num_rows)]
     targets = [data.draw(st.integers(0, num_items - 1)) for _ in range(num_rows)]
     result = target_ranks(

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from tiny_runs import detach_from_trainer, make_model, make_module, training_batch
+from tiny_runs import detach_from_trainer, make_model, make_module, sampled_batch, training_batch
 
 from missrec_pl.data.augmentations import drop_items
 from missrec_pl.data.augmentations_released import drop_predecessors
@@ -43,6 +43,7 @@ CASES = {
     "pretrain released": ("pretrain", "released", False, {"transductive": True}, {"seq_seq_form": "released"}),
     "pretrain compat": ("pretrain", "released", False, AS_RELEASED, COMPAT),
     "finetune in_batch": ("finetune", "released", False, {"transductive": True}, {}),
+    "finetune sampled": ("finetune", "released", "sampled", {"transductive": True}, {}),
     "finetune all": ("finetune", "missrec", True, {"transductive": True}, {}),
     "finetune tuned": ("finetune", "released", True, TERMS, {}),
     "finetune tuned in_batch": ("finetune", "released", False, TERMS, {}),
@@ -59,7 +60,10 @@ def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[
     model = make_model(kind, datamodule.catalogue, **network)
     attach_evidence(model, datamodule)
     module = detach_from_trainer(make_module(phase, model, objective), datamodule).double()
-    batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
+    if whole == "sampled":
+        batch = sampled_batch(datamodule, SAMPLES, rank, processes)
+    else:
+        batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
     module.training_step(batch, 0).backward()
     assert ("seq_seq" in module.losses) == (phase == "pretrain")
     return {name: parameter.grad for name, parameter in model.named_parameters()}

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from missrec_pl.data.batch import TrainingPrefixes
+from missrec_pl.data.sampled_prefixes import SampledPrefixes
+from missrec_pl.data.samplers import SharedBatch
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.modules import FinetuneModule, PretrainModule
 from missrec_pl.nn import MISSRec, MISSRecReleased, SequenceModel
@@ -61,3 +63,12 @@ def training_batch(datamodule: DomainDataModule, samples: np.ndarray, *, whole: 
     prefixes = TrainingPrefixes(datamodule.sequences, catalogue, datamodule.max_history, deduplicate=not whole)
     batch = prefixes[samples]
     return batch.with_items(catalogue.whole(torch.device("cpu")) if whole else catalogue.fill(batch.items))
+
+
+def sampled_batch(datamodule: DomainDataModule, samples: np.ndarray, rank=0, processes=1, *, negatives=7, seed=0):
+    """One process's rows of a global batch, with its candidates."""
+    catalogue = datamodule.catalogue
+    prefixes = TrainingPrefixes(datamodule.sequences, catalogue, datamodule.max_history, deduplicate=True)
+    shared = SharedBatch(samples[rank::processes], samples, (seed, 0, 0))
+    batch = SampledPrefixes(prefixes, negatives)[shared]
+    return batch.with_items(catalogue.fill(batch.items))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.objectives import next_item, sampled_next_item, seq_item, seq_seq
+from missrec_pl.objectives import next_item, sampled_logits, sampled_next_item, seq_item, seq_seq
 
 TEMPERATURE = 0.3
 
@@ -22,32 +22,30 @@ def test_next_item_by_hand():
 def test_sampling_every_item_is_the_whole_softmax():
     logits = torch.randn(4, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     target = torch.tensor([0, 3, 8, 3])
-    sampled = sampled_next_item(
-        logits.gather(1, target[:, None])[:, 0], logits, target + 1, torch.arange(1, 10), num_items=9
-    )
-    torch.testing.assert_close(sampled, next_item(logits, target))
+    assert torch.equal(sampled_next_item(logits, target, torch.zeros(9).double()), next_item(logits, target))
 
 
-def test_sampled_denominators_are_right_on_average():
-    random = torch.Generator().manual_seed(1)
-    logits = torch.randn(1, 50, generator=random, dtype=torch.float64)
-    target = torch.tensor([7])
-    denominators = []
-    for _ in range(4000):
-        drawn = torch.randint(50, (5,), generator=random)
-        loss = sampled_next_item(logits[:, 7], logits[:, drawn], target, drawn, num_items=50)
-        denominators.append(float((loss + logits[:, 7]).exp()))
-    expected = float(logits.exp().sum())
-    assert sum(denominators) / len(denominators) == pytest.approx(expected, rel=0.02)
+def test_a_candidate_stands_for_those_that_were_not_drawn():
+    logits = torch.tensor([[0.3, 1.0, -0.5]], dtype=torch.float64)
+    chance = torch.tensor([0.5, 0.9, 0.25], dtype=torch.float64)
+    loss = sampled_next_item(logits, torch.tensor([1]), chance.log())
+    own = math.exp(1.0)
+    assert loss.item() == pytest.approx(-math.log(own / (own + math.exp(0.3) / 0.5 + math.exp(-0.5) / 0.25)))
 
 
-def test_a_row_without_negatives_loses_nothing():
-    ids = torch.tensor([4])
-    own = torch.tensor([1.5], requires_grad=True)
-    loss = sampled_next_item(own, own[:, None] * 1.0, ids, ids, num_items=50)
+def test_logits_of_other_columns_keep_their_target_elsewhere():
+    logits, chance = torch.randn(2, 3).double(), torch.tensor([0.1, 0.5, 0.9]).double()
+    for column in (-1, 3):
+        corrected = sampled_logits(logits, torch.tensor([column, 1]), chance.log())
+        torch.testing.assert_close(corrected[0], logits[0] - chance.log())
+        assert corrected[1, 1] == logits[1, 1]
+
+
+def test_a_target_alone_loses_nothing():
+    logits = torch.tensor([[1.5]], requires_grad=True)
+    loss = sampled_next_item(logits, torch.tensor([0]), torch.tensor([-3.0]))
     loss.sum().backward()
-    assert loss.item() == 0
-    assert own.grad.isfinite().all()
+    assert loss.item() == logits.grad.item() == 0
 
 
 def test_seq_item_by_hand():

@@ -1,6 +1,7 @@
 """Lightning callbacks: interest refresh, what trains, clocks and records."""
 
 from missrec_pl.callbacks.best_checkpoint import BestCheckpoint
+from missrec_pl.callbacks.compute_line import ComputeLine
 from missrec_pl.callbacks.epoch_lines import EpochLines
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.ranks_file import RanksFile
@@ -13,6 +14,7 @@ from missrec_pl.callbacks.weight_average import WeightAverage
 __all__ = [
     "RECORD",
     "BestCheckpoint",
+    "ComputeLine",
     "EpochLines",
     "InterestRefresh",
     "RanksFile",

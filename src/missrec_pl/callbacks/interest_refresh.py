@@ -13,6 +13,7 @@ from torch import Tensor
 from missrec_pl.callbacks.interest_methods import InterestMethod
 from missrec_pl.distributed import Share
 from missrec_pl.nn.interests import InterestTable
+from missrec_pl.precision import exact_float32
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,9 @@ class InterestRefresh(L.Callback):
         """
         start = time.perf_counter()
         table = module.model.interests
-        tokens, is_missing = _present_tokens(module)
-        assignment, prototypes = self._discover(tokens, table)
+        with exact_float32(module.device):
+            tokens, is_missing = _present_tokens(module)
+            assignment, prototypes = self._discover(tokens, table)
         before = None if table.is_empty else table.assignment[~is_missing] - 1
         table.update(prototypes, assignment, is_missing)
         self.seconds.append(time.perf_counter() - start)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from missrec_pl.data.candidates import Candidates
 from missrec_pl.data.catalogue import Catalogue, ItemTable
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.splits import EvaluationRows
@@ -18,6 +19,8 @@ from missrec_pl.errors import DataError
 LATER = 10  # items from the target on that a training batch carries
 
 __all__ = ["LATER", "EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
+
+_COUNTED_AT_ONCE = 1 << 20  # samples
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class SequenceBatch:
         user: ``[B]`` global user numbers of an evaluation batch; None in training.
         later: ``[B, W]`` global ids of what the user's training part holds from the target on, right-padded
             with 0; None in evaluation.
+        candidates: what the rows choose among; None leaves it to the item table.
     """
 
     history: Tensor
@@ -42,6 +46,7 @@ class SequenceBatch:
     items: ItemTable | None = None
     user: Tensor | None = None
     later: Tensor | None = None
+    candidates: Candidates | None = None
 
     def __len__(self) -> int:
         return len(self.history)
@@ -56,6 +61,7 @@ class SequenceBatch:
             None if self.items is None else self.items.to(device, non_blocking),
             None if self.user is None else self.user.to(device, non_blocking=non_blocking),
             None if self.later is None else self.later.to(device, non_blocking=non_blocking),
+            None if self.candidates is None else self.candidates.to(device, non_blocking),
         )
 
     def pin_memory(self) -> SequenceBatch:
@@ -68,6 +74,7 @@ class SequenceBatch:
             None if self.items is None else self.items.pin_memory(),
             None if self.user is None else self.user.pin_memory(),
             None if self.later is None else self.later.pin_memory(),
+            None if self.candidates is None else self.candidates.pin_memory(),
         )
 
     def with_items(self, items: ItemTable) -> SequenceBatch:
@@ -115,29 +122,53 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
 
     def __getitem__(self, samples: NDArray[np.int64]) -> SequenceBatch:
         """The batch of the given sample numbers."""
-        user = np.searchsorted(self.bounds, samples, side="right") - 1
-        end = samples - self.bounds[user] + 1
+        return self.batch(samples)
+
+    def batch(self, samples: NDArray[np.int64], also: NDArray[np.int64] | None = None) -> SequenceBatch:
+        """The batch of the given sample numbers.
+
+        Args:
+            samples: sample numbers.
+            also: ``[C]`` further items (global ids) for a table of distinct items; they may repeat the batch's.
+        """
+        user, end = self._places(samples)
         history, length, target = self.sequences.windows(user, end, self.max_history)
         domain = self.sequences.domain[user]
         later = torch.from_numpy(self.sequences.later(user, end, LATER))
         if not self.deduplicate:
             return replace(_as_batch(history, length, target, domain, None), later=later)
-        ids, row = self._distinct(history, target)
+        ids, row = self._distinct(history, target, *(() if also is None else (also,)))
         table = self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.residency != "device")
         return replace(_as_batch(row[history], length, row[target], domain, table), later=later)
 
-    def _distinct(
-        self, history: NDArray[np.int64], target: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def targets(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Global ids of the targets of the given samples."""
+        user, end = self._places(samples)
+        return self.sequences.items[self.sequences.starts[user] + end].astype(np.int64)
+
+    def target_counts(self) -> NDArray[np.int64]:
+        """``[N + 1]`` samples that have each item (global id) as target."""
+        counts = np.zeros(self.catalogue.num_items + 1, np.int64)
+        for first in range(0, len(self), _COUNTED_AT_ONCE):
+            samples = np.arange(first, min(first + _COUNTED_AT_ONCE, len(self)))
+            counts += np.bincount(self.targets(samples), minlength=len(counts))
+        return counts
+
+    def _places(self, samples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """User and place of the target of each sample."""
+        user = np.searchsorted(self.bounds, samples, side="right") - 1
+        return user, samples - self.bounds[user] + 1
+
+    def _distinct(self, *ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Distinct ids in ascending order, padding first, and the row of each; without a sort."""
         seen = np.zeros(self.catalogue.num_items + 1, bool)
         seen[0] = True
-        seen[history] = True
-        seen[target] = True
-        ids = np.flatnonzero(seen)
+        for some in ids:
+            seen[some] = True
+        distinct = np.flatnonzero(seen)
         row = np.empty(len(seen), np.int64)
-        row[ids] = np.arange(len(ids))
-        return ids, row
+        row[distinct] = np.arange(len(distinct))
+        return distinct, row
 
 
 class EvaluationHistories(Dataset[SequenceBatch]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import Sampler
 
 from missrec_pl.errors import ConfigError
 
+CANDIDATES = ("all", "in_batch", "sampled")
 DOMAIN_SAMPLINGS = ("proportional", "temperature", "single_domain_batches")
 
 
@@ -75,7 +77,7 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         return _num_batches(int(self.samples_per_domain.sum()), self.batch_size)
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        for batch in self._global_batches():
+        for batch in self.global_batches():
             yield batch[self.rank :: self.world_size].astype(np.int64, copy=False)
 
     def _smallest_batch(self) -> int:
@@ -85,7 +87,8 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         sizes = apart if self.domain_sampling == "single_domain_batches" else together
         return min(n // _num_batches(n, self.batch_size) for n in sizes)
 
-    def _global_batches(self) -> list[NDArray[np.int64]]:
+    def global_batches(self) -> list[NDArray[np.int64]]:
+        """The epoch's samples, batch by batch, for all processes together."""
         random = np.random.default_rng([self.seed, self.epoch])
         starts = np.concatenate([[0], np.cumsum(self.samples_per_domain)])
         if self.domain_sampling == "single_domain_batches":
@@ -114,6 +117,46 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         weights[self.samples_per_domain == 0] = 0
         bounds = np.round(np.cumsum(weights) / weights.sum() * self.samples_per_domain.sum())
         return np.diff(np.concatenate([[0], bounds])).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class SharedBatch:
+    """A global batch as one process sees it.
+
+    Attributes:
+        mine: this process's samples.
+        everyones: the samples of all processes, in the order of one process.
+        stream: seed of what all processes draw for this batch: (seed, epoch, batch).
+    """
+
+    mine: NDArray[np.int64]
+    everyones: NDArray[np.int64]
+    stream: tuple[int, int, int]
+
+
+class SharedBatchSampler(Sampler[SharedBatch]):
+    """The batches of a :class:`GlobalBatchSampler`, with what all processes have to know of them.
+
+    Args:
+        batches: the sampler of this process.
+    """
+
+    def __init__(self, batches: GlobalBatchSampler) -> None:
+        self.batches = batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's shuffle; Lightning calls this."""
+        self.batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[SharedBatch]:
+        own = self.batches
+        for number, batch in enumerate(own.global_batches()):
+            everyones = batch.astype(np.int64, copy=False)
+            mine = everyones[own.rank :: own.world_size]
+            yield SharedBatch(mine, everyones, (own.seed, own.epoch, number))
 
 
 class ShardedEvalSampler(Sampler[NDArray[np.int64]]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -13,14 +14,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, SequenceBatch, TrainingPrefixes
 from missrec_pl.data.catalogue import Catalogue, ItemTable
 from missrec_pl.data.domain import Domain
-from missrec_pl.data.samplers import GlobalBatchSampler, ShardedEvalSampler
+from missrec_pl.data.sampled_prefixes import SampledPrefixes
+from missrec_pl.data.samplers import CANDIDATES, GlobalBatchSampler, ShardedEvalSampler, SharedBatchSampler
 from missrec_pl.data.sources import DomainSource
 from missrec_pl.data.splits import EvaluationRows, make_split
 from missrec_pl.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
-CANDIDATES = ("all", "in_batch")
 _FIRST_MODALITIES = ("text", "image")  # the paper's order; further modalities follow by name
 
 
@@ -30,7 +31,9 @@ class DomainDataModule(L.LightningDataModule):
     Args:
         sources: where the domains come from; :meth:`prepare_data` converts or generates them once.
         modalities: the modalities to use; None takes all that any domain has, text and image first.
-        candidates: ``"all"`` trains against the whole catalogue, ``"in_batch"`` against the batch's targets.
+        candidates: ``"all"`` trains against the whole catalogue, ``"in_batch"`` against the batch's targets,
+            ``"sampled"`` against these and random items, corrected so as to stand for the whole catalogue.
+        num_negatives: random items of a global batch (``candidates="sampled"``); see :class:`CandidateDraw`.
         batch_size: rows of a global training batch, over all processes.
         eval_batch_size: users of an evaluation batch of one process.
         max_history: longest history.
@@ -43,6 +46,7 @@ class DomainDataModule(L.LightningDataModule):
         overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
             user, no two with the same history.
         num_workers: loader processes.
+        prefetch_factor: batches that each loader process prepares ahead.
         seed: seed of shuffles and of the validation sample.
     """
 
@@ -52,6 +56,7 @@ class DomainDataModule(L.LightningDataModule):
         *,
         modalities: Sequence[str] | None = None,
         candidates: str = "all",
+        num_negatives: int = 8192,
         batch_size: int = 512,
         eval_batch_size: int = 1024,
         max_history: int = 50,
@@ -63,6 +68,7 @@ class DomainDataModule(L.LightningDataModule):
         max_validation_users: int | None = None,
         overfit_rows: int | None = None,
         num_workers: int = 0,
+        prefetch_factor: int = 2,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -71,6 +77,7 @@ class DomainDataModule(L.LightningDataModule):
         self.sources = list(sources)
         self.modalities = None if modalities is None else list(modalities)
         self.candidates = candidates
+        self.num_negatives = num_negatives
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.max_history = max_history
@@ -82,6 +89,7 @@ class DomainDataModule(L.LightningDataModule):
         self.max_validation_users = max_validation_users
         self.overfit_rows = overfit_rows
         self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
         self.seed = seed
         self._catalogue: Catalogue | None = None
         self._whole: ItemTable | None = None
@@ -103,6 +111,7 @@ class DomainDataModule(L.LightningDataModule):
         if self._catalogue is not None:
             return
         domains = [Domain.open(path) for source in self.sources for path in source.paths()]
+        self._check_sampling(len(domains))
         modalities = _all_modalities(domains) if self.modalities is None else self.modalities
         self._catalogue = Catalogue(domains, modalities, residency=self.residency, dtype=self.dtype)
         splits = [make_split(domain.sequences, self.split) for domain in domains]
@@ -123,7 +132,7 @@ class DomainDataModule(L.LightningDataModule):
         if self.overfit_rows is not None:
             return self._evaluation(self.sequences.test)
         prefixes = TrainingPrefixes(
-            self.sequences, self.catalogue, self.max_history, deduplicate=self.candidates == "in_batch"
+            self.sequences, self.catalogue, self.max_history, deduplicate=self.candidates != "all"
         )
         rank, world_size = self._shard()
         sampler = GlobalBatchSampler(
@@ -139,6 +148,8 @@ class DomainDataModule(L.LightningDataModule):
             # Loader workers start before Lightning sets the epoch: a resumed run would replay epoch 0's shuffle.
             progress = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
+        if self.candidates == "sampled":
+            return self._loader(SampledPrefixes(prefixes, self.num_negatives), SharedBatchSampler(sampler))
         return self._loader(prefixes, sampler)
 
     def val_dataloader(self) -> DataLoader[SequenceBatch] | list[DataLoader[SequenceBatch]]:
@@ -148,6 +159,12 @@ class DomainDataModule(L.LightningDataModule):
     def test_dataloader(self) -> DataLoader[SequenceBatch]:
         """Test users, unpadded shards."""
         return self._evaluation(self.sequences.test)
+
+    def transfer_batch_to_device(
+        self, batch: SequenceBatch, device: torch.device, dataloader_idx: int
+    ) -> SequenceBatch:
+        """Copy a batch while the device computes; Lightning does so for plain tensors alone."""
+        return batch.to(device, non_blocking=device.type == "cuda")
 
     def on_after_batch_transfer(self, batch: SequenceBatch, dataloader_idx: int) -> SequenceBatch:
         """Give a training batch its features from where they reside; evaluation embeds all items itself."""
@@ -167,7 +184,7 @@ class DomainDataModule(L.LightningDataModule):
         sampler = ShardedEvalSampler(histories.lengths(), self.eval_batch_size, rank=rank, world_size=world_size)
         return self._loader(histories, sampler)
 
-    def _loader(self, dataset: Dataset[SequenceBatch], sampler: Sampler[np.ndarray]) -> DataLoader[SequenceBatch]:
+    def _loader(self, dataset: Dataset[SequenceBatch], sampler: Sampler[Any]) -> DataLoader[SequenceBatch]:
         # The sampler yields whole batches and the data set builds each in one go: no per-row collation.
         return DataLoader(
             dataset,
@@ -175,6 +192,7 @@ class DomainDataModule(L.LightningDataModule):
             batch_size=None,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            prefetch_factor=self.prefetch_factor if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -182,6 +200,13 @@ class DomainDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+    def _check_sampling(self, num_domains: int) -> None:
+        if self.candidates == "sampled" and self.domain_sampling != "proportional" and num_domains > 1:
+            raise ConfigError(
+                f"data.candidates=sampled: over {num_domains} domains it needs data.domain_sampling=proportional, "
+                f"got {self.domain_sampling}: change it, or use data.candidates=all."
+            )
 
     def _rows_to_overfit(self, count: int) -> EvaluationRows:
         """The longest training prefix of each of the first users whose histories differ from one another."""

@@ -32,19 +32,29 @@ def target_ranks(scores: Float[Tensor, "B N"], targets: Int[Tensor, " B"]) -> Fl
     if scores.shape[0] == 0:
         return torch.empty(0, device=scores.device)
     block_rows = max(1, _BLOCK_ELEMENTS // max(scores.shape[1], 1))
-    ranks, is_nan = [], []
+    ranks, is_unsure = [], []
     for start in range(0, scores.shape[0], block_rows):
-        block, own = scores[start : start + block_rows], target_scores[start : start + block_rows]
-        num_greater = (block > own).sum(1, dtype=torch.int32)
-        num_equal_others = (block == own).sum(1, dtype=torch.int32) - 1
-        ranks.append(1 + num_greater.float() + num_equal_others.float() / 2)
-        is_nan.append(block.isnan().any(1))
-    if (nan_rows := torch.cat(is_nan).nonzero().flatten()).numel():
+        ahead = scores[start : start + block_rows] - target_scores[start : start + block_rows]
+        # NaN, or infinities of both signs: such rows are looked at again.
+        is_unsure.append(ahead.sum(1, dtype=torch.float32).isnan())
+        # #greater - #less; of the others so many are ahead as are not behind and not equal.
+        balance = ahead.sign_().sum(1, dtype=torch.float32)
+        ranks.append(1 + (scores.shape[1] - 1 + balance) / 2)
+    found = torch.cat(ranks)
+    if (rows := torch.cat(is_unsure).nonzero().flatten()).numel():
+        _refuse_nan(scores, rows)
+        num_greater = (scores[rows] > target_scores[rows]).sum(1)
+        num_equal_others = (scores[rows] == target_scores[rows]).sum(1) - 1
+        found[rows] = 1 + num_greater.float() + num_equal_others.float() / 2
+    return found
+
+
+def _refuse_nan(scores: Float[Tensor, "B N"], rows: Int[Tensor, " R"]) -> None:
+    if (nan_rows := rows[scores[rows].isnan().any(1)]).numel():
         raise DataError(
             f"scores contain NaN in {nan_rows.numel()} of {scores.shape[0]} rows, the first in row "
             f"{int(nan_rows[0])}: check the features and the model's weights for non-finite values"
         )
-    return torch.cat(ranks)
 
 
 def _check(scores: Tensor, targets: Tensor) -> None:

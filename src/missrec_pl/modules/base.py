@@ -19,6 +19,7 @@ from missrec_pl.modules.encoding import encode_in_buckets, history_rows
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
 from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, orthogonality
+from missrec_pl.precision import exact_float32, in_float32, widened
 
 EMBED_CHUNK = 16384  # items embedded at a time outside of training steps
 
@@ -83,25 +84,29 @@ class SequenceRecommender(L.LightningModule):
 
     def embed(self, table: ItemTable) -> ItemEmbeddings:
         """Item tokens and interests of an item table."""
-        return self.model.embed_items(table.features, table.rows, table.is_missing, table.ids)
+        items = self.model.embed_items(table.features, table.rows, table.is_missing, table.ids)
+        return replace(items, tokens=widened(items.tokens))
 
     def encode(self, batch: SequenceBatch, items: ItemEmbeddings) -> UserStates:
         """User states of a batch."""
         history, items = history_rows(batch, items)
-        return encode_in_buckets(self.model, history, batch.length, items, self.length_buckets)
+        users = encode_in_buckets(self.model, history, batch.length, items, self.length_buckets)
+        return UserStates(widened(users.state), widened(users.interests), users.is_padding)
 
     def logits(
         self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings, candidates: ItemEmbeddings
     ) -> Tensor:
-        """``[B, C]`` scores over temperature plus the score terms."""
-        logits = self.model.score(users.state, candidates) / self.objective.temperature
-        rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later)
-        return self.model.add_score_terms(logits, rows)
+        """``[B, C]`` scores over temperature plus the score terms, never in less than float32."""
+        with in_float32(self.device):
+            logits = self.model.score(users.state, candidates) / self.objective.temperature
+            rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later)
+            return self.model.add_score_terms(logits, rows)
 
     def orthogonality(self, users: UserStates) -> Tensor:
         """``[B]`` the regulariser of eqs. (7) and (8)."""
         form, batch_size = self.objective.orthogonality_form, sum(row_counts(users.state))
-        return orthogonality(users.interests, users.is_padding, form, batch_size)
+        with in_float32(self.device):
+            return orthogonality(users.interests, users.is_padding, form, batch_size)
 
     def global_mean(self, losses: Tensor) -> Tensor:
         """The mean over the global batch, as seen by one process.
@@ -145,14 +150,15 @@ class SequenceRecommender(L.LightningModule):
         self._log_metrics("test", self.test_metrics)
 
     def ranks(self, batch: SequenceBatch) -> Tensor:
-        """``[B]`` ranks of the targets among all items of their own domain."""
+        """``[B]`` ranks of the targets among all items of their own domain, in float32 whatever trains."""
         items = self._evaluated_items
         if items is None:
             raise RuntimeError("ranks() needs the embedded catalogue of an evaluation epoch")
-        users = self.encode(batch, items)
         step = max(1, self.max_logits // self.catalogue.num_items)
         parts = [slice(start, start + step) for start in range(0, len(batch), step)]
-        return torch.cat([self._ranks(_rows(batch, part), users.rows(part), items) for part in parts])
+        with exact_float32(self.device):
+            users = self.encode(batch, items)
+            return torch.cat([self._ranks(_rows(batch, part), users.rows(part), items) for part in parts])
 
     def _ranks(self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings) -> Tensor:
         scores = self.logits(batch, users, items, items.without_padding()).float()
@@ -164,7 +170,8 @@ class SequenceRecommender(L.LightningModule):
 
     def embed_catalogue(self) -> ItemEmbeddings:
         """All items, embedded in chunks; row = global id."""
-        parts = list(self._chunks())
+        with exact_float32(self.device):
+            parts = list(self._chunks())
         first = parts[0]
         return ItemEmbeddings(
             torch.cat([first.tokens[:1], *(part.tokens[1:] for part in parts)]),

@@ -6,16 +6,16 @@ from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.modules.chunked_softmax import sampled_loss, whole_catalogue_loss
 from missrec_pl.modules.in_batch import in_batch_loss
-from missrec_pl.modules.whole_catalogue import whole_catalogue_loss
 
 
 class FinetuneModule(SequenceRecommender):
-    """Softmax over the whole catalogue (or the batch's targets) plus orthogonality (eq. 8).
+    """Softmax over the whole catalogue, a sample of it or the batch's targets, plus orthogonality (eq. 8).
 
     A batch that comes with the whole catalogue has all items as candidates, one with a table of its own items
-    the batch's targets. The table says which, not its size: a small catalogue may fit into one batch, and all
-    processes have to take the same branch.
+    those that it names, or else its targets. The table says which, not its size: a small catalogue may fit into
+    one batch, and all processes have to take the same branch.
     """
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
@@ -25,6 +25,8 @@ class FinetuneModule(SequenceRecommender):
         users = self.encode(batch, items)
         if batch.items.is_whole:
             loss = whole_catalogue_loss(self, batch, users, items)
+        elif batch.candidates is not None:
+            loss = sampled_loss(self, batch, users, items)
         else:
             loss = in_batch_loss(self, batch, users, items)
         penalty = self.orthogonality(users)

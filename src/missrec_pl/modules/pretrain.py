@@ -9,6 +9,7 @@ from missrec_pl.distributed import gather_rows
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.in_batch import in_batch_loss, own_columns
 from missrec_pl.objectives import seq_seq
+from missrec_pl.precision import in_float32
 
 
 class PretrainModule(SequenceRecommender):
@@ -28,14 +29,15 @@ class PretrainModule(SequenceRecommender):
         if second is not None:
             items = clean if second.items is batch.items else self.embed(second.items)  # type: ignore[arg-type]
             augmented = self.encode(second, items)
-            losses["seq_seq"] = seq_seq(
-                users.state,
-                gather_rows(users.state),
-                gather_rows(augmented.state),
-                own_columns(batch),
-                self.objective.temperature,
-                self.objective.seq_seq_form,
-            )
+            with in_float32(self.device):
+                losses["seq_seq"] = seq_seq(
+                    users.state,
+                    gather_rows(users.state),
+                    gather_rows(augmented.state),
+                    own_columns(batch),
+                    self.objective.temperature,
+                    self.objective.seq_seq_form,
+                )
             total = total + self.objective.seq_seq_weight * losses["seq_seq"]
             if self.objective.orthogonality_of_both_views:
                 second_penalty = self.orthogonality(augmented)

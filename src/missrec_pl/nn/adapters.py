@@ -51,6 +51,6 @@ class ModalityAdapters(nn.Module):
             adapted = linear(features[name].to(tokens_dtype))
             base = adapted.new_zeros(num_rows, adapted.shape[-1])
             if self.missing == "bias":
-                base = base + linear.bias
+                base = base + linear.bias.to(base.dtype)  # under autocast
             tokens.append(base.index_copy(0, rows[name], adapted))
         return torch.stack(tokens, dim=1)

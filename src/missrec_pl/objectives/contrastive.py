@@ -17,31 +17,33 @@ def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) ->
     return F.cross_entropy(logits, target_column, reduction="none")
 
 
-def sampled_next_item(
-    own: Float[Tensor, " B"],
-    negatives: Float[Tensor, "B S"],
-    target_ids: Int[Tensor, " B"],
-    negative_ids: Int[Tensor, " S"],
-    num_items: int,
-) -> Float[Tensor, " B"]:
-    """Softmax over the whole catalogue, its denominator estimated from items drawn with equal probability.
+def sampled_logits(
+    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, " C"]
+) -> Float[Tensor, "B C"]:
+    """Logits whose softmax over some of the items estimates the softmax over all of them.
 
-    ``-s_t + log(exp s_t + (N - 1) / n * sum_negatives exp s)`` with the n negatives that are not the target: the
-    sum's expectation is that of all other items (Jean et al., *On using very large target vocabulary*, 2015, with
-    a uniform proposal). With all items as negatives it is :func:`next_item`.
+    Every candidate but the row's target is weighted with the inverse of its chance of being one: ``s_j - log
+    pi_j`` (the logQ correction of Bengio and Senecal, 2008). ``exp s_t + sum_{j != t} exp(s_j) / pi_j`` then has
+    the sum over all items as its expectation (Horvitz and Thompson, 1952). The loss, its logarithm, is a little
+    too small on average, the less so the more candidates there are. With all items as candidates nothing changes.
 
     Args:
-        own: logit of each row's target.
-        negatives: logits of the drawn items, the same for all rows.
-        target_ids: global item id of each row's target.
-        negative_ids: global item ids of the drawn items; repeats allowed.
-        num_items: ``N``.
+        logits: scores over temperature of distinct candidates.
+        target_column: place of each row's target; outside of ``0..C - 1`` if it is not among these columns.
+        log_inclusion: log of the probability ``pi_j`` of being a candidate of a row with another target.
     """
-    is_target = target_ids[:, None] == negative_ids[None, :]
-    count = (~is_target).sum(1).clamp_min(1)
-    others = negatives.masked_fill(is_target, float("-inf")).logsumexp(1)
-    others = others + torch.log((num_items - 1) / count)
-    return torch.logaddexp(own, others) - own
+    column = target_column.clamp(0, logits.shape[1] - 1)[:, None]
+    is_here = (target_column == column[:, 0])[:, None]
+    corrected = logits - log_inclusion
+    own = torch.where(is_here, logits.gather(1, column), corrected.gather(1, column))
+    return corrected.scatter(1, column, own)
+
+
+def sampled_next_item(
+    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, " C"]
+) -> Float[Tensor, " B"]:
+    """:func:`next_item` over all items, estimated from some of them; see :func:`sampled_logits`."""
+    return next_item(sampled_logits(logits, target_column, log_inclusion), target_column)
 
 
 def seq_item(

@@ -26,4 +26,4 @@ class HistoryBias(nn.Module):
         values = self.seen * is_first_occurrence(rows.history_ids) + self.last * (rows.age == 0)
         column, is_here = rows.find(rows.history_ids)
         bias = values.new_zeros(len(values), rows.num_columns)
-        return bias.scatter_add(1, column, values * is_here)
+        return bias.scatter_add_(1, column, values * is_here)

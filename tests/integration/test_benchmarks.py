@@ -1,0 +1,79 @@
+"""The benchmark scripts run through, on sizes that say nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import ROOT
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/status").is_file(), reason="the benchmarks read their memory from /proc"
+)
+
+
+def benchmark(name, *arguments, timeout=400):
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def test_without_a_gpu_nothing_is_measured_and_the_summary_says_so(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = benchmark("all", "--cache", tmp_path / "bench", "--only", "gpu")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no CUDA device here: nothing was measured") == 2
+    assert (tmp_path / "bench" / "gpu.txt").read_text().startswith("no CUDA device here")
+    summary = done.stdout.partition("== summary\n")[2].splitlines()
+    assert summary[0].startswith("gpu: done in")
+
+
+def test_a_benchmark_that_fails_is_in_the_summary_and_in_the_exit_code(tmp_path):
+    script = str(ROOT / "benchmarks" / "all.py")
+    arguments = [script, "--cache", str(tmp_path), "--only", "training"]
+    program = (
+        f"import runpy, sys; sys.argv, sys.executable = {arguments!r}, '/bin/false'; "
+        f"runpy.run_path({script!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "training: FAILED with exit code 1" in done.stdout
+
+
+@needs_proc
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_on_cpu(tmp_path):
+    file = tmp_path / "rows.json"
+    options = ["--device=cpu", "--scale=0.0005", "--steps=2", "--square=128", "--profile", f"--json={file}"]
+    cases = ["--cases", "pretrain 64", "sampled 32", "--precisions", "float32", "bf16"]
+    done = benchmark("gpu", f"--cache={tmp_path / 'cache'}", *options, *cases)
+    assert done.returncode == 0, done.stderr
+    assert "aten::" in done.stdout
+    rows = json.loads(file.read_text())
+    assert [(row["case"], row["precision"]) for row in rows] == [
+        (case, precision) for case in ("pretrain 64", "sampled 32") for precision in ("float32", "bf16")
+    ]
+    for row in rows:
+        assert row["flops"] > 1e6
+        assert row["rate"] > 1
+        assert row["loss"] > 0
+
+
+@needs_proc
+@pytest.mark.slow
+def test_the_benchmarks_of_candidates_and_features_report(tmp_path):
+    file, size = tmp_path / "rows.json", ["--scale=0.0005", "--batch=32", "--steps=2"]
+    place = [f"--cache={tmp_path / 'cache'}", f"--json={file}"]
+    done = benchmark("candidates", *place, *size, "--negatives", 40, 100_000)
+    assert done.returncode == 0, done.stderr
+    every, few, most = json.loads(file.read_text())
+    assert few["candidates"] < every["candidates"] == most["candidates"]
+    assert most["loss"] == pytest.approx(every["loss"], rel=1e-4)
+    done = benchmark("features", *place, *size)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())
+    assert len({row["items"] for row in rows}) == 1
+    assert all(row["cpu"] > 0 and row["held"] <= row["peak"] for row in rows)
