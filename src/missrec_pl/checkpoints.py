@@ -11,6 +11,7 @@ from torch import Tensor
 
 from missrec_pl.callbacks import RECORD
 from missrec_pl.errors import CheckpointError
+from missrec_pl.resuming import logged_steps, whole_epochs
 
 _MODEL_PREFIX = "model."
 
@@ -24,12 +25,14 @@ class Checkpoint:
         data: fingerprint of each domain of the run.
         weights: ``state_dict`` of the network.
         epochs: number of completed training epochs.
+        logged_steps: number of the first step that was not logged before the checkpoint was written.
     """
 
     config: dict[str, Any]
     data: dict[str, str]
     weights: dict[str, Tensor]
     epochs: int
+    logged_steps: int = 0
 
 
 def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
@@ -63,4 +66,5 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         for name, tensor in content["state_dict"].items()
         if name.startswith(_MODEL_PREFIX)
     }
-    return Checkpoint(content[RECORD]["config"], content[RECORD]["data"], weights, int(content["epoch"]) + 1)
+    record, progress = content[RECORD], content.get("loops", {}).get("fit_loop", {})
+    return Checkpoint(record["config"], record["data"], weights, whole_epochs(content), logged_steps(progress))

@@ -1,4 +1,4 @@
-"""How the entry points start: a user's mistake is one line and exit code 2, a bug is a traceback."""
+"""How the entry points start: what a user can mend is one line and an exit code, a bug is a traceback."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ NOISE = (
     ".*does not have many workers.*",
     ".*It is recommended to use `self.log.*sync_dist=True.*",
     ".*Total length of `list` across ranks is zero.*",
+    # Ours are: the data module leaves out what was trained on, see ResumedSampler.
+    ".*ended before the epoch ended and your dataloader is not resumable.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Experiment logs directory .* exists and is not empty.*",
 )
@@ -42,7 +44,7 @@ def launch(main: Callable[[], Any]) -> None:
 
 @contextmanager
 def user_mistakes() -> Iterator[None]:
-    """End the program with one line per mistake and exit code 2 if what runs inside finds a user's mistake.
+    """End the program with one line per mistake and its exit code if what runs inside finds a user's mistake.
 
     To be used inside of the Hydra main function too: Hydra prints a line of its own about errors that leave it.
     """
@@ -54,7 +56,7 @@ def user_mistakes() -> Iterator[None]:
             raise
         for line in lines:
             print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(getattr(error, "exit_code", 2))
 
 
 def _quieten() -> None:

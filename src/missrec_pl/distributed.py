@@ -69,6 +69,16 @@ def row_counts(rows: Tensor) -> list[int]:
     return [int(count) for count in counts]
 
 
+def any_process(*flags: bool) -> tuple[bool, ...]:
+    """For each flag, whether any process of the run raises it: the same answer everywhere, in one exchange."""
+    if world_size() == 1:
+        return flags
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    raised = torch.tensor(flags, dtype=torch.uint8, device=device)
+    dist.all_reduce(raised, dist.ReduceOp.MAX)
+    return tuple(map(bool, raised.tolist()))
+
+
 def first_own_row(counts: list[int]) -> int:
     """Position of this process's first row in the global batch."""
     return sum(counts[: dist.get_rank()]) if world_size() > 1 else 0

@@ -23,6 +23,7 @@ from missrec_pl.errors import ConfigError
 from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
 from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
 from missrec_pl.preflight_compat import compat_mistakes
+from missrec_pl.resuming import OWN
 from missrec_pl.targets import target_mistakes, walk
 
 # Arguments that run.py passes to what the config names.
@@ -40,6 +41,7 @@ SUPPLIED = {
     "trainer": {
         "callbacks",
         "logger",
+        "plugins",
         "use_distributed_sampler",
         "enable_progress_bar",
         "enable_checkpointing",
@@ -207,16 +209,31 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
 
 def _start(cfg: DictConfig) -> list[str]:
     found = []
-    if cfg.ckpt is not None and cfg.resume is not None:
+    if cfg.ckpt is not None and cfg.resume is not None and cfg.resume != OWN:
         found.append(
             "ckpt and resume are both given: ckpt starts a new run from weights, resume continues a run; "
-            "give one of them."
+            "give one of them, or resume=last."
         )
-    if cfg.resume is not None and not Path(cfg.resume).is_file():
-        found.append(f"resume={cfg.resume}: there is no such file; give a run's checkpoints/last.ckpt.")
+    if cfg.resume is not None and cfg.resume != OWN and not Path(cfg.resume).exists():
+        found.append(
+            f"resume={cfg.resume}: there is no such file; give a run's checkpoints/last.ckpt, its folder, or last."
+        )
+    if cfg.resume == OWN and _has_new_folder():
+        found.append(
+            "resume=last: continues the run in hydra.run.dir (hydra.sweep.dir with -m), which is a new folder: "
+            "say hydra.run.dir=<the run's folder>."
+        )
     if cfg.ckpt is not None and not Path(cfg.ckpt).is_file():
         found.append(f"ckpt={cfg.ckpt}: there is no such file; give a run's checkpoints/best.ckpt.")
     return found
+
+
+def _has_new_folder() -> bool:
+    """Whether Hydra gives the run a dated folder of its own."""
+    if not HydraConfig.initialized():
+        return False
+    flag = "hydra.sweep.dir=" if HydraConfig.get().mode == RunMode.MULTIRUN else "hydra.run.dir="
+    return not any(override.startswith(flag) for override in HydraConfig.get().overrides.hydra)
 
 
 def _together(cfg: DictConfig) -> list[str]:

@@ -2,7 +2,9 @@
 
 from missrec_pl.callbacks.best_checkpoint import BestCheckpoint
 from missrec_pl.callbacks.epoch_lines import EpochLines
+from missrec_pl.callbacks.epoch_means import EpochMeans
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
+from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
 from missrec_pl.callbacks.ranks_file import RanksFile
 from missrec_pl.callbacks.run_clock import RunClock
 from missrec_pl.callbacks.run_record import RECORD, RunRecord
@@ -13,7 +15,9 @@ __all__ = [
     "RECORD",
     "BestCheckpoint",
     "EpochLines",
+    "EpochMeans",
     "InterestRefresh",
+    "LastCheckpoint",
     "RanksFile",
     "RunClock",
     "RunRecord",
