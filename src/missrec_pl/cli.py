@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from missrec_pl.errors import MissrecError
+from missrec_pl.errors import MissrecError, printable
 
 # What Lightning says that is no news about the run. Its sync_dist advice does not know that our metrics have
 # gathered the sums of all processes already.
@@ -55,7 +55,7 @@ def user_mistakes() -> Iterator[None]:
         if not lines:
             raise
         for line in lines:
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {printable(line)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
 
 

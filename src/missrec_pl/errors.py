@@ -36,3 +36,12 @@ class StoppedError(MissrecError):
     """A run was told to stop, and did where it can be continued from: the exit code asks for another try."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+def printable(line: str, limit: int = 600) -> str:
+    """One line of a message as it may be printed: no control characters of a hostile file, no endless names."""
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    if len(shown) <= limit:
+        return shown
+    half = limit // 2
+    return f"{shown[:half]} … {shown[-half:]}"

@@ -80,6 +80,8 @@ class _Range:
             return self.optional
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
+        if not math.isfinite(value):
+            return False
         above = value > self.low if self.open_low else value >= self.low
         return above and (value < self.high if self.open_high else value <= self.high)
 
@@ -155,7 +157,7 @@ def _value(cfg: DictConfig, flag: str) -> Any:
 
 
 def _missing(cfg: DictConfig) -> list[str]:
-    found = []
+    found, reasons = [], set()
     for flag, node in walk(cfg):
         if node._is_missing():
             found.append(f"{flag} is missing: give {flag}=<value>.")
@@ -163,7 +165,10 @@ def _missing(cfg: DictConfig) -> list[str]:
             try:
                 node._dereference_node()
             except InterpolationKeyError as error:
-                found.append(f"{flag}: {str(error).splitlines()[0]}.")
+                reason = str(error).splitlines()[0]
+                if reason not in reasons:  # what refers to a value that refers to nothing is no second mistake
+                    found.append(f"{flag}: {reason.removesuffix('.')}.")
+                reasons.add(reason)
             except (OmegaConfBaseException, ValueError):
                 continue  # refers to something missing, or to what is known once the run has started
     return found
