@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from missrec_pl.callbacks import EpochMeans, RanksFile, RunClock, RunRecord, StepSeed
+from missrec_pl.callbacks import EpochMeans, NanGuard, RanksFile, RunClock, RunRecord, StepSeed
 from missrec_pl.checkpoint_files import AtomicCheckpointIO
 from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
@@ -194,7 +194,15 @@ def build_trainer(
     # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[clock, record, EpochMeans(), StepSeed(cfg.seed), RanksFile(cfg.paths.output_dir), *chosen],
+        callbacks=[
+            clock,
+            record,
+            EpochMeans(),
+            StepSeed(cfg.seed),
+            NanGuard(cfg.paths.output_dir),
+            RanksFile(cfg.paths.output_dir),
+            *chosen,
+        ],
         logger=loggers or False,
         plugins=[AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [])],
         use_distributed_sampler=False,

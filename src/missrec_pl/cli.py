@@ -77,7 +77,10 @@ def _lines(error: BaseException | None) -> list[str]:
     if error is None:
         return []
     if isinstance(error, MissrecError):
-        return str(error).strip().splitlines()
+        text = str(error).strip()
+        if text.startswith("Caught "):  # from a loader's worker, with its traceback
+            return [text.splitlines()[-1].partition(": ")[2]]
+        return text.splitlines()
     if isinstance(error, InstantiationException) and (cause := _lines(error.__cause__)):
         return cause
     kinds = {kind.__name__ for kind in type(error).__mro__}

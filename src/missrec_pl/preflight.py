@@ -23,7 +23,9 @@ from missrec_pl.errors import ConfigError
 from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
 from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
 from missrec_pl.preflight_compat import compat_mistakes
+from missrec_pl.preflight_wandb import wandb_mistakes
 from missrec_pl.resuming import OWN
+from missrec_pl.sweep_jobs import started_by_others
 from missrec_pl.targets import target_mistakes, walk
 
 # Arguments that run.py passes to what the config names.
@@ -146,6 +148,16 @@ class PreflightCallback(Callback):
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with user_mistakes():
             preflight(own)
+            _make_folder(Path(config.hydra.run.dir))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"hydra.run.dir={folder}: cannot be made ({error.strerror}); choose a folder that can be written."
+        ) from error
 
 
 def _value(cfg: DictConfig, flag: str) -> Any:
@@ -277,11 +289,10 @@ def _sweep(cfg: DictConfig) -> list[str]:
         return [f"optimized_metric={cfg.optimized_metric}: sweeps may not see the test split; use a val/ metric."]
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return []
-    # Lightning starts the other processes by repeating the command, -m and all.
-    if "ddp" in str(_value(cfg, "trainer.strategy")) and "Basic" in str(HydraConfig.get().launcher):
+    if "Basic" in str(HydraConfig.get().launcher) and started_by_others():
         return [
-            "trainer.strategy=ddp: the processes of a sweep's job would repeat the whole sweep; use one device "
-            "per job, or start the runs one by one without -m."
+            "-m: torchrun or srun has started several processes, and each would run the whole sweep; leave the "
+            "launcher away (each job then starts its own processes), or use hydra/launcher=submitit_slurm."
         ]
     return []
 
@@ -298,6 +309,7 @@ _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _start,
     _together,
     compat_mistakes,
+    wandb_mistakes,
     _sweep,
     _signatures,
 )

@@ -16,10 +16,12 @@ from missrec_pl.checkpoints import read_checkpoint
 from missrec_pl.comparison import baseline_entries, check_baselines, run_baselines
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.failures import explained
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.preflight import preflight
 from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
 from missrec_pl.resuming import find_checkpoint
+from missrec_pl.sweep_jobs import needs_own_command, run_as_own_command
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         CheckpointError: ``ckpt`` does not fit.
     """
     preflight(cfg)
+    if needs_own_command(cfg):
+        return run_as_own_command(cfg.paths.output_dir)
     _settle(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.phase.name == "baselines":
@@ -57,7 +61,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     module = building.build_module(cfg, model)
     trainer, clock = building.build_trainer(cfg, datamodule, resumed)
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
+        with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
         metrics = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
         checkpoint = _best_checkpoint(trainer, required=cfg.test)
         if cfg.test:

@@ -5,6 +5,7 @@ from missrec_pl.callbacks.epoch_lines import EpochLines
 from missrec_pl.callbacks.epoch_means import EpochMeans
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
+from missrec_pl.callbacks.nan_guard import NanGuard
 from missrec_pl.callbacks.ranks_file import RanksFile
 from missrec_pl.callbacks.run_clock import RunClock
 from missrec_pl.callbacks.run_record import RECORD, RunRecord
@@ -18,6 +19,7 @@ __all__ = [
     "EpochMeans",
     "InterestRefresh",
     "LastCheckpoint",
+    "NanGuard",
     "RanksFile",
     "RunClock",
     "RunRecord",
