@@ -11,13 +11,15 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from missrec_pl.callbacks import ComputeLine, RanksFile, RunClock, RunRecord, StepSeed
+from missrec_pl.callbacks import ComputeLine, EpochMeans, NanGuard, RanksFile, RunClock, RunRecord, StepSeed
+from missrec_pl.checkpoint_files import AtomicCheckpointIO
 from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.evidence import attach_evidence
 from missrec_pl.hardware import compile_blocks, set_matmul_precision, with_fused_kernel
+from missrec_pl.loggers import Continuable
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.transfer import TransferReport, transfer_weights
 from missrec_pl.nn import SequenceModel
@@ -178,21 +180,41 @@ def build_module(cfg: DictConfig, model: SequenceModel) -> SequenceRecommender:
     return module
 
 
-def build_trainer(cfg: DictConfig, datamodule: DomainDataModule) -> tuple[L.Trainer, RunClock]:
-    """The trainer with the config's callbacks and loggers, and the clock among the callbacks."""
+def build_trainer(
+    cfg: DictConfig, datamodule: DomainDataModule, resumed: RunCheckpoint | None = None
+) -> tuple[L.Trainer, RunClock]:
+    """The trainer with the config's callbacks and loggers, and the clock among the callbacks.
+
+    Args:
+        cfg: the config.
+        datamodule: the data.
+        resumed: what the run is continued from: the loggers go on there.
+    """
     clock = RunClock()
     record = RunRecord(OmegaConf.to_container(cfg, resolve=False), fingerprints(datamodule))  # type: ignore[arg-type]
     chosen = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
     loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
     for logger in loggers:
+        if resumed is not None and isinstance(logger, Continuable):
+            logger.continue_from(resumed.logged_steps)
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     seed, folder = StepSeed(cfg.seed), cfg.paths.output_dir
     # What the config does not ask for is off, where Lightning would add its own.
     # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[clock, record, seed, ComputeLine(), RanksFile(folder), *chosen],
+        callbacks=[
+            clock,
+            record,
+            EpochMeans(),
+            seed,
+            ComputeLine(),
+            NanGuard(folder),
+            RanksFile(folder),
+            *chosen,
+        ],
         logger=loggers or False,
+        plugins=[AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [])],
         use_distributed_sampler=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in chosen),
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),

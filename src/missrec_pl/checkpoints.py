@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from missrec_pl.callbacks import RECORD
+from missrec_pl.checkpoint_files import damage_of
 from missrec_pl.errors import CheckpointError
+from missrec_pl.resuming import logged_steps, whole_epochs
 
 _MODEL_PREFIX = "model."
 
@@ -24,12 +27,14 @@ class Checkpoint:
         data: fingerprint of each domain of the run.
         weights: ``state_dict`` of the network.
         epochs: number of completed training epochs.
+        logged_steps: number of the first step that was not logged before the checkpoint was written.
     """
 
     config: dict[str, Any]
     data: dict[str, str]
     weights: dict[str, Tensor]
     epochs: int
+    logged_steps: int = 0
 
 
 def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
@@ -40,27 +45,55 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         flag: what the user named the file with, for the messages.
 
     Raises:
-        CheckpointError: no such file, unreadable, or not a checkpoint of this project.
+        CheckpointError: no such file, unreadable, diverged, or not a checkpoint of this project.
     """
     file = Path(path)
     if not file.is_file():
         raise CheckpointError(f"{flag}={path}: there is no such file.")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged pickle raises is anybody's guess
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise CheckpointError(
-            f"{flag}={path} cannot be read: it is truncated or no checkpoint ({reason}); give the "
-            "checkpoints/best.ckpt of a finished run."
-        ) from error
+    content = _load(file, flag)
     if not isinstance(content, dict) or RECORD not in content or "state_dict" not in content:
         raise CheckpointError(
             f"{flag}={path} was not written by this project: it has no record {RECORD!r}; give the "
             "checkpoints/best.ckpt of one of its runs."
         )
-    weights = {
-        name.removeprefix(_MODEL_PREFIX): tensor
-        for name, tensor in content["state_dict"].items()
-        if name.startswith(_MODEL_PREFIX)
-    }
-    return Checkpoint(content[RECORD]["config"], content[RECORD]["data"], weights, int(content["epoch"]) + 1)
+    try:
+        record, progress = content[RECORD], content.get("loops", {}).get("fit_loop", {})
+        config, data = dict(record["config"]), dict(record["data"])
+        epochs, steps = whole_epochs(content), logged_steps(progress)
+        weights = _weights(content["state_dict"], f"{flag}={path}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{flag}={path} cannot be read: an entry of its record is missing or wrong ({error!r}); give the "
+            "checkpoints/best.ckpt of a finished run."
+        ) from error
+    return Checkpoint(config, data, weights, epochs, steps)
+
+
+def _load(file: Path, flag: str) -> Any:
+    reason = damage_of(file)
+    try:
+        if reason is None:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged pickle raises is anybody's guess
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
+            reason = f"it names {named[1]}, which no checkpoint needs"
+    raise CheckpointError(
+        f"{flag}={file} cannot be read: it is truncated or no checkpoint ({reason}); give the "
+        "checkpoints/best.ckpt of a finished run."
+    )
+
+
+def _weights(state: dict[str, Any], where: str) -> dict[str, Tensor]:
+    weights = {}
+    for name, tensor in state.items():
+        if not name.startswith(_MODEL_PREFIX):
+            continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} is a {type(tensor).__name__}")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise CheckpointError(
+                f"{where}: the weight {name} holds NaN or infinity, for the run had diverged; give an earlier one."
+            )
+        weights[name.removeprefix(_MODEL_PREFIX)] = tensor
+    return weights

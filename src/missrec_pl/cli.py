@@ -1,4 +1,4 @@
-"""How the entry points start: a user's mistake is one line and exit code 2, a bug is a traceback."""
+"""How the entry points start: what a user can mend is one line and an exit code, a bug is a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from missrec_pl.errors import MissrecError
+from missrec_pl.errors import MissrecError, printable
 
 # What Lightning says that is no news about the run. Its sync_dist advice does not know that our metrics have
 # gathered the sums of all processes already.
@@ -20,6 +20,8 @@ NOISE = (
     ".*does not have many workers.*",
     ".*It is recommended to use `self.log.*sync_dist=True.*",
     ".*Total length of `list` across ranks is zero.*",
+    # Ours are: the data module leaves out what was trained on, see ResumedSampler.
+    ".*ended before the epoch ended and your dataloader is not resumable.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Experiment logs directory .* exists and is not empty.*",
 )
@@ -42,7 +44,7 @@ def launch(main: Callable[[], Any]) -> None:
 
 @contextmanager
 def user_mistakes() -> Iterator[None]:
-    """End the program with one line per mistake and exit code 2 if what runs inside finds a user's mistake.
+    """End the program with one line per mistake and its exit code if what runs inside finds a user's mistake.
 
     To be used inside of the Hydra main function too: Hydra prints a line of its own about errors that leave it.
     """
@@ -53,8 +55,8 @@ def user_mistakes() -> Iterator[None]:
         if not lines:
             raise
         for line in lines:
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+            print(f"error: {printable(line)}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 2))
 
 
 def _quieten() -> None:
@@ -75,7 +77,10 @@ def _lines(error: BaseException | None) -> list[str]:
     if error is None:
         return []
     if isinstance(error, MissrecError):
-        return str(error).strip().splitlines()
+        text = str(error).strip()
+        if text.startswith("Caught "):  # from a loader's worker, with its traceback
+            return [text.splitlines()[-1].partition(": ")[2]]
+        return text.splitlines()
     if isinstance(error, InstantiationException) and (cause := _lines(error.__cause__)):
         return cause
     kinds = {kind.__name__ for kind in type(error).__mro__}

@@ -16,18 +16,19 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gather_rows(rows: Tensor) -> Tensor:
+def gather_rows(rows: Tensor, counts: list[int] | None = None) -> Tensor:
     """The rows of all processes, by rank; shards may differ in size. Gradients flow back to their owners.
 
     Args:
         rows: ``[B, ...]`` this process's rows.
+        counts: rows of each process, where :func:`row_counts` has been asked already.
 
     Returns:
         ``[G, ...]`` the rows of the global batch.
     """
     if world_size() == 1:
         return rows
-    sizes = row_counts(rows)
+    sizes = row_counts(rows) if counts is None else counts
     padded = F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, max(sizes) - len(rows)])
     gathered = _with_gradient(padded) if rows.dtype.is_floating_point else _gather(padded)
     return torch.cat([shard[:size] for shard, size in zip(gathered, sizes, strict=True)])
@@ -67,6 +68,16 @@ def row_counts(rows: Tensor) -> list[int]:
     counts = [torch.empty_like(mine) for _ in range(world_size())]
     dist.all_gather(counts, mine)
     return [int(count) for count in counts]
+
+
+def any_process(*flags: bool) -> tuple[bool, ...]:
+    """For each flag, whether any process of the run raises it: the same answer everywhere, in one exchange."""
+    if world_size() == 1:
+        return flags
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    raised = torch.tensor(flags, dtype=torch.uint8, device=device)
+    dist.all_reduce(raised, dist.ReduceOp.MAX)
+    return tuple(map(bool, raised.tolist()))
 
 
 def first_own_row(counts: list[int]) -> int:

@@ -24,6 +24,9 @@ from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
 from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
 from missrec_pl.precision import MATMUL_PRECISIONS
 from missrec_pl.preflight_compat import compat_mistakes
+from missrec_pl.preflight_wandb import wandb_mistakes
+from missrec_pl.resuming import OWN
+from missrec_pl.sweep_jobs import started_by_others
 from missrec_pl.targets import has_argument, target_mistakes, walk
 
 # Arguments that run.py passes to what the config names.
@@ -41,6 +44,7 @@ SUPPLIED = {
     "trainer": {
         "callbacks",
         "logger",
+        "plugins",
         "use_distributed_sampler",
         "enable_progress_bar",
         "enable_checkpointing",
@@ -82,6 +86,8 @@ class _Range:
         if value is None:
             return self.optional
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        if not math.isfinite(value):
             return False
         above = value > self.low if self.open_low else value >= self.low
         return above and (value < self.high if self.open_high else value <= self.high)
@@ -149,6 +155,16 @@ class PreflightCallback(Callback):
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with user_mistakes():
             preflight(own)
+            _make_folder(Path(config.hydra.run.dir))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"hydra.run.dir={folder}: cannot be made ({error.strerror}); choose a folder that can be written."
+        ) from error
 
 
 def _value(cfg: DictConfig, flag: str) -> Any:
@@ -160,7 +176,7 @@ def _value(cfg: DictConfig, flag: str) -> Any:
 
 
 def _missing(cfg: DictConfig) -> list[str]:
-    found = []
+    found, reasons = [], set()
     for flag, node in walk(cfg):
         if node._is_missing():
             found.append(f"{flag} is missing: give {flag}=<value>.")
@@ -168,7 +184,10 @@ def _missing(cfg: DictConfig) -> list[str]:
             try:
                 node._dereference_node()
             except InterpolationKeyError as error:
-                found.append(f"{flag}: {str(error).splitlines()[0]}.")
+                reason = str(error).splitlines()[0]
+                if reason not in reasons:  # what refers to a value that refers to nothing is no second mistake
+                    found.append(f"{flag}: {reason.removesuffix('.')}.")
+                reasons.add(reason)
             except (OmegaConfBaseException, ValueError):
                 continue  # refers to something missing, or to what is known once the run has started
     return found
@@ -216,16 +235,31 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
 
 def _start(cfg: DictConfig) -> list[str]:
     found = []
-    if cfg.ckpt is not None and cfg.resume is not None:
+    if cfg.ckpt is not None and cfg.resume is not None and cfg.resume != OWN:
         found.append(
             "ckpt and resume are both given: ckpt starts a new run from weights, resume continues a run; "
-            "give one of them."
+            "give one of them, or resume=last."
         )
-    if cfg.resume is not None and not Path(cfg.resume).is_file():
-        found.append(f"resume={cfg.resume}: there is no such file; give a run's checkpoints/last.ckpt.")
+    if cfg.resume is not None and cfg.resume != OWN and not Path(cfg.resume).exists():
+        found.append(
+            f"resume={cfg.resume}: there is no such file; give a run's checkpoints/last.ckpt, its folder, or last."
+        )
+    if cfg.resume == OWN and _has_new_folder():
+        found.append(
+            "resume=last: continues the run in hydra.run.dir (hydra.sweep.dir with -m), which is a new folder: "
+            "say hydra.run.dir=<the run's folder>."
+        )
     if cfg.ckpt is not None and not Path(cfg.ckpt).is_file():
         found.append(f"ckpt={cfg.ckpt}: there is no such file; give a run's checkpoints/best.ckpt.")
     return found
+
+
+def _has_new_folder() -> bool:
+    """Whether Hydra gives the run a dated folder of its own."""
+    if not HydraConfig.initialized():
+        return False
+    flag = "hydra.sweep.dir=" if HydraConfig.get().mode == RunMode.MULTIRUN else "hydra.run.dir="
+    return not any(override.startswith(flag) for override in HydraConfig.get().overrides.hydra)
 
 
 def _together(cfg: DictConfig) -> list[str]:
@@ -278,11 +312,10 @@ def _sweep(cfg: DictConfig) -> list[str]:
         return [f"optimized_metric={cfg.optimized_metric}: sweeps may not see the test split; use a val/ metric."]
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return []
-    # Lightning starts the other processes by repeating the command, -m and all.
-    if "ddp" in str(_value(cfg, "trainer.strategy")) and "Basic" in str(HydraConfig.get().launcher):
+    if "Basic" in str(HydraConfig.get().launcher) and started_by_others():
         return [
-            "trainer.strategy=ddp: the processes of a sweep's job would repeat the whole sweep; use one device "
-            "per job, or start the runs one by one without -m."
+            "-m: torchrun or srun has started several processes, and each would run the whole sweep; leave the "
+            "launcher away (each job then starts its own processes), or use hydra/launcher=submitit_slurm."
         ]
     return []
 
@@ -299,6 +332,7 @@ _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _start,
     _together,
     compat_mistakes,
+    wandb_mistakes,
     _sweep,
     _signatures,
 )

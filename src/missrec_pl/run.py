@@ -16,9 +16,12 @@ from missrec_pl.checkpoints import read_checkpoint
 from missrec_pl.comparison import baseline_entries, check_baselines, run_baselines
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.failures import explained
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.preflight import preflight
 from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
+from missrec_pl.resuming import find_checkpoint
+from missrec_pl.sweep_jobs import needs_own_command, run_as_own_command
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         CheckpointError: ``ckpt`` does not fit.
     """
     preflight(cfg)
+    if needs_own_command(cfg):
+        return run_as_own_command(cfg.paths.output_dir)
     _settle(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.phase.name == "baselines":
@@ -47,15 +52,17 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     model = building.build_model(cfg, datamodule)
     for line in building.describe(cfg, datamodule, model):
         log.info(line)
-    if cfg.ckpt is not None:
-        building.load_weights(cfg, read_checkpoint(cfg.ckpt), model, datamodule)
+    resumed = None
     if cfg.resume is not None:
-        building.check_resume(cfg, read_checkpoint(cfg.resume, "resume"), model, datamodule)
-        _keep_earlier_metrics(Path(cfg.paths.output_dir))
+        resumed = read_checkpoint(cfg.resume, "resume")
+        building.check_resume(cfg, resumed, model, datamodule)
+    elif cfg.ckpt is not None:
+        building.load_weights(cfg, read_checkpoint(cfg.ckpt), model, datamodule)
     module = building.build_module(cfg, model)
-    trainer, clock = building.build_trainer(cfg, datamodule)
+    trainer, clock = building.build_trainer(cfg, datamodule, resumed)
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
+        with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
         metrics = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
         checkpoint = _best_checkpoint(trainer, required=cfg.test)
         if cfg.test:
@@ -127,6 +134,10 @@ def _settle(cfg: DictConfig) -> None:
     with open_dict(cfg):
         cfg.paths.data_dir = str(Path(cfg.paths.data_dir).resolve())
         cfg.paths.cache_dir = str(Path(cfg.paths.cache_dir).resolve())
+        if cfg.resume is not None:
+            cfg.resume = find_checkpoint(cfg.resume, cfg.paths.output_dir)
+        if cfg.resume is not None and cfg.ckpt is None:  # the run goes on as what it is
+            cfg.ckpt = read_checkpoint(cfg.resume, "resume").config["ckpt"]
         if cfg.phase.name == "finetune":
             cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
         cfg.command = command()  # kept in the checkpoint: an evaluation is of the same experiment
@@ -165,13 +176,6 @@ def _resolved(node: DictConfig) -> dict[str, Any]:
 
 def _modalities(weights: dict[str, Any]) -> list[str]:
     return sorted({name.split(".")[2] for name in weights if name.startswith("adapters.linear.")})
-
-
-def _keep_earlier_metrics(folder: Path) -> None:
-    """Put the CSV of the run so far aside: Lightning's logger would delete it."""
-    for file in folder.glob("csv/metrics.csv"):
-        earlier = len(list(file.parent.glob("metrics_before_resume_*.csv")))
-        file.rename(file.with_name(f"metrics_before_resume_{earlier + 1}.csv"))
 
 
 def _results(

@@ -120,13 +120,27 @@ def test_sweep_over_seeds_with_offline_wandb(place):
     assert len({runs[0].name.rpartition("-")[2] for runs in offline}) == 3
 
 
-def test_sweep_of_several_processes_is_refused(tmp_path):
-    """Lightning would start the second process by repeating the command, -m and all."""
+@pytest.mark.slow
+def test_jobs_of_a_sweep_with_two_processes_run_once_each(place, tmp_path):
+    """Lightning starts the second process by repeating the command: each job has one of its own, without -m."""
     run = run_cli(
-        "-m", "trainer=ddp_sim", "data=synthetic", "seed=0,1", *FAST, f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    )
+        "-m", "trainer=ddp_sim", "data=synthetic", "seed=0,1", *FAST, "+trainer.limit_train_batches=1",
+        "baselines.names=[]", f"paths.cache_dir={place / 'cache'}", f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    results = [results_of(tmp_path / "sweep" / str(job)) for job in range(2)]
+    assert [one["seed"] for one in results] == [0, 1]
+    assert run.stdout.count("epoch 0: ") == 2
+    assert sorted(folder.name for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()) == ["0", "1"]
+
+
+def test_sweep_under_torchrun_is_refused(tmp_path):
+    run = run_cli(
+        "-m", "trainer=ddp_sim", "data=synthetic", "seed=0,1", *FAST, f"hydra.sweep.dir={tmp_path / 'sweep'}",
+        TORCHELASTIC_RUN_ID="x",
+    )  # fmt: skip
     assert run.returncode == 2
-    assert "trainer.strategy=ddp: the processes of a sweep's job would repeat the whole sweep" in run.stderr
+    assert "-m: torchrun or srun has started several processes" in run.stderr
 
 
 def test_two_processes_run_both_phases_and_evaluate_to_the_same_digits(place):

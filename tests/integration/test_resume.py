@@ -1,12 +1,15 @@
 """A resumed run is the run that was never interrupted."""
 
+import csv
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from interruptions import stop_at
 from runs import tiny
 
-from missrec_pl.errors import CheckpointError
+from missrec_pl.errors import CheckpointError, StoppedError
 from missrec_pl.run import train
 
 
@@ -72,14 +75,100 @@ def test_best_epoch_before_the_interruption_stays_the_best(shared, tmp_path, cap
     assert torch.load(tmp_path / "later" / later["checkpoint"], weights_only=True)["epoch"] == 0
 
 
-def test_resume_in_the_same_folder_keeps_the_first_curve(shared):
-    train(tiny(shared, "test=false", name="same"))
-    resume = f"resume={shared / 'same' / 'checkpoints/last.ckpt'}"
-    train(tiny(shared, "trainer.max_epochs=2", resume, name="same"))
-    assert sorted(file.name for file in (shared / "same" / "csv").glob("*.csv")) == [
-        "metrics.csv",
-        "metrics_before_resume_1.csv",
-    ]
+MIDWAY = ("data.batch_size=128", "trainer.max_epochs=3")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "epoch", "batch"),
+    [
+        ((), 1, 1),
+        pytest.param(("setting=transductive", "model=missrec"), 0, 0, marks=pytest.mark.slow),
+        pytest.param(("phase=pretrain", "objective=missrec"), 1, 2, marks=pytest.mark.slow),
+        pytest.param(("data.num_workers=1", "features=host"), 2, 1, marks=pytest.mark.slow),
+        pytest.param(("+trainer.accumulate_grad_batches=2",), 1, 1, marks=pytest.mark.slow),
+        pytest.param(
+            ("callbacks.early_stopping.patience=1", "optim.optimizer.lr=1.0"), 1, 1, marks=pytest.mark.slow
+        ),
+    ],
+    ids=["released", "transductive", "pretrain", "workers", "accumulated", "stopping"],
+)
+def test_resume_within_an_epoch_equals_uninterrupted(overrides, epoch, batch, shared, request):
+    """Sampler position, means of the epoch, curves, early stopping: to the last bit, in the run's own folder."""
+    name = f"within-{request.node.callspec.id}"
+    straight = train(tiny(shared, *overrides, *MIDWAY, name=f"{name}-straight"))
+    with pytest.raises(StoppedError, match=f"saved .*last.ckpt at epoch {epoch}, batch"):
+        train(tiny(shared, *overrides, *MIDWAY, stop_at(epoch, batch), name=name))
+    assert not (shared / name / "results.json").exists()
+    resumed = train(tiny(shared, *overrides, *MIDWAY, "resume=last", name=name))
+    assert resumed["metrics"] == straight["metrics"]
+    assert_same_weights(weights(shared / name), weights(shared / f"{name}-straight"))
+    assert curve(shared / name) == curve(shared / f"{name}-straight")
+    assert len(resumed["timing"]["epoch_s"]) == len(straight["timing"]["epoch_s"])
+
+
+def curve(folder):
+    """The rows of the CSV without what is measured in seconds."""
+    with (folder / "csv" / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if "seconds" not in k} for row in csv.DictReader(file)]
+
+
+def test_resume_after_early_stopping_trains_no_further(shared):
+    """Killed while testing: the next start may not train an epoch that the undisturbed run did not."""
+    overrides = ("callbacks.early_stopping.patience=1", "optim.optimizer.lr=1.0", "trainer.max_epochs=20")
+    straight = train(tiny(shared, *overrides, name="stopped"))
+    epochs = len(straight["timing"]["epoch_s"])
+    assert epochs < 20
+    again = train(tiny(shared, *overrides, "resume=last", name="stopped"))
+    assert again["metrics"] == straight["metrics"]
+    assert len(again["timing"]["epoch_s"]) == epochs
+
+
+def test_resume_last_starts_a_run_that_has_no_checkpoint_yet(shared, finetuned, caplog):
+    caplog.set_level("INFO", "missrec_pl")
+    results = train(tiny(shared, "resume=last", name="first-start"))
+    assert "there is no checkpoint in" in caplog.text
+    assert results["metrics"] == finetuned[1]["metrics"]
+
+
+def test_a_run_from_ckpt_resumes_as_what_it_is(pretrained, shared):
+    """One command starts and continues it; ckpt's weights are loaded once, its recipe holds throughout."""
+    command = (f"ckpt={pretrained[0] / 'checkpoints/best.ckpt'}", *MIDWAY, "resume=last")
+    straight = train(tiny(shared, *command, name="tuned-straight"))
+    with pytest.raises(StoppedError):
+        train(tiny(shared, *command, stop_at(1, 0), name="tuned"))
+    resumed = train(tiny(shared, *command, name="tuned"))
+    assert (resumed["init"], resumed["ckpt"]) == ("pretrained", straight["ckpt"])
+    assert resumed["metrics"] == straight["metrics"]
+    named = f"resume={shared / 'tuned'}"  # the folder alone says which recipe it was
+    again = train(tiny(shared, *MIDWAY, named, name="tuned-again"))
+    assert again["num_trainable_params"] == straight["num_trainable_params"]
+    assert again["metrics"] == straight["metrics"]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "flipped"])
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(kind, two_epochs, shared, caplog):
+    folder = Path(shutil.copytree(two_epochs[0], shared / f"damaged-{kind}"))
+    last = folder / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    if kind == "truncated":
+        del content[-1000:]
+    else:
+        content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    caplog.set_level("INFO", "missrec_pl")
+    resumed = train(tiny(shared, "trainer.max_epochs=2", "resume=last", name=folder.name))
+    assert f"{last} is damaged" in caplog.text
+    assert f"continuing from {folder / 'checkpoints' / 'previous.ckpt'}" in caplog.text
+    assert resumed["metrics"] == two_epochs[1]["metrics"]
+    assert_same_weights(weights(folder), weights(two_epochs[0]))
+
+
+def test_nothing_whole_to_resume_from(two_epochs, shared):
+    folder = Path(shutil.copytree(two_epochs[0], shared / "all-damaged"))
+    for name in ("last.ckpt", "previous.ckpt"):
+        (folder / "checkpoints" / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"last.ckpt and .*previous.ckpt are damaged; start again"):
+        train(tiny(shared, "trainer.max_epochs=3", "resume=last", name=folder.name))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+_PATHS = ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path")
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, whose knowledge of the best epoch survives ``resume`` into another folder.
@@ -22,7 +24,15 @@ class BestCheckpoint(ModelCheckpoint):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._copies: dict[Path, Path] = {}
+        self._copies: dict[str, Path] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's state with bare file names: a checkpoint does not say where its run lay."""
+        state = super().state_dict()
+        for name in _PATHS:
+            state[name] = Path(state[name]).name
+        state["best_k_models"] = {Path(path).name: score for path, score in state["best_k_models"].items()}
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state with its paths moved to this run's folder."""
@@ -31,23 +41,23 @@ class BestCheckpoint(ModelCheckpoint):
             if not path:
                 return path
             target = Path(str(self.dirpath)) / Path(path).name
-            self._copies[Path(path)] = target
+            self._copies[target.name] = target
             return str(target)
 
         state = {**state_dict, "dirpath": self.dirpath}
-        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        for name in _PATHS[1:]:
             state[name] = moved(state[name])
         state["best_k_models"] = {moved(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict(state)
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Copy the checkpoints that the state names, wherever the resumed run lies now."""
-        super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero and trainer.ckpt_path is not None:
             beside = Path(str(trainer.ckpt_path)).parent
-            for source, target in self._copies.items():
-                found = next((file for file in (beside / source.name, source) if file.is_file()), None)
-                if found is not None and not target.exists():
+            for name, target in self._copies.items():
+                if (beside / name).is_file() and not target.exists():
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(found, target)
+                    part = target.with_name(f".{name}.part")
+                    shutil.copyfile(beside / name, part)
+                    part.replace(target)
         self._copies.clear()

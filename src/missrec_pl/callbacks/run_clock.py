@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import lightning as L
 
 
 class RunClock(L.Callback):
-    """Measures fit, epochs (training and validation) and test in seconds.
+    """Measures fit, epochs (training and validation) and test in seconds; what came before a resume counts.
 
     Of the fit also the processor seconds of this process, all threads: what a busy machine does not change.
     """
@@ -20,6 +21,21 @@ class RunClock(L.Callback):
         self.epoch_seconds: list[float] = []
         self._fit_start = self._fit_cpu_start = self._epoch_start = self._test_start = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds so far, for a resumed run."""
+        running = time.perf_counter() - self._fit_start if self._fit_start else 0.0
+        cpu = time.process_time() - self._fit_cpu_start if self._fit_start else 0.0
+        return {
+            "fit_seconds": self.fit_seconds + running,
+            "fit_cpu_seconds": self.fit_cpu_seconds + cpu,
+            "epoch_seconds": self.epoch_seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Add the seconds before the interruption."""
+        self.fit_seconds, self.fit_cpu_seconds = state_dict["fit_seconds"], state_dict["fit_cpu_seconds"]
+        self.epoch_seconds = list(state_dict["epoch_seconds"])
+
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the fit's clock."""
         self._fit_start = time.perf_counter()
@@ -29,6 +45,11 @@ class RunClock(L.Callback):
         """Stop the fit's clock."""
         self.fit_seconds += time.perf_counter() - self._fit_start
         self.fit_cpu_seconds += time.process_time() - self._fit_cpu_start
+        self._fit_start = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock of an epoch that is resumed."""
+        self._epoch_start = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start an epoch's clock."""

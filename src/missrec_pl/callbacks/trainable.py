@@ -43,6 +43,10 @@ class TrainOnly(L.Callback):
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(f"finetune.parts={self.parts} leaves nothing to train.")
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the frozen parts into eval mode: an epoch that is resumed does not start again."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the frozen parts into eval mode."""
         if self.parts is not None:

@@ -172,7 +172,8 @@ class Domain:
                     raise DataError(f"{path} lacks the column {absent[0]!r}; prepare the domain again")
                 return parquet.read(columns=[*columns, *(name for name in optional if name in known)])
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: not a readable parquet file ({error}); prepare the domain again") from error
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: not a readable parquet file ({reason}); prepare the domain again") from error
 
     def _open_features(self, info: ModalityInfo) -> npt.NDArray[np.floating[Any]]:
         path = self.path / info.file
@@ -180,7 +181,9 @@ class Domain:
             raise DataError(f"{path} is missing; prepare the domain again")
         try:
             rows: npt.NDArray[np.floating[Any]] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            if not isinstance(rows, np.ndarray):  # an .npz archive, which is not unpacked
+                raise ValueError("it is an archive")
+        except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:
             raise DataError(f"{path}: truncated or no .npy file ({error}); prepare the domain again") from error
         expected = (self.num_items + 1, info.dim)
         if rows.shape != expected or rows.dtype != np.dtype(info.dtype):

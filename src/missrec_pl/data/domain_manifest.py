@@ -80,7 +80,7 @@ class Manifest:
             raise DataError(f"{folder} holds no {MANIFEST}; {_advice(folder)}")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: not valid JSON ({error}); prepare the domain again") from error
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
@@ -102,7 +102,7 @@ class Manifest:
             interactions=int(counts["interactions"]),
             modalities=_infos(content["modalities"]),
             views=_infos(content.get("views", {})),
-            sha256={str(file): str(digest) for file, digest in content["sha256"].items()},
+            sha256={_inside(str(file)): str(digest) for file, digest in content["sha256"].items()},
             created_by=dict(content.get("created_by", {})),
         )
 
@@ -114,12 +114,17 @@ def _without_name(info: ModalityInfo) -> dict[str, Any]:
 def _infos(content: dict[str, dict[str, Any]]) -> dict[str, ModalityInfo]:
     infos = {name: ModalityInfo(name=name, **entry) for name, entry in content.items()}
     for info in infos.values():
-        path = PurePosixPath(info.file)
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"file {info.file!r} of {info.name!r} leaves the domain folder")
+        _inside(info.file)
         if info.dtype not in ("float32", "float16"):
             raise ValueError(f"dtype {info.dtype!r} of {info.name!r} is not float32 or float16")
     return infos
+
+
+def _inside(file: str) -> str:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"file {file!r} leaves the domain folder")
+    return file
 
 
 def _advice(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -157,6 +158,36 @@ class SharedBatchSampler(Sampler[SharedBatch]):
             everyones = batch.astype(np.int64, copy=False)
             mine = everyones[own.rank :: own.world_size]
             yield SharedBatch(mine, everyones, (own.seed, own.epoch, number))
+
+
+class ResumedSampler(Sampler[Any]):
+    """Another sampler without the batches that were trained on before an interruption.
+
+    Its length stays: Lightning counts the batches of the whole epoch.
+
+    Args:
+        sampler: the batches of whole epochs.
+        epoch: the epoch that was interrupted.
+        done: number of its batches to leave out.
+    """
+
+    def __init__(self, sampler: Sampler[Any], epoch: int, done: int) -> None:
+        self.sampler = sampler
+        self.epoch = epoch
+        self.done = done
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's shuffle; Lightning calls this."""
+        if epoch != self.epoch:
+            self.done = 0
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.islice(self.sampler, self.done, None)
 
 
 class ShardedEvalSampler(Sampler[NDArray[np.int64]]):

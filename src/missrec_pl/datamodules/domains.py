@@ -9,13 +9,20 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, SequenceBatch, TrainingPrefixes
 from missrec_pl.data.catalogue import Catalogue, ItemTable
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.sampled_prefixes import SampledPrefixes
-from missrec_pl.data.samplers import CANDIDATES, GlobalBatchSampler, ShardedEvalSampler, SharedBatchSampler
+from missrec_pl.data.samplers import (
+    CANDIDATES,
+    GlobalBatchSampler,
+    ResumedSampler,
+    ShardedEvalSampler,
+    SharedBatchSampler,
+)
 from missrec_pl.data.sources import DomainSource
 from missrec_pl.data.splits import EvaluationRows, make_split
 from missrec_pl.errors import ConfigError, DataError
@@ -130,7 +137,8 @@ class DomainDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """Global batches of training prefixes, this process's share of them."""
         if self.overfit_rows is not None:
-            return self._evaluation(self.sequences.test)
+            histories, sampler = self._evaluation_batches(self.sequences.test)
+            return self._loader(histories, self._resumed(sampler))
         prefixes = TrainingPrefixes(
             self.sequences, self.catalogue, self.max_history, deduplicate=self.candidates != "all"
         )
@@ -144,13 +152,10 @@ class DomainDataModule(L.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        if self.trainer is not None:
-            # Loader workers start before Lightning sets the epoch: a resumed run would replay epoch 0's shuffle.
-            progress = self.trainer.fit_loop.epoch_progress.current
-            sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         if self.candidates == "sampled":
-            return self._loader(SampledPrefixes(prefixes, self.num_negatives), SharedBatchSampler(sampler))
-        return self._loader(prefixes, sampler)
+            shared = SharedBatchSampler(sampler)
+            return self._loader(SampledPrefixes(prefixes, self.num_negatives), self._resumed(shared))
+        return self._loader(prefixes, self._resumed(sampler))
 
     def val_dataloader(self) -> DataLoader[SequenceBatch] | list[DataLoader[SequenceBatch]]:
         """Validation users, unpadded shards; no loader where the split validates nobody."""
@@ -178,11 +183,26 @@ class DomainDataModule(L.LightningDataModule):
             return batch.with_items(self._whole)
         return batch if batch.items.features else batch.with_items(self.catalogue.fill(batch.items))
 
+    def _resumed(self, sampler: Sampler[Any]) -> Sampler[Any]:
+        """The batches that a resumed run has still to train on."""
+        if self.trainer is None:
+            return sampler
+        loop = self.trainer.fit_loop
+        epoch = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        done = loop.epoch_loop.batch_progress.current.ready if loop.restarting else 0
+        resumed = ResumedSampler(sampler, epoch, done)
+        # Loader workers start before Lightning sets the epoch: a resumed run would replay epoch 0's shuffle.
+        resumed.set_epoch(epoch)
+        return resumed
+
     def _evaluation(self, rows: EvaluationRows) -> DataLoader[SequenceBatch]:
+        return self._loader(*self._evaluation_batches(rows))
+
+    def _evaluation_batches(self, rows: EvaluationRows) -> tuple[EvaluationHistories, Sampler[NDArray[np.int64]]]:
         histories = EvaluationHistories(self.sequences, rows, self.max_history)
         rank, world_size = self._shard()
         sampler = ShardedEvalSampler(histories.lengths(), self.eval_batch_size, rank=rank, world_size=world_size)
-        return self._loader(histories, sampler)
+        return histories, sampler
 
     def _loader(self, dataset: Dataset[SequenceBatch], sampler: Sampler[Any]) -> DataLoader[SequenceBatch]:
         # The sampler yields whole batches and the data set builds each in one go: no per-row collation.

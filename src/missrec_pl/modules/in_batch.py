@@ -27,19 +27,19 @@ def in_batch_loss(
         users: their encoded histories.
         items: the embedded item table of the batch.
     """
-    own = items.take(batch.target)
+    own, counts = items.take(batch.target), row_counts(batch.target)
     candidates = ItemEmbeddings(
-        gather_rows(own.tokens),
-        gather_rows(own.is_missing.to(torch.uint8)).bool(),
-        gather_rows(own.interest),
-        gather_rows(own.ids),
+        gather_rows(own.tokens, counts),
+        gather_rows(own.is_missing.to(torch.uint8), counts).bool(),
+        gather_rows(own.interest, counts),
+        gather_rows(own.ids, counts),
     )
     logits = module.logits(batch, users, items, candidates)
-    column = own_columns(batch)
+    column = own_columns(batch, counts)
     return seq_item(logits, column, own.ids, candidates.ids, mask_duplicates=module.objective.mask_duplicates)
 
 
-def own_columns(batch: SequenceBatch) -> Tensor:
-    """``[B]`` positions of this process's rows in the global batch."""
-    start = first_own_row(row_counts(batch.target))
+def own_columns(batch: SequenceBatch, counts: list[int] | None = None) -> Tensor:
+    """``[B]`` positions of this process's rows in the global batch; ``counts`` as of :func:`row_counts`."""
+    start = first_own_row(row_counts(batch.target) if counts is None else counts)
     return torch.arange(start, start + len(batch), device=batch.target.device)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from missrec_pl.errors import MissrecError
+from missrec_pl.errors import MissrecError, printable
 from missrec_pl.prepare.commands import ALL
 
 
@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments, Console(stderr=True))
     except (MissrecError, PermissionError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {printable(line)}", file=sys.stderr)
         return 2
     return 0
 

@@ -93,6 +93,10 @@ def _read_merged(folder: Path, stem: str, names: list[str]) -> list[ReleasedDoma
     parts = read_merged_rows(folder / f"{stem}.train.inter")
     if not names:
         raise DataError(f"{folder / stem}.pt_datasets names no domain; expected names separated by commas")
+    if leaving := [name for name in names if Path(name).name != name]:
+        raise DataError(
+            f"{folder / stem}.pt_datasets: {leaving[0]!r} is no name of a domain; its files lie in this folder"
+        )
     unknown = [number for number in parts if number >= len(names)]
     if unknown:
         rows = parts[unknown[0]]

@@ -78,7 +78,7 @@ def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDom
     """
     largest = max(int(max(rows.items.max(), rows.targets.max())) for rows in splits.values())
     index = folder / f"{name}.item2index"
-    raw_ids = read_index(index) if index.is_file() else [str(row) for row in range(largest + 1)]
+    raw_ids = read_index(index) if index.exists() else [str(row) for row in range(largest + 1)]
     _check_catalogue(splits, len(raw_ids), index)
     matrices = {
         kind: read_features(folder / f"{name}.{suffix}", raw_ids, counted=index.is_file())

@@ -193,7 +193,7 @@ def _integers(path: Path, tokens: list[str], lines: npt.NDArray[np.int64]) -> np
 
 
 def _is_row(token: str) -> bool:
-    return token.isdecimal() and len(token) < 10
+    return token.isascii() and token.isdecimal() and len(token) < 10
 
 
 def _check_header(path: Path, found: str, expected: str) -> None:
@@ -202,6 +202,8 @@ def _check_header(path: Path, found: str, expected: str) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a file")
     if not path.is_file():
         raise DataError(f"{path} is missing")
     try:

@@ -1,0 +1,125 @@
+"""The checkpoint that a run is continued from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from missrec_pl.callbacks.stop_signal import StopSignal
+from missrec_pl.checkpoint_files import LAST, keep_previous
+from missrec_pl.distributed import any_process
+from missrec_pl.errors import StoppedError
+
+log = logging.getLogger(__name__)
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes ``last.ckpt``: after every epoch, every so often within one, and when the process is told to stop.
+
+    Within an epoch it is written after a step that no validation follows, so that Lightning resumes with the next
+    step. The one before stays as ``previous.ckpt``. After SIGTERM the run ends with :class:`StoppedError`: after
+    the step in progress, or after the epoch if its last step is done.
+
+    Args:
+        dirpath: folder of the checkpoints.
+        every_minutes: longest time without a checkpoint; None for none within epochs.
+        every_n_steps: also after every n-th step of an epoch; None for time alone.
+    """
+
+    def __init__(self, dirpath: str, every_minutes: float | None = 10.0, every_n_steps: int | None = None) -> None:
+        self.path = Path(dirpath) / LAST
+        self.every_minutes = every_minutes
+        self.every_n_steps = every_n_steps
+        self._signal = StopSignal()
+        self._saved_at = time.monotonic()
+        self._stopped_early = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether the run had ended by early stopping."""
+        return {"stopped_early": self._stopped_early}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A run that had stopped early does not train one more epoch when it is continued."""
+        state = checkpoint.get("callbacks", {}).get(self.state_key, {})
+        if state.get("stopped_early") and trainer.state.fn == "fit":
+            log.info("resume: the run had stopped early after epoch %d", checkpoint["epoch"])
+            trainer.should_stop = True
+
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take over SIGTERM from Lightning."""
+        self._signal.install()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take over SIGTERM from Lightning."""
+        self._signal.install()
+        self._saved_at = time.monotonic()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take over SIGTERM from Lightning."""
+        self._signal.install()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where it is due and possible.
+
+        Raises:
+            StoppedError: SIGTERM has come.
+        """
+        stop, due = any_process(self._signal.received, self._is_due(batch_idx + 1))
+        if not (stop or due) or not _is_between_steps(trainer, batch_idx + 1):
+            return
+        self._save(trainer)
+        if stop:
+            self._stop(trainer, f"epoch {trainer.current_epoch}, batch {batch_idx + 1}")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the epoch; the last callback to see it end, so that all others' state is complete.
+
+        Raises:
+            StoppedError: SIGTERM has come.
+        """
+        self._stopped_early = trainer.should_stop
+        self._save(trainer)
+        if any_process(self._signal.received)[0]:
+            self._stop(trainer, f"the end of epoch {trainer.current_epoch}")
+
+    def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """End a test that SIGTERM interrupts.
+
+        Raises:
+            StoppedError: SIGTERM has come.
+        """
+        if self._signal.received:  # each process by itself: shards have different numbers of batches
+            raise StoppedError(f"stopped by SIGTERM while testing; {self.path} is complete.")
+
+    def _is_due(self, done: int) -> bool:
+        by_steps = self.every_n_steps is not None and done % self.every_n_steps == 0
+        waited = time.monotonic() - self._saved_at
+        return by_steps or (self.every_minutes is not None and waited >= 60 * self.every_minutes)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if trainer.is_global_zero:
+            keep_previous(self.path.parent)
+        trainer.save_checkpoint(self.path)
+        self._saved_at = time.monotonic()
+
+    def _stop(self, trainer: L.Trainer, where: str) -> None:
+        raise StoppedError(f"stopped by SIGTERM; saved {self.path} at {where}.")
+
+
+def _is_between_steps(trainer: L.Trainer, done: int) -> bool:
+    """Whether only the next step follows the ``done`` batches of this epoch: no validation, no half step."""
+    check: Any = trainer.val_check_batch
+    is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+    validates = bool(check) and check != float("inf") and done % check == 0
+    return not is_last and not validates and done % trainer.accumulate_grad_batches == 0

@@ -1,0 +1,107 @@
+"""Ends a run whose loss or gradients are no numbers any more, and says at which step and with which items."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.distributed import any_process
+from missrec_pl.errors import RunError
+
+
+class NanGuard(L.Callback):
+    """Looks at loss and gradients before every optimiser step; the weights stay as they were.
+
+    Processes see the same averaged gradients, so all of them stop. Under a gradient scaler (``16-mixed``) infinite
+    gradients are part of the method, and the loss alone is looked at.
+
+    Args:
+        folder: where ``nan_batch.json`` is written: the rows of the batch by their source's ids.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self._batch: SequenceBatch | None = None
+        self._loss: Tensor | None = None
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: SequenceBatch, batch_idx: int
+    ) -> None:
+        """Keep the batch in sight."""
+        self._batch = batch
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Keep the loss in sight."""
+        self._loss = loss.detach()
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """End the run if the step would take NaN or infinity into the weights.
+
+        Raises:
+            RunError: it would.
+        """
+        gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
+        if getattr(trainer.precision_plugin, "scaler", None) is not None:
+            is_broken = any_process(not _is_finite(self._loss))[0]
+        else:
+            is_broken = not _is_finite(nn.utils.get_total_norm(list(gradients.values())))
+        if is_broken:
+            wrong = [name for name, gradient in gradients.items() if not _is_finite(gradient)]
+            raise RunError(self._report(trainer, wrong))
+
+    def _report(self, trainer: L.Trainer, parameters: list[str]) -> str:
+        batch, loss = self._batch, float("nan") if self._loss is None else float(self._loss)
+        batch_idx = trainer.fit_loop.epoch_loop.batch_idx
+        where = f"epoch {trainer.current_epoch}, batch {batch_idx}, step {trainer.global_step}"
+        assert batch is not None
+        rows = _rows(trainer.datamodule.catalogue, batch)  # type: ignore[attr-defined]
+        file = self._write(trainer, {"where": where, "loss": str(loss), "parameters": parameters, "rows": rows})
+        first = ", ".join(f"{row['domain']}/{row['target']}" for row in rows[:3])
+        return (
+            f"{where}: the loss is {loss} and the gradients of {len(parameters)} parameters hold NaN or infinity "
+            f"(e.g. {', '.join(parameters[:2])}); {len(rows)} rows, targets {first}, ...: all in {file}. "
+            "Lower optim.optimizer.lr or optim.score_term_lr, or look for odd features among these items."
+        )
+
+    def _write(self, trainer: L.Trainer, content: dict[str, Any]) -> Path:
+        name = "nan_batch.json" if trainer.world_size == 1 else f"nan_batch_{trainer.global_rank}.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{name}.part"
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return part.replace(self.folder / name)
+
+
+def _is_finite(tensor: Tensor | None) -> bool:
+    return tensor is None or bool(tensor.isfinite().all())
+
+
+def _rows(catalogue: Any, batch: SequenceBatch) -> list[dict[str, Any]]:
+    """Domain, target and history of every row, by the ids of the data's source."""
+    raw = [domain.raw_item_ids() if hasattr(domain, "raw_item_ids") else None for domain in catalogue.domains]
+
+    def name(item: int, domain: int) -> str:
+        local, ids = item - int(catalogue.offsets[domain]), raw[domain]
+        return str(local) if ids is None else ids[local]
+
+    ids = None if batch.items is None else batch.items.ids.cpu()
+    history, target = batch.history.cpu(), batch.target.cpu()
+    if ids is not None:
+        history, target = ids[history], ids[target]
+    return [
+        {
+            "domain": catalogue.domains[domain].name,
+            "target": name(item, domain),
+            "history": [name(one, domain) for one in items[:length]],
+        }
+        for items, length, item, domain in zip(
+            history.tolist(), batch.length.tolist(), target.tolist(), batch.domain.tolist(), strict=True
+        )
+    ]

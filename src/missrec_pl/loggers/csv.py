@@ -1,0 +1,49 @@
+"""The CSV of a run, continued when the run is."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class CSVLogger(loggers.CSVLogger):
+    """Lightning's CSVLogger, which would delete the curve so far.
+
+    Args:
+        **kwargs: as of :class:`lightning.pytorch.loggers.CSVLogger`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    @rank_zero_only
+    def continue_from(self, step: int) -> None:
+        """Keep the rows before ``step``; see :class:`missrec_pl.loggers.Continuable`."""
+        file = Path(self.log_dir) / "metrics.csv"
+        part = file.with_name(".metrics.csv.part")
+        if file.is_file():
+            names, rows = _rows_before(file, step)
+            with part.open("w", newline="") as stream:
+                writer = csv.DictWriter(stream, names)
+                writer.writeheader()
+                writer.writerows(rows)
+            file.unlink()  # Lightning's writer would, with a warning that everything is lost
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*is not empty.*")
+            writer_of_lightning: Any = self.experiment
+        if part.is_file():
+            with part.open(newline="") as stream:
+                writer_of_lightning.metrics_keys = list(csv.DictReader(stream).fieldnames or [])
+            part.replace(file)
+
+
+def _rows_before(file: Path, step: int) -> tuple[list[str], list[dict[str, str]]]:
+    with file.open(newline="") as stream:
+        reader = csv.DictReader(stream)
+        rows = [row for row in reader if str(row.get("step")).isdecimal() and int(row["step"]) < step]
+        return list(reader.fieldnames or ["step"]), rows
