@@ -114,14 +114,19 @@ def write_items(
     texts: Strings,
     images: Sequence[str | None] | None,
     presence: Mapping[str, npt.NDArray[np.bool_]],
+    image_urls: Sequence[str | None] | None = None,
 ) -> None:
-    """Writes ``items.parquet``; ``images`` None means no item has an image file."""
+    """Writes ``items.parquet``; ``images`` None means no item has an image file.
+
+    Addresses of images make the column ``image_url``, which is absent without them.
+    """
     count = len(raw_item_ids)
     columns = {
         "item": pa.array(np.arange(1, count + 1, dtype=np.int32)),
         "raw_id": as_strings(raw_item_ids),
         "text": as_strings(texts),
         "image": pa.nulls(count, pa.string()) if images is None else pa.array(list(images), pa.string()),
+        **({} if image_urls is None else {"image_url": pa.array(list(image_urls), pa.string())}),
         **{f"has_{name}": pa.array(present) for name, present in presence.items()},
     }
     pq.write_table(pa.table(columns), folder / ITEMS, compression="zstd")

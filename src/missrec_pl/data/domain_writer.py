@@ -87,6 +87,8 @@ def stream_domain(
     texts: Strings,
     users: Iterable[UserBlock],
     features: Mapping[str, FeatureMatrix],
+    image_paths: Sequence[str | None] | None = None,
+    image_urls: Sequence[str | None] | None = None,
     created_by: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
@@ -103,7 +105,9 @@ def stream_domain(
         texts: Text of items 1..N, "" where there is none.
         users: All users in order. Their blocks make no difference to the files. Ids have to be unique; that is
             checked within a block only.
-        features: One matrix for each modality.
+        features: One matrix for each modality; none: `prepare features` adds them.
+        image_paths: Image files of items 1..N, None where there is none.
+        image_urls: Addresses of images of items 1..N, None where there is none.
         created_by: Information about program and source, kept in ``domain.json``.
         dtype: How features are stored: ``float32`` or ``float16``.
         overwrite: Replace an existing folder instead of refusing.
@@ -117,9 +121,11 @@ def stream_domain(
     """
     target = Path(path)
     check_features([*features], dtype, target)
-    check_items(raw_item_ids, texts, None, target)
+    check_items(raw_item_ids, texts, image_paths, target)
     with replacing(target, overwrite=overwrite) as folder:
-        infos = _write_items_and_features(folder, raw_item_ids, texts, None, features, dtype, target, block_rows)
+        infos = _write_items_and_features(
+            folder, raw_item_ids, texts, image_paths, features, dtype, target, block_rows, image_urls
+        )
         blocks = checked(users, len(raw_item_ids), target)
         num_users, interactions = write_sequences(folder, blocks, _STREAMED_ROW_GROUP)
         if not num_users:
@@ -137,6 +143,7 @@ def _write_items_and_features(
     dtype: str,
     target: Path,
     block_rows: int,
+    image_urls: Sequence[str | None] | None = None,
 ) -> dict[str, ModalityInfo]:
     (folder / "features").mkdir()
     count = len(raw_item_ids)
@@ -144,7 +151,8 @@ def _write_items_and_features(
         key: write_features(folder, key, matrix, count, dtype, target, block_rows)
         for key, matrix in matrices.items()
     }
-    write_items(folder, raw_item_ids, texts, images, {key: one.present for key, one in matrices.items()})
+    presence = {key: one.present for key, one in matrices.items()}
+    write_items(folder, raw_item_ids, texts, images, presence, image_urls)
     return infos
 
 

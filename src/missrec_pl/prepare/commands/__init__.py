@@ -1,9 +1,18 @@
 """The preparation commands, one module each; ``ALL`` is their order in ``--help``."""
 
-from missrec_pl.prepare.commands import check, groceries, import_checkpoint, info, released, synthetic
+from missrec_pl.prepare.commands import (
+    check,
+    groceries,
+    import_checkpoint,
+    info,
+    interactions,
+    released,
+    synthetic,
+)
 from missrec_pl.prepare.commands.base import Command
 
 ALL: tuple[Command, ...] = (
+    interactions.Interactions(),
     groceries.Groceries(),
     released.Released(),
     import_checkpoint.ImportCheckpoint(),
