@@ -183,7 +183,10 @@ def test_source_order_and_batches_make_no_difference(tmp_path: Path, monkeypatch
 
 MISTAKES = {
     "no metadata": (("--format", "amazon2018"), "without --metadata"),
-    "nothing survives": (("--format", "amazon2014", "--keep-items-without-text", "--k-core", "9"), "as read: 8"),
+    "nothing survives": (
+        ("--format", "amazon2014", "--keep-items-without-text", "--k-core", "9"),
+        "complete rows: 8",
+    ),
     "k of zero": (("--format", "amazon2014", "--keep-items-without-text", "--k-core", "0"), "--k-core 0"),
     "memory": (("--format", "amazon2014", "--keep-items-without-text", "--memory", "lots"), "--memory lots"),
     "columns": (("--format", "table", "--keep-items-without-text"), "--user"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -40,11 +40,13 @@ class FeatureMatrix:
         rows: [N, F] for items 1..N, or [N+1, F] with a padding row first. Read block by block.
         present: bool [N]; rows of other items are written as zeros.
         encoder: Name of the model that made the features.
+        made_by: Whatever else is known of how they were made, as plain values.
     """
 
     rows: FeatureRows
     present: npt.NDArray[np.bool_]
     encoder: str
+    made_by: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def write_features(
             stop = min(start + block_rows, num_items)
             rows = matrix.rows[first + start : first + stop]
             _clean_block(rows, present[start:stop], start, name, dtype, target).tofile(stream)
-    return ModalityInfo(name, file, width, dtype, matrix.encoder, coverage=float(present.mean()))
+    coverage = float(present.mean())
+    return ModalityInfo(name, file, width, dtype, matrix.encoder, coverage, dict(matrix.made_by))
 
 
 def _clean_block(

@@ -2,6 +2,7 @@
 
 from missrec_pl.prepare.commands import (
     check,
+    features,
     groceries,
     import_checkpoint,
     info,
@@ -13,6 +14,7 @@ from missrec_pl.prepare.commands.base import Command
 
 ALL: tuple[Command, ...] = (
     interactions.Interactions(),
+    features.Features(),
     groceries.Groceries(),
     released.Released(),
     import_checkpoint.ImportCheckpoint(),

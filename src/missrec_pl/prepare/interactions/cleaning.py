@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from missrec_pl.prepare.interactions.tables import Source
 
 REPEATS = ("first", "last", "all")
+_COMPLETE = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
 # Numbers in the order of numbers, then everything else in the order of letters.
 _BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
 
@@ -96,19 +97,22 @@ def clean(
     Raises:
         DataError: Bad rows, or nothing is left.
     """
-    _check_rows(connection, filters, where)
-    steps = [_step(connection, "as read", "raw", "user", "item")]
+    complete = _check_rows(connection, filters, where)
     report("numbering users and items")
-    _number(connection, filters)
-    steps.append(_step(connection, _first_filters(filters), "kept"))
+    _number(connection)
+    users, items = (count(connection, f"count(*) FROM {name}_ids") for name in ("user", "item"))
+    steps = [Step("complete rows", complete, users, items)]
+    _choose(connection, filters)
+    if filters.require_text or filters.min_rating is not None:
+        steps.append(_step(connection, _first_filters(filters)))
     if filters.repeats != "all":
         report("leaving out repeated interactions")
         chosen = "min" if filters.repeats == "first" else "max"
         _replace(connection, f"SELECT user, item, {chosen}(time_ms) AS time_ms FROM kept GROUP BY user, item")
-        steps.append(_step(connection, f"{filters.repeats} interaction with an item", "kept"))
+        steps.append(_step(connection, f"{filters.repeats} interaction with an item"))
     if filters.k_core > 1:
         rounds = _reduce_to_core(connection, filters.k_core, report)
-        steps.append(_step(connection, f"{filters.k_core}-core ({rounds} rounds)", "kept"))
+        steps.append(_step(connection, f"{filters.k_core}-core ({rounds} rounds)"))
     if not steps[-1].interactions:
         told = "; ".join(f"{step.name}: {step.interactions:,}" for step in steps)
         raise DataError(
@@ -117,51 +121,63 @@ def clean(
     return steps
 
 
-def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> None:
-    if not count(connection, "count(*) FROM raw"):
+def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> int:
+    """Number of complete rows."""
+    columns = {"user": "no user", "item": "no item", "time_ms": "no time that can be read"}
+    found = connection.execute(
+        f"SELECT count(*), {', '.join(f'count(*) - count({name})' for name in columns)}, count(rating), "
+        f"count(*) FILTER ({_COMPLETE}) FROM raw"
+    ).fetchone()
+    total, *absent, ratings, complete = found or (0, 0, 0, 0, 0, 0)
+    if not total:
         raise DataError(f"{where} holds no interactions")
-    for name, what in (("user", "no user"), ("item", "no item"), ("time_ms", "no time that can be read")):
-        bad = count(connection, f'count(*) FROM raw WHERE "{name}" IS NULL')
+    for (name, what), bad in zip(columns.items(), absent, strict=True):
         if bad and not filters.skip_bad_rows:
             row = connection.execute(
-                f'SELECT user, item FROM raw WHERE "{name}" IS NULL ORDER BY ALL LIMIT 1'
+                f"SELECT user, item FROM raw WHERE {name} IS NULL ORDER BY ALL LIMIT 1"
             ).fetchone()
             raise DataError(
                 f"{where}: {bad:,} rows have {what}, such as (user, item) = {row}; "
                 "mend them, or leave them out with --skip-bad-rows"
             )
-    if filters.min_rating is not None and not count(connection, "count(rating) FROM raw"):
+    if filters.min_rating is not None and not ratings:
         raise DataError(f"{where} has no ratings, which --min-rating needs")
+    return int(complete)
 
 
 def _first_filters(filters: Filters) -> str:
     names = ["items with text"] if filters.require_text else []
     if filters.min_rating is not None:
         names.append(f"rating {filters.min_rating:g} and above")
-    return ", ".join(names) or "complete rows"
+    return ", ".join(names)
 
 
-def _number(connection: DuckDBPyConnection, filters: Filters) -> None:
-    wanted = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
-    if filters.min_rating is not None:
-        wanted += f" AND rating >= {float(filters.min_rating)!r}"
-    if filters.require_text:
-        # A field that says something has a letter or digit besides JSON's own "null".
-        wanted += (
-            " AND item IN (SELECT item FROM metadata "
-            "WHERE regexp_matches(replace(fields, 'null', ''), '[\\pL\\pN]'))"
-        )
-    connection.execute(f"CREATE VIEW wanted AS SELECT user, item, time_ms FROM raw WHERE {wanted}")
+def _number(connection: DuckDBPyConnection) -> None:
     for name in ("user", "item"):
         connection.execute(
-            f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, CAST(row_number() OVER "
-            f"({_BY_RAW_ID.format(name)}) AS INTEGER) AS id FROM (SELECT DISTINCT {name} FROM wanted)"
+            f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, "
+            f"CAST(row_number() OVER ({_BY_RAW_ID.format(name)}) AS INTEGER) AS id "
+            f"FROM (SELECT DISTINCT {name} FROM raw WHERE {_COMPLETE})"
+        )
+
+
+def _choose(connection: DuckDBPyConnection, filters: Filters) -> None:
+    """The interactions that pass by themselves, as numbers."""
+    wanted = _COMPLETE
+    if filters.min_rating is not None:
+        wanted += f" AND rating >= {float(filters.min_rating)!r}"
+    items = "item_ids"
+    if filters.require_text:
+        # A field that says something has a letter or digit besides JSON's own "null".
+        items = (
+            "(SELECT raw_id, id FROM item_ids SEMI JOIN metadata ON metadata.item = raw_id "
+            "AND regexp_matches(replace(fields, 'null', ''), '[\\pL\\pN]'))"
         )
     connection.execute(
-        "CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms FROM wanted "
-        "JOIN user_ids u ON u.raw_id = wanted.user JOIN item_ids i ON i.raw_id = wanted.item"
+        "CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms "
+        f"FROM (SELECT * FROM raw WHERE {wanted}) chosen "
+        f"JOIN user_ids u ON u.raw_id = chosen.user JOIN {items} i ON i.raw_id = chosen.item"
     )
-    connection.execute("DROP VIEW wanted")
     connection.execute("DROP TABLE raw")
 
 
@@ -186,9 +202,7 @@ def _replace(connection: DuckDBPyConnection, query: str) -> None:
     connection.execute("ALTER TABLE next RENAME TO kept")
 
 
-def _step(connection: DuckDBPyConnection, name: str, table: str, user: str = "user", item: str = "item") -> Step:
-    row = connection.execute(
-        f"SELECT count(*), count(DISTINCT {user}), count(DISTINCT {item}) FROM {table}"
-    ).fetchone()
+def _step(connection: DuckDBPyConnection, name: str) -> Step:
+    row = connection.execute("SELECT count(*), count(DISTINCT user), count(DISTINCT item) FROM kept").fetchone()
     interactions, users, items = row if row else (0, 0, 0)
     return Step(name, int(interactions), int(users), int(items))
