@@ -87,6 +87,7 @@ def stream_domain(
     texts: Strings,
     users: Iterable[UserBlock],
     features: Mapping[str, FeatureMatrix],
+    views: Mapping[str, FeatureMatrix] | None = None,
     image_paths: Sequence[str | None] | None = None,
     image_urls: Sequence[str | None] | None = None,
     created_by: Mapping[str, Any] | None = None,
@@ -106,6 +107,7 @@ def stream_domain(
         users: All users in order. Their blocks make no difference to the files. Ids have to be unique; that is
             checked within a block only.
         features: One matrix for each modality; none: `prepare features` adds them.
+        views: Other features of the same items, such as ``text_worddrop``; no modalities.
         image_paths: Image files of items 1..N, None where there is none.
         image_urls: Addresses of images of items 1..N, None where there is none.
         created_by: Information about program and source, kept in ``domain.json``.
@@ -120,11 +122,12 @@ def stream_domain(
         DataError: The target exists, the parts do not fit each other, or features are NaN or infinite.
     """
     target = Path(path)
-    check_features([*features], dtype, target)
+    check_features([*features, *(views or {})], dtype, target)
     check_items(raw_item_ids, texts, image_paths, target)
     with replacing(target, overwrite=overwrite) as folder:
+        matrices = {**features, **(views or {})}
         infos = _write_items_and_features(
-            folder, raw_item_ids, texts, image_paths, features, dtype, target, block_rows, image_urls
+            folder, raw_item_ids, texts, image_paths, matrices, dtype, target, block_rows, image_urls
         )
         blocks = checked(users, len(raw_item_ids), target)
         num_users, interactions = write_sequences(folder, blocks, _STREAMED_ROW_GROUP)

@@ -2,12 +2,15 @@
 
 from missrec_pl.prepare.commands import (
     check,
+    export,
     features,
     groceries,
     import_checkpoint,
     info,
     interactions,
+    merge,
     released,
+    stats,
     synthetic,
 )
 from missrec_pl.prepare.commands.base import Command
@@ -19,6 +22,9 @@ ALL: tuple[Command, ...] = (
     released.Released(),
     import_checkpoint.ImportCheckpoint(),
     synthetic.Synthetic(),
+    merge.Merge(),
+    export.Export(),
     check.Check(),
+    stats.Stats(),
     info.Info(),
 )
