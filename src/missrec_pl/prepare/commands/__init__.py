@@ -5,6 +5,7 @@ from missrec_pl.prepare.commands import (
     export,
     features,
     groceries,
+    images,
     import_checkpoint,
     info,
     interactions,
@@ -17,6 +18,7 @@ from missrec_pl.prepare.commands.base import Command
 
 ALL: tuple[Command, ...] = (
     interactions.Interactions(),
+    images.Images(),
     features.Features(),
     groceries.Groceries(),
     released.Released(),

@@ -1,11 +1,12 @@
 """Domain folders in the released format (UniSRec's and RecBole's benchmark files), single or merged.
 
 Order of what is written: items and users by number; a user's training rows longest history first, as the authors'.
-Texts have no surrounding white space and no line ends or tabs. Nothing else differs from a folder that was read.
+Texts have no white space around them, no line ends and no tabs. Nothing else differs from a folder that was read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -128,5 +129,5 @@ def _write_index(path: Path, ids: Sequence[str], where: Path) -> None:
 
 def _quoted(text: str) -> str:
     """On one line; in quotes, as in CSV, if it contains any."""
-    plain = " ".join(text.split())
+    plain = re.sub(r"[\t\r\n]+", " ", text.strip())
     return '"' + plain.replace('"', '""') + '"' if '"' in plain else plain
