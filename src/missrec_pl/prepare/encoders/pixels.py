@@ -25,6 +25,7 @@ class Preprocessing:
         crop: Side of the square that is cut from the centre, at most ``resize``.
         mean, std: By channel, of values 0..1.
         resample: Pillow's number of the interpolation; 3 is bicubic.
+        squash: Resize both sides to ``crop`` instead: the whole picture, out of proportion.
     """
 
     resize: int
@@ -32,10 +33,14 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     resample: int = 3
+    squash: bool = False
 
     def __str__(self) -> str:
         kind = _NAMES.get(self.resample, str(self.resample))
-        return f"RGB, shorter side to {self.resize} ({kind}), centre {self.crop}, mean {self.mean}, std {self.std}"
+        values = f"mean {self.mean}, std {self.std}"
+        if self.squash:
+            return f"RGB, both sides to {self.crop} ({kind}), {values}"
+        return f"RGB, shorter side to {self.resize} ({kind}), centre {self.crop}, {values}"
 
     def cut(self, image: Image) -> npt.NDArray[np.uint8]:
         """Resizes and cuts; Pillow lets other threads run meanwhile.
@@ -44,6 +49,8 @@ class Preprocessing:
             uint8 [crop, crop, 3].
         """
         picture = image.convert("RGB")
+        if self.squash:
+            return np.asarray(picture.resize((self.crop, self.crop), self.resample))
         width, height = picture.size
         short = min(width, height)
         size = (
