@@ -76,9 +76,7 @@ def main() -> None:
         if arguments.pictures is None:
             write_pictures(folder, arguments.count)
         files = sorted(folder.glob("*.jpg"))[: arguments.count]
-        print(
-            f"{len(files)} pictures, {arguments.encoder}, batches of {arguments.batch_size}: {encoder.preprocessing}"
-        )
+        print(f"{len(files)} pictures, batches of {arguments.batch_size}, {encoder.preprocessing}")
         measure(encoder, files, arguments.workers, arguments.batch_size)
 
 
