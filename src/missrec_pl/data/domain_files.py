@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -40,11 +40,13 @@ class FeatureMatrix:
         rows: [N, F] for items 1..N, or [N+1, F] with a padding row first. Read block by block.
         present: bool [N]; rows of other items are written as zeros.
         encoder: Name of the model that made the features.
+        made_by: Whatever else is known of how they were made, as plain values.
     """
 
     rows: FeatureRows
     present: npt.NDArray[np.bool_]
     encoder: str
+    made_by: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def write_features(
             stop = min(start + block_rows, num_items)
             rows = matrix.rows[first + start : first + stop]
             _clean_block(rows, present[start:stop], start, name, dtype, target).tofile(stream)
-    return ModalityInfo(name, file, width, dtype, matrix.encoder, coverage=float(present.mean()))
+    coverage = float(present.mean())
+    return ModalityInfo(name, file, width, dtype, matrix.encoder, coverage, dict(matrix.made_by))
 
 
 def _clean_block(
@@ -114,14 +117,19 @@ def write_items(
     texts: Strings,
     images: Sequence[str | None] | None,
     presence: Mapping[str, npt.NDArray[np.bool_]],
+    image_urls: Sequence[str | None] | None = None,
 ) -> None:
-    """Writes ``items.parquet``; ``images`` None means no item has an image file."""
+    """Writes ``items.parquet``; ``images`` None means no item has an image file.
+
+    Addresses of images make the column ``image_url``, which is absent without them.
+    """
     count = len(raw_item_ids)
     columns = {
         "item": pa.array(np.arange(1, count + 1, dtype=np.int32)),
         "raw_id": as_strings(raw_item_ids),
         "text": as_strings(texts),
         "image": pa.nulls(count, pa.string()) if images is None else pa.array(list(images), pa.string()),
+        **({} if image_urls is None else {"image_url": pa.array(list(image_urls), pa.string())}),
         **{f"has_{name}": pa.array(present) for name, present in presence.items()},
     }
     pq.write_table(pa.table(columns), folder / ITEMS, compression="zstd")

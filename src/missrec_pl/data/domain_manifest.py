@@ -25,6 +25,7 @@ class ModalityInfo:
         dtype: ``float32`` or ``float16``.
         encoder: Name of the model that made the features.
         coverage: Share of the items that have the modality, 0..1.
+        made_by: Whatever else is known of how it was made: model, preprocessing, options, date, counts.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModalityInfo:
     dtype: str
     encoder: str
     coverage: float
+    made_by: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Manifest:
 
 
 def _without_name(info: ModalityInfo) -> dict[str, Any]:
-    return {key: value for key, value in asdict(info).items() if key != "name"}
+    return {key: value for key, value in asdict(info).items() if key != "name" and (key != "made_by" or value)}
 
 
 def _infos(content: dict[str, dict[str, Any]]) -> dict[str, ModalityInfo]:

@@ -87,6 +87,9 @@ def stream_domain(
     texts: Strings,
     users: Iterable[UserBlock],
     features: Mapping[str, FeatureMatrix],
+    views: Mapping[str, FeatureMatrix] | None = None,
+    image_paths: Sequence[str | None] | None = None,
+    image_urls: Sequence[str | None] | None = None,
     created_by: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
@@ -103,7 +106,10 @@ def stream_domain(
         texts: Text of items 1..N, "" where there is none.
         users: All users in order. Their blocks make no difference to the files. Ids have to be unique; that is
             checked within a block only.
-        features: One matrix for each modality.
+        features: One matrix for each modality; none: `prepare features` adds them.
+        views: Other features of the same items, such as ``text_worddrop``; no modalities.
+        image_paths: Image files of items 1..N, None where there is none.
+        image_urls: Addresses of images of items 1..N, None where there is none.
         created_by: Information about program and source, kept in ``domain.json``.
         dtype: How features are stored: ``float32`` or ``float16``.
         overwrite: Replace an existing folder instead of refusing.
@@ -116,10 +122,13 @@ def stream_domain(
         DataError: The target exists, the parts do not fit each other, or features are NaN or infinite.
     """
     target = Path(path)
-    check_features([*features], dtype, target)
-    check_items(raw_item_ids, texts, None, target)
+    check_features([*features, *(views or {})], dtype, target)
+    check_items(raw_item_ids, texts, image_paths, target)
     with replacing(target, overwrite=overwrite) as folder:
-        infos = _write_items_and_features(folder, raw_item_ids, texts, None, features, dtype, target, block_rows)
+        matrices = {**features, **(views or {})}
+        infos = _write_items_and_features(
+            folder, raw_item_ids, texts, image_paths, matrices, dtype, target, block_rows, image_urls
+        )
         blocks = checked(users, len(raw_item_ids), target)
         num_users, interactions = write_sequences(folder, blocks, _STREAMED_ROW_GROUP)
         if not num_users:
@@ -137,6 +146,7 @@ def _write_items_and_features(
     dtype: str,
     target: Path,
     block_rows: int,
+    image_urls: Sequence[str | None] | None = None,
 ) -> dict[str, ModalityInfo]:
     (folder / "features").mkdir()
     count = len(raw_item_ids)
@@ -144,7 +154,8 @@ def _write_items_and_features(
         key: write_features(folder, key, matrix, count, dtype, target, block_rows)
         for key, matrix in matrices.items()
     }
-    write_items(folder, raw_item_ids, texts, images, {key: one.present for key, one in matrices.items()})
+    presence = {key: one.present for key, one in matrices.items()}
+    write_items(folder, raw_item_ids, texts, images, presence, image_urls)
     return infos
 
 

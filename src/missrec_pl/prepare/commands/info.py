@@ -37,4 +37,6 @@ class Info:
                 for info in infos.values():
                     table.add_row(*first, info.name + kind, str(info.dim), f"{info.coverage:.1%}", info.encoder)
                     first = [""] * len(first)
+            if first[0]:
+                table.add_row(*first, "none yet", "", "", "")
         Console(width=None if console.is_terminal else 140).print(table)

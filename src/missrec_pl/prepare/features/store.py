@@ -1,0 +1,118 @@
+"""Finished rows on disk, in chunks, so that a killed extraction goes on where it was.
+
+A chunk is written under a temporary name and renamed: what is there is complete. The folder's name carries a
+key of everything that decides about the vectors; with another encoder, option or input, nothing old is taken up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CHUNK_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive items.
+
+    Attributes:
+        rows: float32 [R, F]; zeros where the status is not ``OK``.
+        status: uint8 [R], see :class:`Status`.
+        truncated: bool [R], texts that were longer than the encoder reads.
+        reasons: One for each item that has a problem, as ``(row in the chunk, reason)``.
+    """
+
+    rows: npt.NDArray[np.float32]
+    status: npt.NDArray[np.uint8]
+    truncated: npt.NDArray[np.bool_]
+    reasons: list[tuple[int, str]]
+
+
+class ChunkStore:
+    """The chunks of one modality of one domain.
+
+    Args:
+        domain: The domain folder; the store lies beside it.
+        modality: Name of the modality or view.
+        key: Plain values that decide about the vectors.
+        num_items: N.
+    """
+
+    def __init__(self, domain: Path, modality: str, key: dict[str, Any], num_items: int) -> None:
+        digest = hashlib.sha256(json.dumps({**key, "chunk": CHUNK_ROWS}, sort_keys=True).encode()).hexdigest()
+        self._domain, self._modality = domain, modality
+        self.folder = domain.parent / f".{domain.name}.features-{modality}-{digest[:16]}"
+        self.num_items = num_items
+        self.num_chunks = -(-num_items // CHUNK_ROWS)
+
+    def span(self, chunk: int) -> slice:
+        """The items (counted from 0) of a chunk."""
+        return slice(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, self.num_items))
+
+    def missing(self) -> list[int]:
+        """Chunks that are not there yet."""
+        return [chunk for chunk in range(self.num_chunks) if not self._file(chunk).is_file()]
+
+    def write(self, number: int, chunk: Chunk) -> None:
+        """Keeps a chunk."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{number}.{os.getpid()}"
+        with part.open("wb") as stream:
+            np.savez(
+                stream,
+                rows=chunk.rows,
+                status=chunk.status,
+                truncated=chunk.truncated,
+                reasons=np.array(json.dumps(chunk.reasons)),
+            )
+        part.replace(self._file(number))
+
+    def read(self, number: int) -> Chunk:
+        """A chunk that is there; one that a broken disk damaged counts as not there the next time."""
+        try:
+            with np.load(self._file(number), allow_pickle=False) as held:
+                reasons = [(int(row), str(reason)) for row, reason in json.loads(str(held["reasons"]))]
+                return Chunk(held["rows"], held["status"], held["truncated"], reasons)
+        except (zipfile.BadZipFile, KeyError, ValueError):
+            self._file(number).unlink()
+            raise
+
+    def remove(self) -> None:
+        """Removes the chunks, and those of earlier attempts with other options."""
+        for folder in self._domain.parent.glob(f".{self._domain.name}.features-{self._modality}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _file(self, chunk: int) -> Path:
+        return self.folder / f"{chunk:06}.npz"
+
+
+class StoredRows:
+    """All rows of a store, read chunk by chunk: what ``FeatureMatrix`` asks for.
+
+    Args:
+        store: A store with all its chunks.
+        width: F.
+    """
+
+    def __init__(self, store: ChunkStore, width: int) -> None:
+        self._store = store
+        self.shape = (store.num_items, width)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[np.float32]:
+        start, stop, _ = rows.indices(len(self))
+        first, last = start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)
+        block = np.concatenate([self._store.read(number).rows for number in range(first, last)])
+        return block[start - first * CHUNK_ROWS : stop - first * CHUNK_ROWS]

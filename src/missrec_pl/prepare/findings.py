@@ -1,0 +1,165 @@
+"""What is odd about a domain though its files are sound: facts, and warnings where a fact looks like a mistake."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from missrec_pl.data.domain import Domain
+from missrec_pl.data.splits import make_split
+
+_SAMPLE = 1_000
+_PERMUTATIONS = 100
+_SIGMAS = 3.0
+"""Where aligned rows stand above shuffled ones; below, row order is in doubt."""
+_COPIES = 0.05
+"""Share of items with one and the same vector that looks like a placeholder."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``prepare check``."""
+
+    text: str
+    is_warning: bool = False
+
+
+def findings(domain: Domain) -> Iterator[Finding]:
+    """Coverage, norms, copies and row order of every modality; what splits share; the order of time."""
+    for name in domain.modalities:
+        yield from _features(domain, name)
+    if not domain.modalities:
+        yield Finding("no features yet: python -m missrec_pl.prepare features", True)
+    yield from _splits(domain)
+
+
+def _features(domain: Domain, name: str) -> Iterator[Finding]:
+    present = np.flatnonzero(domain.present(name))
+    random = np.random.default_rng(0)
+    chosen = np.sort(random.permutation(present)[: 20 * _SAMPLE])
+    rows = np.asarray(domain.features(name))[chosen].astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1)
+    coverage = len(present) / domain.num_items
+    yield Finding(
+        f"{name}: {coverage:.1%} of the items, norms {norms.min():.3g} to {norms.max():.3g}, median "
+        f"{np.median(norms):.3g}",
+        bool(coverage < 0.01),
+    )
+    if norms.max() > 20 * np.median(norms):
+        yield Finding(f"{name}: the longest vector is {norms.max() / np.median(norms):.0f} times the median", True)
+    _, copies = np.unique(rows, axis=0, return_counts=True)
+    if copies.max() > max(2, _COPIES * len(rows)):
+        share = copies.max() / len(rows)
+        yield Finding(f"{name}: {share:.1%} of the items have the same vector: a placeholder?", True)
+    yield from _row_order(domain, name, random.permutation(present)[:_SAMPLE])
+
+
+def _row_order(domain: Domain, name: str, items: npt.NDArray[np.int64]) -> Iterator[Finding]:
+    """Items with similar texts, or bought one after the other, should have more similar vectors than others."""
+    rows = np.asarray(domain.features(name))[items].astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    alike = rows @ rows.T
+    texts = domain.texts()
+    for what, reference in (
+        ("texts", _lexical([texts[item] for item in items])),
+        ("neighbours in sequences", _neighbours(domain, items)),
+    ):
+        if reference is None:
+            continue
+        sigmas = _agreement(alike, reference)
+        told = f"{name}: rows agree with {what} by {sigmas:.1f} standard deviations over shuffled rows"
+        doubtful = sigmas < _SIGMAS
+        yield Finding(told + (": are they in the order of the items?" if doubtful else ""), doubtful)
+        return
+
+
+def _lexical(texts: list[str]) -> sparse.csr_array | None:
+    """Shared words, rare ones counting more, [S, S] without the diagonal; None if there are too few texts."""
+    words = [sorted(set(text.lower().split())) for text in texts]
+    vocabulary = {word: at for at, word in enumerate(sorted({word for one in words for word in one}))}
+    if sum(map(bool, words)) < len(words) / 2 or len(vocabulary) < 10:
+        return None
+    rows = np.repeat(np.arange(len(words)), [len(one) for one in words])
+    columns = np.array([vocabulary[word] for one in words for word in one])
+    matrix = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(vocabulary)))
+    weights = np.log(len(words) / matrix.sum(axis=0))
+    shared = (matrix.multiply(weights)).tocsr() @ matrix.T
+    return _without_diagonal(shared)
+
+
+def _neighbours(domain: Domain, items: npt.NDArray[np.int64]) -> sparse.csr_array | None:
+    """How often two items follow each other, [S, S]; None if the sample never does."""
+    place = np.full(domain.num_items + 1, -1)
+    place[items] = np.arange(len(items))
+    flat = place[domain.sequences.items]
+    inside = np.ones(len(flat) - 1, bool)
+    inside[domain.sequences.offsets[1:-1] - 1] = False
+    before, after = flat[:-1], flat[1:]
+    both = inside & (before >= 0) & (after >= 0)
+    counts = sparse.csr_array((np.ones(both.sum()), (before[both], after[both])), shape=(len(items), len(items)))
+    counts = _without_diagonal((counts + counts.T).tocsr())
+    return counts if counts.nnz >= 50 else None
+
+
+def _without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
+    matrix = matrix.tocoo()
+    off = matrix.row != matrix.col
+    return sparse.csr_array((matrix.data[off], (matrix.row[off], matrix.col[off])), shape=matrix.shape)
+
+
+def _agreement(alike: npt.NDArray[np.float64], reference: Any) -> float:
+    """Mean similarity weighted by the reference, in standard deviations above that of shuffled rows."""
+    pairs = reference.tocoo()
+
+    def mean(order: npt.NDArray[np.int64]) -> float:
+        return float((alike[order[pairs.row], order[pairs.col]] * pairs.data).sum() / pairs.data.sum())
+
+    random = np.random.default_rng(1)
+    shuffled = np.array([mean(random.permutation(len(alike))) for _ in range(_PERMUTATIONS)])
+    return (mean(np.arange(len(alike))) - float(shuffled.mean())) / max(float(shuffled.std()), 1e-12)
+
+
+def _splits(domain: Domain) -> Iterator[Finding]:
+    sequences = domain.sequences
+    split = make_split(sequences, "leave_one_out")
+    starts, users = sequences.offsets[:-1], split.test.user
+    if not len(users):
+        yield Finding("leave-one-out tests nobody: every user has one interaction", True)
+        return
+    repeated = sum(
+        int(sequences.items[starts[user] + target] in sequences.items[starts[user] : starts[user] + target])
+        for user, target in zip(users.tolist(), split.test.target.tolist(), strict=True)
+    )
+    yield Finding(
+        f"leave-one-out: {repeated / len(users):.1%} of {len(users):,} test targets are in their own history"
+    )
+    whole = {hashlib.md5(sequences.of(user).tobytes(), usedforsecurity=False).digest() for user in users.tolist()}
+    copies = 1 - len(whole) / len(users)
+    yield Finding(
+        f"leave-one-out: {copies:.1%} of the test users copy another user's whole sequence", copies > 0.05
+    )
+    trained = np.zeros(domain.num_items + 1, bool)
+    for user in range(sequences.num_users):
+        trained[sequences.of(user)[: split.train_length[user]]] = True
+    cold = float((~trained[sequences.items[starts[users] + split.test.target]]).mean())
+    yield Finding(f"leave-one-out: {cold:.1%} of the test targets occur in no training part")
+    if sequences.timestamps is not None:
+        train_times = sequences.timestamps[_training_mask(sequences.offsets, split.train_length)]
+        latest = train_times.max(initial=np.iinfo(np.int64).min)
+        early = float((sequences.timestamps[starts[users] + split.test.target] < latest).mean())
+        yield Finding(
+            f"leave-one-out: {early:.1%} of the test targets are older than the newest training interaction "
+            "(data.split=global_time has none)"
+        )
+
+
+def _training_mask(offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+    mask: npt.NDArray[np.bool_] = place < np.repeat(lengths, np.diff(offsets))
+    return mask

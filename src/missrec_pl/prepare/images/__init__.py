@@ -1,0 +1,1 @@
+"""Items' pictures by address: polite, bounded, resumable."""

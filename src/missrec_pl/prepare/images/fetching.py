@@ -1,0 +1,215 @@
+"""One picture from its address, under limits."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from missrec_pl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+_MAX_REDIRECTS = 5
+_BLOCK = 1 << 16
+_KINDS = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp"}
+_MAX_WAIT = 60.0  # seconds that a server may ask us to wait
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a download may cost and where it may lead.
+
+    Attributes:
+        connections: Downloads at a time.
+        per_host: Of these, at one host.
+        timeout_s: Longest wait for a connection or for the next bytes.
+        total_s: Longest time of one download.
+        max_bytes: Largest file.
+        retries: Further tries after a passing failure, with waits of ``backoff_s``, twice that, ...
+        backoff_s: First wait.
+        allowed_hosts: Hosts to which a server may redirect, besides itself; ``*``: any.
+    """
+
+    connections: int = 16
+    per_host: int = 8
+    timeout_s: float = 10.0
+    total_s: float = 60.0
+    max_bytes: int = 20_000_000
+    retries: int = 3
+    backoff_s: float = 0.5
+    allowed_hosts: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        for name in ("connections", "per_host", "timeout_s", "total_s", "max_bytes"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: give more than 0")
+        if self.retries < 0:
+            raise ConfigError(f"--retries {self.retries}: give 0 or more")
+
+
+class FetchError(Exception):
+    """A picture that was not to be had.
+
+    Attributes:
+        passing: Whether a later try may succeed.
+    """
+
+    def __init__(self, reason: str, *, passing: bool, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.passing, self.wait_s = passing, wait_s
+
+
+class Fetcher:
+    """Downloads pictures; safe to call from several threads.
+
+    Args:
+        limits: See :class:`Limits`.
+
+    Raises:
+        ConfigError: ``urllib3`` or Pillow is not installed.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        try:
+            import PIL  # noqa: F401
+            import urllib3
+        except ImportError as error:
+            raise ConfigError('images need urllib3 and Pillow: pip install "missrec-pl[prepare]"') from error
+        self._limits, self._errors = limits, urllib3.exceptions
+        self._pool = urllib3.PoolManager(
+            num_pools=64,
+            maxsize=limits.per_host,
+            timeout=urllib3.Timeout(limits.timeout_s),
+            headers={"User-Agent": "missrec-pl", "Accept": "image/*"},
+            retries=False,
+        )
+        self._turns: dict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(limits.per_host))
+        self._turns_lock = threading.Lock()
+
+    def fetch(self, url: str) -> tuple[bytes, str]:
+        """A picture and the suffix of its kind, after as many tries as it takes and may take.
+
+        Raises:
+            FetchError: The last try's reason.
+        """
+        for attempt in range(self._limits.retries + 1):
+            try:
+                content = self._once(url)
+                return content, picture_suffix(content)
+            except FetchError as error:
+                if not error.passing or attempt == self._limits.retries:
+                    raise
+                time.sleep(max(error.wait_s, self._limits.backoff_s * 2**attempt))
+        raise AssertionError("unreachable")
+
+    def _once(self, url: str) -> bytes:
+        deadline = time.monotonic() + self._limits.total_s
+        first, hops = _host(url), 0
+        while True:
+            with self._turn(_host(url)):
+                try:
+                    response = self._pool.request("GET", url, preload_content=False, redirect=False)
+                    try:
+                        target = self._checked(response, url, first)
+                        if target is None:
+                            return self._read(response, deadline)
+                    finally:
+                        response.close()
+                except self._errors.HTTPError as error:
+                    raise FetchError(_named(error), passing=True) from error
+            hops, url = hops + 1, target
+            if hops > _MAX_REDIRECTS:
+                raise FetchError(f"more than {_MAX_REDIRECTS} redirects", passing=False)
+
+    def _checked(self, response: BaseHTTPResponse, url: str, first: str) -> str | None:
+        """Where the server redirects to, or None if this is the answer.
+
+        Raises:
+            FetchError: It is an error, too large, or redirects where it may not.
+        """
+        if response.status in (301, 302, 303, 307, 308):
+            target = urljoin(url, response.headers.get("Location", ""))
+            host = _host(target)
+            if host != first and not self._limits.allowed_hosts & {host, "*"}:
+                raise FetchError(f"redirected to {host}; allow it with --allow-host {host}", passing=False)
+            return target
+        if response.status != 200:
+            passing = response.status in (408, 425, 429) or response.status >= 500
+            wait = response.headers.get("Retry-After", "")
+            raise FetchError(
+                f"HTTP {response.status}",
+                passing=passing,
+                wait_s=min(float(wait), _MAX_WAIT) if wait.isdigit() else 0.0,
+            )
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and int(length) > self._limits.max_bytes:
+            raise FetchError(f"larger than {self._limits.max_bytes} bytes", passing=False)
+        return None
+
+    def _read(self, response: BaseHTTPResponse, deadline: float) -> bytes:
+        content = bytearray()
+        # Whatever has arrived: waiting for a whole block, a server that drips would never meet the deadline.
+        while block := response.read1(_BLOCK):
+            content += block
+            if len(content) > self._limits.max_bytes:
+                raise FetchError(f"larger than {self._limits.max_bytes} bytes", passing=False)
+            if time.monotonic() > deadline:
+                raise FetchError(f"not done after {self._limits.total_s:g} s", passing=True)
+        return bytes(content)
+
+    @contextmanager
+    def _turn(self, host: str) -> Iterator[None]:
+        with self._turns_lock:
+            turn = self._turns[host]
+        with turn:
+            yield
+
+
+def picture_suffix(content: bytes) -> str:
+    """``.jpg``, ``.png``, ``.gif`` or ``.webp``, from the content and nothing else.
+
+    Raises:
+        FetchError: It is no picture, or half of one.
+    """
+    from PIL import Image
+
+    if not content:
+        raise FetchError("empty", passing=True)
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+            kind = image.format or ""
+            image.verify()
+    except Exception as error:  # decoders raise whatever they please on damaged files
+        start = content[:200].lstrip().lower()
+        what = "a web page" if start.startswith((b"<!doctype", b"<html", b"<")) else "no picture"
+        raise FetchError(f"{what} instead of a picture", passing=False) from error
+    if kind not in _KINDS:
+        raise FetchError(f"a picture of kind {kind}; known: {', '.join(_KINDS)}", passing=False)
+    return _KINDS[kind]
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:
+        raise FetchError(f"no address: {error}", passing=False) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise FetchError("no http or https address", passing=False)
+    return host
+
+
+def _named(error: Exception) -> str:
+    """A short name for what urllib3 tells at length."""
+    names = {"IncompleteRead": "truncated", "ProtocolError": "truncated", "ReadTimeoutError": "too slow"}
+    names |= {"ConnectTimeoutError": "no connection", "NewConnectionError": "no connection"}
+    return names.get(type(error).__name__, type(error).__name__)

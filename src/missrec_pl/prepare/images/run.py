@@ -1,0 +1,171 @@
+"""``prepare images``: the pictures of a domain into a folder beside it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from missrec_pl.data.atomic import replacing_file
+from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain_update import image_urls, set_image_paths
+from missrec_pl.errors import DataError
+from missrec_pl.prepare.images.fetching import Fetcher, FetchError, Limits
+from missrec_pl.prepare.interactions.item_images import stored_folder
+
+FAILURES = "failures.csv"
+_HEADER = ("url", "again", "reason")
+_SUFFIXES = (".jpg", ".png", ".gif", ".webp")
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """What became of the addresses.
+
+    Attributes:
+        there: Had been downloaded before.
+        new: Downloaded now.
+        failed: How often which reason, of this and of earlier runs.
+        without: Items without an address.
+    """
+
+    there: int
+    new: int
+    failed: dict[str, int]
+    without: int
+
+
+def download(
+    path: Path,
+    folder: Path,
+    limits: Limits,
+    *,
+    retry_failed: bool = False,
+    advance: Callable[[int], None] = lambda number: None,
+) -> Downloaded:
+    """Downloads what is missing, then notes the files in ``items.parquet``.
+
+    Files are named by a digest of their address, so that nothing in an address or an id decides where they lie and
+    equal addresses are asked once. A file that is there is complete. Failures that will not pass (404, no picture,
+    redirects to other hosts) are noted in ``failures.csv`` and not tried again.
+
+    Args:
+        path: The domain folder.
+        folder: For the pictures; made if need be.
+        limits: See :class:`Limits`.
+        retry_failed: Try again what failed for good.
+        advance: Called with the number of addresses that are done.
+
+    Returns:
+        What became of the addresses.
+
+    Raises:
+        ConfigError: A library is missing.
+        DataError: The domain is damaged or has no addresses, or another process downloads into the folder.
+    """
+    addresses = image_urls(path)
+    Domain.open(path)
+    fetcher = Fetcher(limits)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise DataError(f"{folder}: another process downloads into it; wait for it") from error
+    with lock:
+        for part in folder.glob("*/.part-*"):
+            part.unlink()
+        urls = list(dict.fromkeys(url for url in addresses if url))
+        present = {url for url in urls if _found(folder, url)}
+        failed = {} if retry_failed else _read_failures(folder / FAILURES)
+        wanted = [url for url in urls if url not in present and failed.get(url, ("yes", ""))[0] != "no"]
+        advance(len(urls) - len(wanted))
+        new = 0
+        for url, problem in _fetched(fetcher, wanted, folder, limits.connections):
+            failed.pop(url, None)
+            advance(1)
+            if problem is None:
+                new += 1
+                continue
+            failed[url] = ("yes" if problem.passing else "no", str(problem))
+            if not problem.passing:
+                _append_failure(folder / FAILURES, url, failed[url])
+        failed = {url: told for url, told in failed.items() if url in set(urls)}
+        _write_failures(folder / FAILURES, failed)
+        stored = stored_folder(folder, path)
+        files = {url: _found(folder, url) for url in urls}
+        set_image_paths(path, [_stored(stored, folder, files.get(url or "")) for url in addresses])
+    reasons = Counter(reason for _, reason in failed.values())
+    return Downloaded(len(present), new, dict(reasons.most_common()), sum(not url for url in addresses))
+
+
+def _fetched(
+    fetcher: Fetcher, urls: Sequence[str], folder: Path, connections: int
+) -> Iterator[tuple[str, FetchError | None]]:
+    """Results as they come; only a few addresses more than connections wait at a time."""
+    left = iter(urls)
+    running: dict[Future[None], str] = {}
+    with ThreadPoolExecutor(connections) as pool:
+        try:
+            while True:
+                while len(running) < 2 * connections and (url := next(left, None)) is not None:
+                    running[pool.submit(_save, fetcher, url, folder)] = url
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    error = future.exception()
+                    if error is not None and not isinstance(error, FetchError):
+                        raise error
+                    yield running.pop(future), error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _save(fetcher: Fetcher, url: str, folder: Path) -> None:
+    content, suffix = fetcher.fetch(url)
+    target = _base(folder, url).with_suffix(suffix)
+    target.parent.mkdir(exist_ok=True)
+    part = target.parent / f".part-{target.name}-{os.getpid()}"
+    part.write_bytes(content)
+    part.replace(target)
+
+
+def _base(folder: Path, url: str) -> Path:
+    digest = hashlib.sha256(url.encode()).hexdigest()
+    return folder / digest[:2] / digest[:24]
+
+
+def _found(folder: Path, url: str) -> Path | None:
+    base = _base(folder, url)
+    return next((file for suffix in _SUFFIXES if (file := base.with_suffix(suffix)).is_file()), None)
+
+
+def _stored(stored: Path, folder: Path, file: Path | None) -> str | None:
+    return None if file is None else (stored / file.relative_to(folder)).as_posix()
+
+
+def _read_failures(path: Path) -> dict[str, tuple[str, str]]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.reader(stream) if len(row) == len(_HEADER)]  # a kill may cut the last line
+    return {url: (again, reason) for url, again, reason in rows[1:]}
+
+
+def _append_failure(path: Path, url: str, told: tuple[str, str]) -> None:
+    is_new = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([*([_HEADER] if is_new else []), (url, *told)])
+
+
+def _write_failures(path: Path, failed: dict[str, tuple[str, str]]) -> None:
+    with replacing_file(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([_HEADER, *((url, *told) for url, told in sorted(failed.items()))])

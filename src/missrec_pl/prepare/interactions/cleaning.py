@@ -1,0 +1,208 @@
+"""Filters of interactions, as SQL on the tables of a working data base.
+
+Tables: ``raw`` (user, item, time_ms, rating, as read), ``metadata`` (item, fields, image_url, one row an item),
+``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), ``kept`` (user and item numbers,
+time_ms): what the filters have left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.prepare.interactions.database import count
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from missrec_pl.prepare.interactions.tables import Source
+
+REPEATS = ("first", "last", "all")
+_COMPLETE = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
+# Numbers in the order of numbers, then everything else in the order of letters.
+_BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What is left out of the interactions, in this order.
+
+    Attributes:
+        skip_bad_rows: Leave out rows without user, item or readable time instead of refusing them.
+        min_rating: Lowest rating that counts as an interaction; None: all.
+        require_text: Leave out items without metadata, that is, without any text.
+        repeats: Which of a user's interactions with one item stays: ``first``, ``last`` or ``all``.
+        k_core: Interactions that every user and item has at least, reached by repeated removal.
+    """
+
+    skip_bad_rows: bool = False
+    min_rating: float | None = None
+    require_text: bool = True
+    repeats: str = "first"
+    k_core: int = 5
+
+    def __post_init__(self) -> None:
+        if self.repeats not in REPEATS:
+            raise ConfigError(f"--repeats {self.repeats}: choose one of {', '.join(REPEATS)}")
+        if self.k_core < 1:
+            raise ConfigError(f"--k-core {self.k_core}: give 1 (no filter) or more")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a filter left."""
+
+    name: str
+    interactions: int
+    users: int
+    items: int
+
+    def plain(self) -> dict[str, Any]:
+        """For ``domain.json``."""
+        return asdict(self)
+
+
+def load(connection: DuckDBPyConnection, source: Source, report: Callable[[str], None]) -> None:
+    """Reads the source into ``raw`` and ``metadata``.
+
+    Of several metadata rows of one item the one with the longest text counts, whatever their order.
+    """
+    report("reading interactions")
+    connection.execute(f"CREATE TABLE raw AS {source.interactions}")
+    report("reading metadata")
+    items = source.items or "SELECT NULL::VARCHAR AS item, NULL::VARCHAR AS fields, NULL::VARCHAR AS image_url"
+    connection.execute(
+        "CREATE TABLE metadata AS SELECT item, first(fields ORDER BY length(fields) DESC, fields) AS fields, "
+        "first(image_url ORDER BY length(fields) DESC, fields, image_url) AS image_url "
+        f"FROM ({items}) WHERE item IS NOT NULL GROUP BY item"
+    )
+
+
+def clean(
+    connection: DuckDBPyConnection, filters: Filters, where: str, report: Callable[[str], None]
+) -> list[Step]:
+    """Applies the filters; ``kept`` holds what is left.
+
+    Args:
+        connection: With ``raw`` and ``metadata``.
+        filters: What to leave out.
+        where: The source, for messages.
+        report: Called with a line before every longer step.
+
+    Returns:
+        What each filter left.
+
+    Raises:
+        DataError: Bad rows, or nothing is left.
+    """
+    complete = _check_rows(connection, filters, where)
+    report("numbering users and items")
+    _number(connection)
+    users, items = (count(connection, f"count(*) FROM {name}_ids") for name in ("user", "item"))
+    steps = [Step("complete rows", complete, users, items)]
+    _choose(connection, filters)
+    if filters.require_text or filters.min_rating is not None:
+        steps.append(_step(connection, _first_filters(filters)))
+    if filters.repeats != "all":
+        report("leaving out repeated interactions")
+        chosen = "min" if filters.repeats == "first" else "max"
+        _replace(connection, f"SELECT user, item, {chosen}(time_ms) AS time_ms FROM kept GROUP BY user, item")
+        steps.append(_step(connection, f"{filters.repeats} interaction with an item"))
+    if filters.k_core > 1:
+        rounds = _reduce_to_core(connection, filters.k_core, report)
+        steps.append(_step(connection, f"{filters.k_core}-core ({rounds} rounds)"))
+    if not steps[-1].interactions:
+        told = "; ".join(f"{step.name}: {step.interactions:,}" for step in steps)
+        raise DataError(
+            f"{where}: no interaction survives the filters ({told}); relax them, or check the metadata"
+        )
+    return steps
+
+
+def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> int:
+    """Number of complete rows."""
+    columns = {"user": "no user", "item": "no item", "time_ms": "no time that can be read"}
+    found = connection.execute(
+        f"SELECT count(*), {', '.join(f'count(*) - count({name})' for name in columns)}, count(rating), "
+        f"count(*) FILTER ({_COMPLETE}) FROM raw"
+    ).fetchone()
+    total, *absent, ratings, complete = found or (0, 0, 0, 0, 0, 0)
+    if not total:
+        raise DataError(f"{where} holds no interactions")
+    for (name, what), bad in zip(columns.items(), absent, strict=True):
+        if bad and not filters.skip_bad_rows:
+            row = connection.execute(
+                f"SELECT user, item FROM raw WHERE {name} IS NULL ORDER BY ALL LIMIT 1"
+            ).fetchone()
+            raise DataError(
+                f"{where}: {bad:,} rows have {what}, such as (user, item) = {row}; "
+                "mend them, or leave them out with --skip-bad-rows"
+            )
+    if filters.min_rating is not None and not ratings:
+        raise DataError(f"{where} has no ratings, which --min-rating needs")
+    return int(complete)
+
+
+def _first_filters(filters: Filters) -> str:
+    names = ["items with text"] if filters.require_text else []
+    if filters.min_rating is not None:
+        names.append(f"rating {filters.min_rating:g} and above")
+    return ", ".join(names)
+
+
+def _number(connection: DuckDBPyConnection) -> None:
+    for name in ("user", "item"):
+        connection.execute(
+            f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, "
+            f"CAST(row_number() OVER ({_BY_RAW_ID.format(name)}) AS INTEGER) AS id "
+            f"FROM (SELECT DISTINCT {name} FROM raw WHERE {_COMPLETE})"
+        )
+
+
+def _choose(connection: DuckDBPyConnection, filters: Filters) -> None:
+    """The interactions that pass by themselves, as numbers."""
+    wanted = _COMPLETE
+    if filters.min_rating is not None:
+        wanted += f" AND rating >= {float(filters.min_rating)!r}"
+    items = "item_ids"
+    if filters.require_text:
+        # A field that says something has a letter or digit besides JSON's own "null".
+        items = (
+            "(SELECT raw_id, id FROM item_ids SEMI JOIN metadata ON metadata.item = raw_id "
+            "AND regexp_matches(replace(fields, 'null', ''), '[\\pL\\pN]'))"
+        )
+    connection.execute(
+        "CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms "
+        f"FROM (SELECT * FROM raw WHERE {wanted}) chosen "
+        f"JOIN user_ids u ON u.raw_id = chosen.user JOIN {items} i ON i.raw_id = chosen.item"
+    )
+    connection.execute("DROP TABLE raw")
+
+
+def _reduce_to_core(connection: DuckDBPyConnection, k: int, report: Callable[[str], None]) -> int:
+    rounds, before, left = 0, -1, count(connection, "count(*) FROM kept")
+    while left != before:
+        rounds, before = rounds + 1, left
+        report(f"{k}-core, round {rounds}: {left:,} interactions")
+        for name in ("item", "user"):
+            _replace(
+                connection,
+                f"SELECT * FROM kept WHERE {name} IN "
+                f"(SELECT {name} FROM kept GROUP BY {name} HAVING count(*) >= {k})",
+            )
+        left = count(connection, "count(*) FROM kept")
+    return rounds
+
+
+def _replace(connection: DuckDBPyConnection, query: str) -> None:
+    connection.execute(f"CREATE TABLE next AS {query}")
+    connection.execute("DROP TABLE kept")
+    connection.execute("ALTER TABLE next RENAME TO kept")
+
+
+def _step(connection: DuckDBPyConnection, name: str) -> Step:
+    row = connection.execute("SELECT count(*), count(DISTINCT user), count(DISTINCT item) FROM kept").fetchone()
+    interactions, users, items = row if row else (0, 0, 0)
+    return Step(name, int(interactions), int(users), int(items))

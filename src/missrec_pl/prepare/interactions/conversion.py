@@ -1,0 +1,147 @@
+"""One raw data set to one domain folder without features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from missrec_pl.data.atomic import check_target
+from missrec_pl.data.domain_writer import UserBlock, stream_domain
+from missrec_pl.data.sequences import Sequences
+from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
+from missrec_pl.prepare.interactions.database import working_database, working_folder
+from missrec_pl.prepare.interactions.item_images import ItemImages
+from missrec_pl.prepare.interactions.tables import Source
+from missrec_pl.prepare.interactions.texts import item_text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# Interactions of one moment: by a hash of user and item, so that no item is preferred and the order is the same
+# whatever the source's order, the number of threads and the filters. Amazon's times are days: ties are common.
+_TIE = "md5_number_lower(u.raw_id || chr(0) || i.raw_id)"
+_BATCH = 1 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a raw data set is converted.
+
+    Attributes:
+        filters: What is left out.
+        images: Finds items' picture files; None: they have none yet.
+        memory: Most that DuckDB keeps in memory.
+        threads: Threads of DuckDB.
+        overwrite: Replace an existing domain folder.
+        told: What ``domain.json`` is to say about the source.
+    """
+
+    filters: Filters = field(default_factory=Filters)
+    images: ItemImages | None = None
+    memory: str = "3GB"
+    threads: int = os.cpu_count() or 1
+    overwrite: bool = False
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+def convert(
+    read: Callable[[Path], Source],
+    out: Path,
+    where: str,
+    options: Options,
+    report: Callable[[str], None] = lambda message: None,
+) -> list[Step]:
+    """Reads, filters, orders and writes.
+
+    Args:
+        read: Gives the source's relations; gets a folder for temporary files.
+        out: The domain folder to make.
+        where: The source, for messages.
+        options: See :class:`Options`.
+        report: Called with a line before every longer step.
+
+    Returns:
+        What each filter left.
+
+    Raises:
+        ConfigError: DuckDB is not installed.
+        DataError: The source is damaged, nothing is left of it, or ``out`` exists.
+    """
+    check_target(out, overwrite=options.overwrite)
+    with working_database(out, memory=options.memory, threads=options.threads) as connection:
+        folder = working_folder(connection)
+        load(connection, read(folder), report)
+        steps = clean(connection, options.filters, where, report)
+        report(f"writing {out}")
+        _renumber(connection)
+        items = _items(connection)
+        raw_ids = items["raw_id"].cast(pa.string()).combine_chunks()
+        stream_domain(
+            out,
+            name=out.name,
+            raw_item_ids=raw_ids,
+            texts=[item_text(fields) for fields in items["fields"].to_pylist()],
+            users=_users(connection),
+            features={},
+            image_paths=None if options.images is None else options.images.paths(raw_ids.to_pylist(), out),
+            image_urls=items["image_url"].to_pylist() if pc.any(items["image_url"].is_valid()).as_py() else None,
+            created_by={
+                "program": "missrec_pl.prepare.interactions",
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                **options.told,
+                "filters": [step.plain() for step in steps],
+            },
+            overwrite=options.overwrite,
+        )
+    return steps
+
+
+def _renumber(connection: DuckDBPyConnection) -> None:
+    """Numbers without gaps: items from 1, users from 0, each in the order of their raw ids."""
+    for name in ("user", "item"):
+        connection.execute(
+            f"CREATE TABLE final_{name}s AS SELECT id, raw_id, CAST(row_number() OVER (ORDER BY id) AS INTEGER) "
+            f"AS number FROM {name}_ids WHERE id IN (SELECT {name} FROM kept)"
+        )
+
+
+def _items(connection: DuckDBPyConnection) -> pa.Table:
+    return connection.sql(
+        "SELECT raw_id, fields, image_url FROM final_items LEFT JOIN metadata ON metadata.item = raw_id "
+        "ORDER BY number"
+    ).to_arrow_table()
+
+
+def _users(connection: DuckDBPyConnection) -> Iterator[UserBlock]:
+    """Whole users in order, each user's interactions in time order."""
+    names = connection.sql("SELECT raw_id FROM final_users ORDER BY number").to_arrow_table()["raw_id"]
+    ids = names.cast(pa.string()).combine_chunks()
+    reader = connection.sql(
+        "SELECT u.number - 1 AS user, i.number AS item, time_ms FROM kept JOIN final_users u ON u.id = kept.user "
+        f"JOIN final_items i ON i.id = kept.item ORDER BY kept.user, time_ms, {_TIE}, kept.item"
+    ).to_arrow_reader(_BATCH)
+    held = np.empty((0, 3), np.int64)
+    for batch in reader:
+        rows = np.stack([column.to_numpy().astype(np.int64) for column in batch.columns], axis=1)
+        held = np.concatenate([held, rows])
+        complete = int(np.searchsorted(held[:, 0], held[-1, 0]))  # the last user may go on in the next batch
+        if complete:
+            yield _block(held[:complete], ids)
+            held = held[complete:]
+    if len(held):
+        yield _block(held, ids)
+
+
+def _block(rows: np.ndarray, ids: pa.StringArray) -> UserBlock:
+    first, last = int(rows[0, 0]), int(rows[-1, 0])
+    offsets = np.searchsorted(rows[:, 0], np.arange(first, last + 2)).astype(np.int64)
+    sequences = Sequences(rows[:, 1].astype(np.int32), offsets, rows[:, 2] // 1000)
+    return UserBlock(sequences, ids.slice(first, last - first + 1))

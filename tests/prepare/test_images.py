@@ -1,0 +1,134 @@
+"""``prepare images`` against a server that also misbehaves."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from misbehaving_server import jpeg, served
+from small_shop import write_shop
+
+from missrec_pl.data.domain import Domain
+from missrec_pl.prepare.__main__ import main
+
+pytest.importorskip("PIL", reason='needs pip install "missrec-pl[prepare]"')
+pytest.importorskip("urllib3", reason='needs pip install "missrec-pl[prepare]"')
+
+HASTY = ("--retries", "2", "--backoff-s", "0.01", "--timeout-s", "2", "--total-s", "3", "--max-bytes", "20000")
+
+
+def shop_of(path: Path, urls: list[str | None]) -> Path:
+    return write_shop(path, [f"thing {number}" for number in range(len(urls))], urls=urls)
+
+
+def pictures(shop: Path) -> list[bytes | None]:
+    return [
+        (shop / name).read_bytes() if name else None for name in Domain.open(shop, verify=True).image_paths()[1:]
+    ]
+
+
+def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with served() as server:
+        kinds = [
+            "gone",
+            "html",
+            "truncated",
+            "slow",
+            "silent",
+            "large",
+            "large-untold",
+            "elsewhere",
+            "loop",
+            "to-file",
+        ]
+        good = ["ok/1.jpg", "ok/2.jpg", "ok/1.jpg", "flaky/a", "moved/a"]
+        urls = [f"{server.url}/{path}" for path in good] + [f"{server.url}/{kind}/x" for kind in kinds]
+        shop = shop_of(tmp_path / "shop", [*urls, None, "ftp://x/y", "http://[", "http://127.0.0.1:9/closed"])
+        assert main(["images", str(shop), *HASTY]) == 0
+        printed = capsys.readouterr().out
+        assert pictures(shop) == [jpeg(1), jpeg(2), jpeg(1), jpeg(99), jpeg(50), *[None] * 14]
+        assert "4 downloaded, 0 there before, 1 items without" in printed
+        for reason in (
+            "HTTP 404",
+            "a web page instead of a picture",
+            "truncated",
+            "not done after 3 s",
+            "too slow",
+            "larger than 20000 bytes",
+            "redirected to localhost; allow it with --allow-host localhost",
+            "more than 5 redirects",
+            "no http or https address",
+            "no connection",
+        ):
+            assert f"failed: {reason}" in printed
+        assert server.asked["/ok/1.jpg"] == 1
+        assert server.asked["/gone/x"] == 1
+        assert server.asked["/truncated/x"] == 3
+        assert server.asked["/ok/60.jpg"] == 0
+
+        before = dict(server.asked)
+        assert main(["images", str(shop), *HASTY, "--retries", "0"]) == 0
+        again = {path for path, number in server.asked.items() if number > before.get(path, 0)}
+        assert again == {"/truncated/x", "/slow/x", "/silent/x"}  # what may pass, and nothing else
+
+        assert main(["images", str(shop), *HASTY, "--retry-failed", "--allow-host", "localhost"]) == 0
+        assert server.asked["/gone/x"] == 2
+        assert pictures(shop)[12] == jpeg(60)
+    assert not list(tmp_path.rglob(".part-*"))
+
+
+def test_a_server_is_not_asked_for_too_much_at_once(tmp_path: Path) -> None:
+    with served(delay=0.02) as server:
+        shop = shop_of(tmp_path / "shop", [f"{server.url}/ok/{number}.jpg" for number in range(20)])
+        assert main(["images", str(shop), "--connections", "8", "--per-host", "3"]) == 0
+        assert 1 < server.most_together <= 3
+        assert None not in pictures(shop)
+
+
+def digests(shop: Path) -> dict[str, str]:
+    files = list((shop.parent / f"{shop.name}.images").rglob("*.jpg"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_killed_and_run_again(tmp_path: Path) -> None:
+    with served(delay=0.03) as server:
+        urls = [f"{server.url}/ok/{number}.jpg" for number in range(40)]
+        urls += [f"{server.url}/gone/{number}" for number in range(5)]
+        whole, killed = shop_of(tmp_path / "a" / "shop", [*urls]), shop_of(tmp_path / "b" / "shop", [*urls])
+        assert main(["images", str(whole), *HASTY]) == 0
+        server.asked.clear()
+        before = (killed / "domain.json").read_bytes()
+        command = [sys.executable, "-m", "missrec_pl.prepare", "images", str(killed), "--connections", "2"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            started = time.monotonic()
+            while len(digests(killed)) < 6:
+                assert process.poll() is None, "finished before it could be killed"
+                assert time.monotonic() - started < 120
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGKILL)
+        finished = len(digests(killed))
+        assert finished < 40
+        assert (killed / "domain.json").read_bytes() == before
+        assert main(["images", str(killed), *HASTY]) == 0
+        assert sum(server.asked[f"/ok/{number}.jpg"] == 1 for number in range(40)) >= finished
+        assert max(server.asked.values()) <= 2
+    assert digests(killed) == digests(whole)
+    assert len(digests(killed)) == 40
+    manifests = [Domain.open(shop, verify=True).manifest.sha256 for shop in (whole, killed)]
+    assert manifests[0] == manifests[1]
+    failures = [(shop.parent / "shop.images" / "failures.csv").read_text() for shop in (whole, killed)]
+    assert failures[0] == failures[1]
+    assert failures[0].count("HTTP 404") == 5
+
+
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = write_shop(tmp_path / "bare", ["a"])
+    assert main(["images", str(bare)]) == 2
+    assert "has no column image_url" in capsys.readouterr().err
+    shop = shop_of(tmp_path / "shop", ["http://127.0.0.1:9/x"])
+    assert main(["images", str(shop), "--per-host", "0"]) == 2
+    assert "--per-host 0" in capsys.readouterr().err

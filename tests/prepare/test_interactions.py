@@ -1,0 +1,254 @@
+"""``prepare interactions``: every format, every filter, every mistake."""
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import raw_files
+
+from missrec_pl.data.domain import Domain
+from missrec_pl.prepare.__main__ import main
+
+pytest.importorskip("duckdb", reason='needs pip install "missrec-pl[prepare]"')
+
+
+def prepare(*arguments: object) -> int:
+    return main(["interactions", *map(str, arguments), "--threads", "1"])
+
+
+def as_words(domain: Domain) -> dict[str, list[str]]:
+    ids = domain.raw_item_ids()
+    users = domain.raw_user_ids()
+    return {user: [ids[item] for item in domain.sequences.of(number)] for number, user in enumerate(users)}
+
+
+FIRST_TIMES = {"ann": ["B1", "B2"], "bob": ["B1", "B2"], "cat": ["B2", "B1"]}
+
+
+@pytest.mark.parametrize("edition", ["amazon2014", "amazon2018", "amazon2023"])
+@pytest.mark.parametrize("kind", ["ratings.csv", "reviews.json", "reviews.jsonl.gz"])
+def test_amazon(edition: str, kind: str, tmp_path: Path) -> None:
+    write = raw_files.amazon_ratings if kind.endswith("csv") else raw_files.amazon_reviews
+    source = write(tmp_path / kind, edition)
+    metadata = raw_files.amazon_metadata(tmp_path / "meta.json.gz", edition)
+    out = tmp_path / "out"
+    assert prepare(source, out, "--format", edition, "--metadata", metadata, "--k-core", 2) == 0
+    domain = Domain.open(out, verify=True)
+    assert as_words(domain) == FIRST_TIMES
+    assert domain.texts()[1:] == ["Glue & Tape. Home Craft. Gorilla.", "Shoe Polish. Home Shoes Care."]
+    assert domain.sequences.timestamps is not None
+    assert domain.sequences.timestamps.tolist() == [50, 100, 10, 20, 5, 6]
+    assert pq.read_table(out / "items.parquet")["image_url"][0].as_py() == "http://x/1"
+
+
+def test_movielens_with_pictures_on_disk(tmp_path: Path) -> None:
+    source = raw_files.movielens(tmp_path / "ml")
+    (tmp_path / "posters").mkdir()
+    (tmp_path / "posters" / "B2.png").write_bytes(b"x")
+    pictures = ("--images", tmp_path / "posters", "--image-name", "{id}.png")
+    assert prepare(source, tmp_path / "out", "--format", "movielens", "--k-core", 1, *pictures) == 0
+    domain = Domain.open(tmp_path / "out", verify=True)
+    assert as_words(domain) == FIRST_TIMES
+    assert domain.texts()[1:] == ["Glue, the film. Home Craft.", "Shoes."]
+    assert domain.image_paths() == ["", "", "../posters/B2.png"]
+    assert domain.modalities == {}
+
+
+def test_atomic_files(tmp_path: Path) -> None:
+    source = raw_files.atomic(tmp_path / "shop")
+    assert prepare(source, tmp_path / "out", "--format", "atomic", "--k-core", 2) == 0
+    domain = Domain.open(tmp_path / "out", verify=True)
+    assert as_words(domain) == FIRST_TIMES
+    assert domain.texts()[1:] == ["Glue strong. Home, Craft.", "Shoes. Home."]
+    assert prepare(source, tmp_path / "titles", "--format", "atomic", "--k-core", 2, "--text", "title") == 0
+    assert Domain.open(tmp_path / "titles").texts()[1:] == ["Glue strong.", "Shoes."]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_own_table(kind: str, tmp_path: Path) -> None:
+    moments = [f"2020-01-01 00:{time // 60:02}:{time % 60:02}" for *_, time in raw_files.ROWS]
+    columns = {
+        "customer": [row[0] for row in raw_files.ROWS],
+        "sku": [row[1] for row in raw_files.ROWS],
+        "bought at": moments,
+    }
+    source, metadata = tmp_path / f"orders.{kind}", tmp_path / "products.csv"
+    if kind == "csv":
+        lines = [",".join(row) for row in zip(*columns.values(), strict=True)]
+        raw_files.write_lines(source, [",".join(columns), *lines])
+    else:
+        columns["bought at"] = np.array([moment.replace(" ", "T") for moment in moments], "datetime64[us]")
+        pq.write_table(pa.table(columns), source)
+    raw_files.write_lines(metadata, ["sku,what,photo", '"B1","Glue, strong",http://x/1', "B2,Shoes,"])
+    named = (
+        "--user",
+        "customer",
+        "--item",
+        "sku",
+        "--time",
+        "bought at",
+        "--text",
+        "what",
+        "--image-url",
+        "photo",
+    )
+    arguments = ("--format", "table", "--metadata", metadata, "--k-core", 2, *named)
+    assert prepare(source, tmp_path / "out", *arguments) == 0
+    domain = Domain.open(tmp_path / "out", verify=True)
+    assert as_words(domain) == FIRST_TIMES
+    assert domain.sequences.timestamps is not None
+    assert domain.sequences.timestamps[0] == 1577836800 + 50
+    assert domain.texts()[1] == "Glue, strong."
+
+
+def test_repeats_and_ratings(tmp_path: Path) -> None:
+    source = raw_files.movielens(tmp_path / "ml")
+    common = ("--format", "movielens", "--k-core", 1)
+    assert prepare(source, tmp_path / "last", *common, "--repeats", "last") == 0
+    assert as_words(Domain.open(tmp_path / "last"))["ann"] == ["B2", "B1"]
+    assert prepare(source, tmp_path / "all", *common, "--repeats", "all") == 0
+    assert as_words(Domain.open(tmp_path / "all"))["ann"] == ["B1", "B2", "B1"]
+    assert prepare(source, tmp_path / "liked", *common, "--min-rating", 4) == 0
+    assert as_words(Domain.open(tmp_path / "liked")) == {"ann": ["B2", "B1"], "cat": ["B2", "B1"]}
+    assert prepare(source, tmp_path / "bare", *common, "--keep-items-without-text") == 0
+    assert as_words(Domain.open(tmp_path / "bare"))["bob"] == ["B1", "B2", "B9"]
+    assert Domain.open(tmp_path / "bare").texts()[3] == ""
+
+
+def plain_reference(rows: list[raw_files.Row], k: int) -> dict[str, list[str]]:
+    """The same filters and order, row by row in plain Python."""
+    first: dict[tuple[str, str], int] = {}
+    for user, item, _, time in rows:
+        first[user, item] = min(time, first.get((user, item), time))
+    pairs = dict(first)
+    while True:
+        users, items = {}, {}
+        for user, item in pairs:
+            users[user], items[item] = users.get(user, 0) + 1, items.get(item, 0) + 1
+        left = {pair: time for pair, time in pairs.items() if users[pair[0]] >= k and items[pair[1]] >= k}
+        if len(left) == len(pairs):
+            break
+        pairs = left
+
+    def order(pair: tuple[str, str]) -> tuple[int, int, str]:
+        digest = hashlib.md5("\0".join(pair).encode(), usedforsecurity=False).digest()
+        return pairs[pair], int.from_bytes(digest[8:], "little"), pair[1]
+
+    sequences: dict[str, list[str]] = {}
+    for user, item in sorted(pairs, key=order):
+        sequences.setdefault(user, []).append(item)
+    return sequences
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_core_and_order_equal_a_plain_reference(threads: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    count = 20_000
+    users = random.zipf(1.3, count) % 1500
+    items = random.zipf(1.2, count) % 700
+    days = random.integers(0, 40, count) * 86_400  # many interactions of one user on one day
+    rows = [(f"u{u}", f"i{i}", 3.0, int(t)) for u, i, t in zip(users, items, days, strict=True)]
+    source = raw_files.amazon_ratings(tmp_path / "r.csv", "amazon2014", rows)
+    arguments = ["--format", "amazon2014", "--keep-items-without-text", "--threads", str(threads)]
+    assert main(["interactions", str(source), str(tmp_path / "out"), *arguments]) == 0
+    domain = Domain.open(tmp_path / "out", verify=True)
+    expected = plain_reference(rows, 5)
+    assert 20 < len(expected) < 1500
+    assert as_words(domain) == expected
+    steps = domain.manifest.created_by["filters"]
+    assert steps[0]["interactions"] == count
+    assert steps[-1] == {
+        "name": steps[-1]["name"],
+        "interactions": sum(map(len, expected.values())),
+        "users": len(expected),
+        "items": len({item for sequence in expected.values() for item in sequence}),
+    }
+
+
+def test_source_order_and_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = raw_files.movielens(tmp_path / "a")
+    backward = raw_files.movielens(tmp_path / "b", raw_files.ROWS[::-1])
+    common = ("--format", "movielens", "--k-core", 1)
+    assert prepare(forward, tmp_path / "one", *common) == 0
+    monkeypatch.setattr("missrec_pl.prepare.interactions.conversion._BATCH", 2)
+    assert prepare(backward, tmp_path / "two", *common) == 0
+    digests = [Domain.open(tmp_path / name).manifest.sha256 for name in ("one", "two")]
+    assert digests[0] == digests[1]
+
+
+MISTAKES = {
+    "no metadata": (("--format", "amazon2018"), "without --metadata"),
+    "nothing survives": (
+        ("--format", "amazon2014", "--keep-items-without-text", "--k-core", "9"),
+        "complete rows: 8",
+    ),
+    "k of zero": (("--format", "amazon2014", "--keep-items-without-text", "--k-core", "0"), "--k-core 0"),
+    "memory": (("--format", "amazon2014", "--keep-items-without-text", "--memory", "lots"), "--memory lots"),
+    "columns": (("--format", "table", "--keep-items-without-text"), "--user"),
+    "metadata of another format": (("--format", "amazon2018", "--metadata", "{csv}"), "metadata has to be"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_told_in_one_line(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = raw_files.amazon_ratings(tmp_path / "r.csv", "amazon2014")
+    arguments, expected = MISTAKES[case]
+    given = [str(source) if argument == "{csv}" else argument for argument in arguments]
+    assert prepare(source, tmp_path / "out", *given) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv"]
+
+
+DAMAGES = {
+    "a row too short": ("r.csv", b"ann,B1,5.0,1\nann,B2\n", "r.csv"),
+    "no columns": ("r.csv", b"", "is empty"),
+    "two columns": ("r.csv", b"ann,B1\n", "expected user, item, rating, time"),
+    "a time in words": ("r.csv", b"ann,B1,5.0,1\nann,B2,5.0,noon\n", "no time that can be read"),
+    "no user": ("r.csv", b"ann,B1,5.0,1\n,B2,5.0,2\n", "1 rows have no user"),
+    "broken JSON": ("r.json", b'{"reviewerID": "a", "asin": "b"\n{oops}\n', "Malformed JSON"),
+    "no gzip": ("r.json.gz", b"not compressed", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_damaged_files_are_named(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, content, expected = DAMAGES[case]
+    (tmp_path / name).write_bytes(content)
+    arguments = ("--format", "amazon2014", "--keep-items-without-text", "--k-core", 1)
+    assert prepare(tmp_path / name, tmp_path / "out", *arguments) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
+    source = raw_files.write_lines(tmp_path / "r.csv", ["ann,B1,5.0,1", ",B2,5.0,2", "bob,B1,4.0,x"])
+    arguments = ("--format", "amazon2014", "--keep-items-without-text", "--k-core", 1, "--skip-bad-rows")
+    assert prepare(source, tmp_path / "out", *arguments) == 0
+    assert as_words(Domain.open(tmp_path / "out")) == {"ann": ["B1"]}
+
+
+def test_a_bad_line_of_2014_metadata_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = raw_files.amazon_ratings(tmp_path / "r.csv", "amazon2014")
+    metadata = tmp_path / "meta.json.gz"
+    metadata.write_bytes(gzip.compress(b"{'asin': 'B1', 'title': 'x'}\n{'asin': open('f')}\n"))
+    assert prepare(source, tmp_path / "out", "--format", "amazon2014", "--metadata", metadata) == 2
+    assert "meta.json.gz:2: neither JSON nor a Python literal" in capsys.readouterr().err
+
+
+def test_what_made_the_folder_is_written_down(tmp_path: Path) -> None:
+    source = raw_files.movielens(tmp_path / "ml")
+    assert prepare(source, tmp_path / "out", "--format", "movielens", "--k-core", 2) == 0
+    told = json.loads((tmp_path / "out" / "domain.json").read_text())["created_by"]
+    assert told["format"] == "movielens"
+    assert told["options"]["k_core"] == 2
+    assert [step["items"] for step in told["filters"]] == [3, 2, 2, 2]
+    assert "date" in told
