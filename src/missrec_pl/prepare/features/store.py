@@ -86,7 +86,7 @@ class ChunkStore:
             DataError: It is damaged; it is removed, so that another run makes it again.
         """
         try:
-            with np.load(self._file(number), allow_pickle=False) as held:
+            with self._file(number).open("rb") as stream, np.load(stream, allow_pickle=False) as held:
                 reasons = [(int(row), str(reason)) for row, reason in json.loads(str(held["reasons"]))]
                 return Chunk(held["rows"], held["status"], held["truncated"], reasons)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
