@@ -53,6 +53,9 @@ class Handler(BaseHTTPRequestHandler):
         content = jpeg(1)
         self.send(content[: len(content) // 2], length=len(content))
 
+    def answer_half(self, rest: str) -> None:
+        self.send(jpeg(1)[:-200])
+
     def answer_slow(self, rest: str) -> None:
         self.send(b"", length=1000)
         for _ in range(100):

@@ -203,6 +203,27 @@ def test_shards_and_batches_of_files(
     assert Domain.open(shop, verify=True).manifest.sha256 == undisturbed
 
 
+def test_a_damaged_chunk_is_made_again(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = write_shop(tmp_path / "shop", titles(5))
+    arguments = (shop, "--encoder", "clip", "--model", clip, "--modality", "text")
+    monkeypatch.setattr("missrec_pl.prepare.features.run.add_features", _full_disk)
+    with pytest.raises(OSError, match="no space"):
+        features(*arguments)
+    monkeypatch.undo()
+    (chunk,) = tmp_path.glob(".shop.features-text-*/*.npz")
+    chunk.write_bytes(chunk.read_bytes()[:-40])
+    assert features(*arguments) == 2
+    assert "was damaged" in capsys.readouterr().err
+    assert features(*arguments) == 0
+    assert Domain.open(shop, verify=True).present("text")[1:].all()
+
+
+def _full_disk(*arguments: object, **named: object) -> None:
+    raise OSError("no space")
+
+
 @pytest.mark.slow
 def test_processes(big_shop: Path, clip: Path, undisturbed: dict[str, str]) -> None:
     shop = copy_of(big_shop, "processes")

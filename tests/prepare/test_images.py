@@ -41,6 +41,7 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
             "silent",
             "large",
             "large-untold",
+            "half",
             "elsewhere",
             "loop",
             "to-file",
@@ -50,11 +51,12 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
         shop = shop_of(tmp_path / "shop", [*urls, None, "ftp://x/y", "http://[", "http://127.0.0.1:9/closed"])
         assert main(["images", str(shop), *HASTY]) == 0
         printed = capsys.readouterr().out
-        assert pictures(shop) == [jpeg(1), jpeg(2), jpeg(1), jpeg(99), jpeg(50), *[None] * 14]
+        assert pictures(shop) == [jpeg(1), jpeg(2), jpeg(1), jpeg(99), jpeg(50), *[None] * 15]
         assert "4 downloaded, 0 there before, 1 items without" in printed
         for reason in (
             "HTTP 404",
             "a web page instead of a picture",
+            "no picture instead of a picture",
             "truncated",
             "not done after 3 s",
             "too slow",
@@ -77,7 +79,7 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
 
         assert main(["images", str(shop), *HASTY, "--retry-failed", "--allow-host", "localhost"]) == 0
         assert server.asked["/gone/x"] == 2
-        assert pictures(shop)[12] == jpeg(60)
+        assert pictures(shop)[13] == jpeg(60)
     assert not list(tmp_path.rglob(".part-*"))
 
 

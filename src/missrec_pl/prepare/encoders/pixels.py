@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
+    from torch import Tensor
 
 _NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
@@ -64,6 +64,8 @@ class Preprocessing:
 
     def normalised(self, pixels: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
         """What the network reads: float32 [B, 3, crop, crop] from uint8 [B, crop, crop, 3]."""
+        import torch  # here, so that --help does not wait for it
+
         values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
         mean = torch.tensor(self.mean, device=device).view(3, 1, 1)
         std = torch.tensor(self.std, device=device).view(3, 1, 1)

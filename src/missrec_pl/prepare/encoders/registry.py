@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder
-from missrec_pl.prepare.encoders.devices import Compute
 
 ENCODERS = {
     "clip": ("text", "image"),
@@ -55,6 +54,8 @@ class EncoderChoice:
         Raises:
             ConfigError: Its library is missing, or its model cannot be loaded.
         """
+        from missrec_pl.prepare.encoders.devices import Compute  # with torch: --help does not wait for it
+
         compute = Compute(self.device, self.precision)
         if self.name == "clip":
             from missrec_pl.prepare.encoders import clip

@@ -14,7 +14,6 @@ from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_files import FeatureMatrix, UserBlock
 from missrec_pl.data.domain_writer import stream_domain
 from missrec_pl.data.encoders import check_encoders
-from missrec_pl.data.feature_rows import feature_dims_of
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 
@@ -38,6 +37,8 @@ def merge_domains(
     Raises:
         DataError: Names, widths or encoders collide, or ``out`` exists.
     """
+    from missrec_pl.data.feature_rows import feature_dims_of  # with torch: --help does not wait for it
+
     domains = [Domain.open(path) for path in paths]
     names = [domain.name for domain in domains]
     if len(set(names)) < len(names):

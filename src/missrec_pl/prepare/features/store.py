@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from missrec_pl.errors import DataError
+
 CHUNK_ROWS = 512
 
 
@@ -78,14 +80,18 @@ class ChunkStore:
         part.replace(self._file(number))
 
     def read(self, number: int) -> Chunk:
-        """A chunk that is there; one that a broken disk damaged counts as not there the next time."""
+        """A chunk that is there.
+
+        Raises:
+            DataError: It is damaged; it is removed, so that another run makes it again.
+        """
         try:
-            with np.load(self._file(number), allow_pickle=False) as held:
+            with self._file(number).open("rb") as stream, np.load(stream, allow_pickle=False) as held:
                 reasons = [(int(row), str(reason)) for row, reason in json.loads(str(held["reasons"]))]
                 return Chunk(held["rows"], held["status"], held["truncated"], reasons)
-        except (zipfile.BadZipFile, KeyError, ValueError):
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
             self._file(number).unlink()
-            raise
+            raise DataError(f"{self._file(number)} was damaged ({error}) and is removed; run again") from error
 
     def remove(self) -> None:
         """Removes the chunks, and those of earlier attempts with other options."""

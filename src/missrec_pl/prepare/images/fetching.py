@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from missrec_pl.errors import ConfigError
+from missrec_pl.prepare.features.pictures import MAX_PIXELS
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -187,7 +188,11 @@ def picture_suffix(content: bytes) -> str:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
             kind = image.format or ""
-            image.verify()
+            if image.width * image.height > MAX_PIXELS:
+                raise FetchError(f"{image.width} x {image.height} pixels", passing=False)
+            image.load()  # verify() would let half a JPEG pass
+    except FetchError:
+        raise
     except Exception as error:  # decoders raise whatever they please on damaged files
         start = content[:200].lstrip().lower()
         what = "a web page" if start.startswith((b"<!doctype", b"<html", b"<")) else "no picture"
