@@ -25,7 +25,7 @@ FIXED = (
     "features=host",
     "features.dtype=float16",
     "model.dropout=0",
-    "interest.num_prototypes=1000",  # 5 % would take minutes to assign, and change nothing here
+    "interest.num_prototypes=0.002",  # 5 % would take minutes to assign, and change nothing here
 )
 
 

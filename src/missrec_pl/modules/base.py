@@ -22,6 +22,7 @@ from missrec_pl.objectives import Objective, orthogonality
 from missrec_pl.precision import exact_float32, in_float32, widened
 
 EMBED_CHUNK = 16384  # items embedded at a time outside of training steps
+_CACHED_LOGITS = 1 << 21  # ranked at a time on CPU: what a logit passes through stays in the cache
 
 
 class SequenceRecommender(L.LightningModule):
@@ -154,7 +155,8 @@ class SequenceRecommender(L.LightningModule):
         items = self._evaluated_items
         if items is None:
             raise RuntimeError("ranks() needs the embedded catalogue of an evaluation epoch")
-        step = max(1, self.max_logits // self.catalogue.num_items)
+        limit = min(self.max_logits, _CACHED_LOGITS) if self.device.type == "cpu" else self.max_logits
+        step = max(1, limit // self.catalogue.num_items)
         parts = [slice(start, start + step) for start in range(0, len(batch), step)]
         with exact_float32(self.device):
             users = self.encode(batch, items)
