@@ -1,6 +1,6 @@
 """One process against several on the same cores and with the same global batch: seconds per epoch.
 
-python benchmarks/processes.py --processes 1 2 data=scientific_mm_subset paths.data_dir=DATA
+python benchmarks/processes.py --processes 1,2 data=scientific_mm_subset paths.data_dir=DATA
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def epochs(processes: int, threads: int, folder: Path, overrides: list[str]) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--processes", default="1,2", help="numbers of processes to compare")
     parser.add_argument("--cores", type=int, default=2, help="threads of all processes together")
     parser.add_argument("overrides", nargs="*")
-    arguments, more = parser.parse_known_args()
+    arguments = parser.parse_args()
     first = None
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
-        for processes in arguments.processes:
+        for processes in map(int, arguments.processes.split(",")):
             threads = max(1, arguments.cores // processes)
-            found = statistics.median(epochs(processes, threads, Path(folder), [*arguments.overrides, *more]))
+            found = statistics.median(epochs(processes, threads, Path(folder), arguments.overrides))
             first = first or found
             print(f"{processes} processes of {threads} threads: {found:.2f} s an epoch, {first / found:.2f} times")
 

@@ -40,7 +40,7 @@ def soak(minutes: float, folder: Path, overrides: list[str]) -> list[float]:
     fixed = [
         "data=synthetic", "trainer=cpu", "callbacks.progress=null", "callbacks.early_stopping=null", "test=false",
         "model.hidden_size=64", "model.num_heads=2", "model.inner_size=64", "trainer.max_epochs=-1",
-        "data.source.num_users=1000", "data.source.num_items=600", "data.batch_size=512",
+        "+data.source.num_users=1000", "+data.source.num_items=600", "data.batch_size=512",
         f"+trainer.max_time=00:{seconds // 3600:02}:{seconds % 3600 // 60:02}:{seconds % 60:02}",
         "callbacks.last_checkpoint.every_n_steps=5",
         f"paths.output_dir={folder / 'run'}", f"paths.cache_dir={folder / 'cache'}",

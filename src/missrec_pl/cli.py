@@ -12,6 +12,8 @@ from typing import Any
 
 from missrec_pl.errors import MissrecError, printable
 
+RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
+
 # What Lightning says that is no news about the run. Its sync_dist advice does not know that our metrics have
 # gathered the sums of all processes already.
 NOISE = (
@@ -65,8 +67,13 @@ def _quieten() -> None:
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # one process speaks
+    if not is_first_process():  # one process speaks
         logging.disable(logging.INFO)
+
+
+def is_first_process() -> bool:
+    """Whether this is the first process of its run, by what Lightning, torchrun and SLURM tell it at its start."""
+    return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)
 
 
 def _lines(error: BaseException | None) -> list[str]:

@@ -110,7 +110,7 @@ class LastCheckpoint(Checkpoint):
             return
         if trainer.is_global_zero:
             keep_previous(self.path.parent)
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = time.monotonic()
 
     def _stop(self, trainer: L.Trainer, where: str) -> None:

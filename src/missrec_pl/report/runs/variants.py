@@ -17,7 +17,15 @@ _WITHOUT_EFFECT = (
     *("trainer", "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("features", "features.residency", "interest.method.backend"),
 )
-_GROUPS_WITHOUT_EFFECT = ("paths", "hydra", "logger", "local", "callbacks.progress")
+_GROUPS_WITHOUT_EFFECT = (
+    "paths",
+    "hydra",
+    "logger",
+    "local",
+    "launch",
+    "callbacks.progress",
+    "callbacks.last_checkpoint",
+)
 
 
 def input_type(result: RunResult) -> str:

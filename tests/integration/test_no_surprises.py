@@ -1,0 +1,84 @@
+"""Nothing leaves the machine, nothing but the config gets into a checkpoint, one process speaks."""
+
+import getpass
+import os
+import socket
+import zipfile
+
+import pytest
+from runs import tiny
+
+from missrec_pl.cli import RANKS, is_first_process
+from missrec_pl.errors import ConfigError
+from missrec_pl.preflight import preflight
+from missrec_pl.run import train
+
+
+@pytest.fixture
+def no_key(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    return tmp_path / "netrc"
+
+
+@pytest.mark.parametrize("logger", ["wandb", "many"])
+def test_wandb_without_a_key_is_refused_before_anything_starts(logger, no_key, tmp_path):
+    with pytest.raises(ConfigError, match=r"logger=wandb: there is no W&B key .*WANDB_MODE=offline"):
+        train(tiny(tmp_path, f"logger={logger}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_wandb_with_a_key_or_offline_is_fine(no_key, tmp_path, monkeypatch):
+    cfg = tiny(tmp_path, "logger=wandb")
+    no_key.write_text("machine other.example login user password x\n")
+    with pytest.raises(ConfigError):
+        preflight(cfg)
+    no_key.write_text("machine api.wandb.ai login user password x\n")
+    preflight(cfg)
+    no_key.unlink()
+    preflight(tiny(tmp_path, "logger=wandb", "+logger.wandb.offline=true"))
+    preflight(tiny(tmp_path, "logger=csv"))
+    for name, value in (("WANDB_API_KEY", "x"), ("WANDB_MODE", "offline")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            preflight(cfg)
+
+
+def test_a_run_asks_no_other_machine_and_keeps_the_environment_to_itself(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(*arguments, **_):
+        asked.append(arguments[-1])
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("MY_SECRET", "correct-horse-battery")
+    train(tiny(tmp_path, "+trainer.limit_train_batches=1"))
+    assert asked == []
+    for name in ("best.ckpt", "last.ckpt"):
+        with zipfile.ZipFile(tmp_path / "run" / "checkpoints" / name) as archive:
+            texts = b"".join(archive.read(entry) for entry in archive.namelist() if "/data/" not in entry)
+        assert b"missrec_pl" in texts
+        for private in (
+            "correct-horse-battery",
+            os.environ["PATH"],
+            socket.gethostname(),
+            f"/{getpass.getuser()}/.",
+        ):
+            assert private.encode() not in texts
+        # The config says where the run lies; the callbacks' state does not say it again.
+        assert texts.count(str(tmp_path / "run").encode()) == 1
+
+
+def test_the_first_process_of_all_nodes_speaks(monkeypatch):
+    for name in RANKS:
+        monkeypatch.delenv(name, raising=False)
+    assert is_first_process()
+    for name in RANKS:
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "1")
+            assert not is_first_process()
+            patch.setenv(name, "0")
+            assert is_first_process()
