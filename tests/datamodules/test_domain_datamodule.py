@@ -127,7 +127,8 @@ def test_workers_load_the_same_batches(make_datamodule):
 def test_processes_share_batches_and_users(make_datamodule, world_size):
     def batches(loader_name, rank, world_size):
         datamodule = ready(make_datamodule(eval_batch_size=4))
-        progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+        epoch = SimpleNamespace(current=SimpleNamespace(processed=0))
+        progress = SimpleNamespace(epoch_progress=epoch, restarting=False)
         datamodule.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, fit_loop=progress)
         return list(getattr(datamodule, loader_name)())
 
