@@ -64,7 +64,7 @@ def test_results_have_the_schema(finetuned):
 def test_ranks_file_explains_the_metrics(finetuned):
     folder, results = finetuned
     ranks = pq.read_table(folder / "test_ranks.parquet").to_pydict()
-    assert list(ranks) == ["domain", "user", "item", "item_count", "history_length", "rank"]
+    assert list(ranks) == ["domain", "user", "item", "item_count", "history_length", "redundancy", "rank"]
     metrics = RankingMetrics()
     metrics.update(torch.tensor(ranks["rank"]))
     for name, value in metrics.compute().items():
