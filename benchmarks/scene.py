@@ -32,7 +32,8 @@ class Placed:
     def __init__(self, datamodule: Any, device: torch.device) -> None:
         self.datamodule = datamodule
         self.device = device
-        progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+        epoch = SimpleNamespace(current=SimpleNamespace(processed=0))
+        progress = SimpleNamespace(epoch_progress=epoch, restarting=False)
         self.trainer: Any = SimpleNamespace(
             datamodule=datamodule, training=True, global_rank=0, world_size=1, fit_loop=progress
         )
