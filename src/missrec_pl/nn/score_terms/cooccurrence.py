@@ -95,7 +95,10 @@ class CooccurrenceTerm(nn.Module):
         first = degree.cumsum(0) - degree
         entry = torch.arange(len(source), device=items.device) + (start - first)[source]
         column, is_here = rows.find(self.neighbours[entry])
-        values = (self.counts[entry] @ strength) * weights[source] * is_here
+        # Whichever is less: the strength of every pair once, or of those that the batch meets.
+        is_dense = len(entry) > len(self.counts)
+        pair = (self.counts @ strength)[entry] if is_dense else self.counts[entry] @ strength
+        values = pair * weights[source] * is_here
         place = source // rows.history_ids.shape[1] * rows.num_columns + column
         flat = values.new_zeros(len(weight) * rows.num_columns).index_add(0, place, values)
         return flat.view(len(weight), rows.num_columns)

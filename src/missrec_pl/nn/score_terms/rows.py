@@ -36,6 +36,12 @@ class ScoredRows:
         distinct, inverse = ids.unique(return_inverse=True)
         return distinct, inverse
 
+    @cached_property
+    def _first(self) -> int | None:
+        """The first candidate if they are a stretch without gaps."""
+        first, last = self.columns[[0, -1]].tolist()
+        return first if last - first + 1 == self.num_columns else None
+
     @property
     def num_columns(self) -> int:
         """Number of distinct candidates."""
@@ -49,6 +55,10 @@ class ScoredRows:
     def find(self, ids: Int[Tensor, "*S"]) -> tuple[Int[Tensor, "*S"], Bool[Tensor, "*S"]]:
         """The column of each item, and whether it is a candidate at all."""
         distinct = self.columns
+        if self._first is not None:  # a whole catalogue, or a stretch of it: nothing to search
+            column = ids - self._first
+            is_here = (column >= 0) & (column < len(distinct))
+            return column.clamp_(0, len(distinct) - 1), is_here
         column = torch.searchsorted(distinct, ids).clamp_(max=len(distinct) - 1)
         return column, distinct[column] == ids
 
