@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from missrec_pl.nn.score_terms.rows import ScoredRows, is_first_occurrence
+from missrec_pl.nn.score_terms.rows import ScoredRows
 
 
 class HistoryBias(nn.Module):
@@ -23,7 +23,7 @@ class HistoryBias(nn.Module):
 
     def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
         """The bias of every distinct candidate."""
-        values = self.seen * is_first_occurrence(rows.history_ids) + self.last * (rows.age == 0)
-        column, is_here = rows.find(rows.history_ids)
+        values = self.seen * rows.is_first + self.last * (rows.age == 0)
+        column, is_here = rows.met
         bias = values.new_zeros(len(values), rows.num_columns)
         return bias.scatter_add_(1, column, values * is_here)

@@ -62,11 +62,22 @@ class ScoredRows:
         column = torch.searchsorted(distinct, ids).clamp_(max=len(distinct) - 1)
         return column, distinct[column] == ids
 
+    @cached_property
+    def met(self) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
+        """What :meth:`find` says of the history's own items."""
+        return self.find(self.history_ids)
+
+    @cached_property
+    def is_first(self) -> Bool[Tensor, "B L"]:
+        """True where a non-padding item has not occurred earlier in its history."""
+        ids = self.history_ids
+        is_repeat = (ids[:, :, None] == ids[:, None, :]).tril(diagonal=-1).any(-1)
+        return ~is_repeat & (ids != 0)
+
     def unmet(self, term: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
         """A term without what it says of the history's own items, which :class:`HistoryBias` is for."""
-        column, is_here = self.find(self.history_ids)
-        first = is_here & is_first_occurrence(self.history_ids)
-        return term.scatter_add(1, column, -term.gather(1, column) * first)
+        column, is_here = self.met
+        return term.scatter_add(1, column, -term.gather(1, column) * (is_here & self.is_first))
 
     def of_candidates(self, term: Float[Tensor, "B K"]) -> Float[Tensor, "B C"]:
         """A term of the distinct candidates, spread over all candidates."""
@@ -83,10 +94,3 @@ class ScoredRows:
         """``decay^age``, 0 on padding."""
         weight = decay ** self.age.clamp_min(0)
         return weight * (self.history_ids != 0)
-
-
-def is_first_occurrence(ids: Int[Tensor, "B L"]) -> Bool[Tensor, "B L"]:
-    """True where a non-padding id has not occurred earlier in its row."""
-    same = ids[:, :, None] == ids[:, None, :]
-    is_repeat = same.tril(diagonal=-1).any(-1)
-    return ~is_repeat & (ids != 0)
