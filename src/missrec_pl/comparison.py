@@ -149,11 +149,11 @@ def _plain(node: DictConfig) -> dict[str, Any]:
 
 def _data(datamodule: DomainDataModule) -> BaselineData:
     sequences, catalogue = datamodule.sequences, datamodule.catalogue
-    offsets = np.concatenate([[0], np.cumsum(sequences.train_length)])
+    train_items, train_offsets = sequences.training_parts()
     domain = catalogue.domains[0]
     return BaselineData(
-        train_items=_gather(sequences, sequences.starts, sequences.train_length),
-        train_offsets=offsets,
+        train_items=train_items,
+        train_offsets=train_offsets,
         num_items=catalogue.num_items,
         features={name: domain.features(name) for name in catalogue.modalities},
         present={name: domain.present(name) for name in catalogue.modalities},
@@ -164,13 +164,5 @@ def _held_out(sequences: GlobalSequences, rows: EvaluationRows, max_history: int
     lengths = np.minimum(rows.target, max_history)
     target = sequences.starts[rows.user] + rows.target
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return HeldOut(
-        _gather(sequences, target - lengths, lengths), offsets, sequences.items[target].astype(np.int32)
-    )
-
-
-def _gather(sequences: GlobalSequences, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The items of stretches of the flat sequences, one after the other."""
-    ends = np.cumsum(lengths)
-    first = np.repeat(starts - (ends - lengths), lengths)
-    return sequences.items[first + np.arange(len(first))].astype(np.int32)
+    histories = sequences.stretches(target - lengths, lengths)
+    return HeldOut(histories, offsets, sequences.items[target].astype(np.int32))

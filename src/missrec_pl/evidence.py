@@ -14,7 +14,6 @@ from missrec_pl.baselines.base import LARGE_CATALOGUE
 from missrec_pl.baselines.cooccurrence import pairs_at, row_blocks
 from missrec_pl.baselines.whitening import PrincipalAxes
 from missrec_pl.data.catalogue import Catalogue
-from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.nn import SequenceModel
 from missrec_pl.nn.score_terms import ItemPairs
@@ -36,7 +35,7 @@ def attach_evidence(model: SequenceModel, datamodule: DomainDataModule) -> None:
     """
     start = perf_counter()
     if model.cooccurrence is not None:
-        items, offsets = training_parts(datamodule.sequences)
+        items, offsets = datamodule.sequences.training_parts()
         pairs = item_pairs(items, offsets, datamodule.catalogue.num_items)
         model.cooccurrence.attach(pairs)
         log.info("evidence: %s item pairs, %.1f s", f"{len(pairs.neighbours):,}", perf_counter() - start)
@@ -44,14 +43,6 @@ def attach_evidence(model: SequenceModel, datamodule: DomainDataModule) -> None:
     if model.content is not None:
         model.content.attach({name: whitened(datamodule.catalogue, name) for name in model.content.modalities})
         log.info("evidence: whitened features, %.1f s", perf_counter() - start)
-
-
-def training_parts(sequences: GlobalSequences) -> tuple[Int[np.ndarray, " I"], Int[np.ndarray, " _"]]:
-    """All users' training items, one user after the other, and where each user's part starts (and the end)."""
-    ends = np.cumsum(sequences.train_length)
-    first = np.repeat(sequences.starts - (ends - sequences.train_length), sequences.train_length)
-    items = sequences.items[first + np.arange(len(first))].astype(np.int32)
-    return items, np.concatenate([[0], ends])
 
 
 def item_pairs(

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from missrec_pl.data.batch import GlobalSequences, SequenceBatch
+from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.redundancy import redundancy
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.distributed import gather_rows
@@ -81,6 +81,7 @@ def _as_table(datamodule: Any, columns: Tensor, ranks: Tensor) -> pa.Table:
     user, domain, item, length = columns[order].unbind(1)
     first_user = torch.from_numpy(datamodule.sequences.first_user)
     offsets = torch.as_tensor(catalogue.offsets)
+    counts = np.bincount(datamodule.sequences.training_parts()[0], minlength=catalogue.num_items + 1)
     return pa.table(
         {
             "domain": pa.DictionaryArray.from_arrays(
@@ -88,7 +89,7 @@ def _as_table(datamodule: Any, columns: Tensor, ranks: Tensor) -> pa.Table:
             ),
             "user": (user - first_user[domain]).int().numpy(),
             "item": (item - offsets[domain]).int().numpy(),
-            "item_count": _training_counts(datamodule.sequences)[item].astype(np.int32),
+            "item_count": counts[item].astype(np.int32),
             "history_length": length.int().numpy(),
             "redundancy": pa.array(_redundancy(datamodule, user), from_pandas=True),  # NaN is null
             "rank": ranks[order].numpy(),
@@ -103,11 +104,3 @@ def _redundancy(datamodule: Any, user: Tensor) -> NDArray[np.float32]:
     place = order[np.searchsorted(rows.user[order], user.numpy())]
     tested = EvaluationRows(rows.user[place], rows.target[place])
     return redundancy(datamodule.catalogue, datamodule.sequences, tested, datamodule.max_history)
-
-
-def _training_counts(sequences: GlobalSequences) -> NDArray[np.int64]:
-    """Interactions of every item (global id) in the training part of the sequences."""
-    user = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
-    position = np.arange(len(sequences.items)) - sequences.starts[user]
-    trained = sequences.items[position < sequences.train_length[user]]
-    return np.bincount(trained, minlength=int(sequences.items.max()) + 1)

@@ -33,6 +33,17 @@ class GlobalSequences:
         self.validation = _stack([split.validation for split in splits], first_user)
         self.test = _stack([split.test for split in splits], first_user)
 
+    def stretches(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The items of stretches of the flat sequences, one after the other, as global ids."""
+        ends = np.cumsum(lengths)
+        first = np.repeat(starts - (ends - lengths), lengths)
+        return self.items[first + np.arange(len(first))].astype(np.int32)
+
+    def training_parts(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """All users' training items, one user after the other, and where each user's part starts (and the end)."""
+        offsets = np.concatenate([[0], np.cumsum(self.train_length)])
+        return self.stretches(self.starts, self.train_length), offsets
+
     def windows(
         self, user: NDArray[np.int64], end: NDArray[np.int64], max_history: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
