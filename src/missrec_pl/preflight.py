@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.cli import user_mistakes
-from missrec_pl.data.catalogue import DTYPES, RESIDENCIES
-from missrec_pl.data.samplers import CANDIDATES, DOMAIN_SAMPLINGS
-from missrec_pl.data.splits import SPLITS
 from missrec_pl.errors import ConfigError
-from missrec_pl.objectives.contrastive import SEQ_SEQ_FORMS
-from missrec_pl.objectives.orthogonality import ORTHOGONALITY_FORMS
-from missrec_pl.precision import MATMUL_PRECISIONS
 from missrec_pl.preflight_compat import compat_mistakes
+from missrec_pl.preflight_values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.preflight_wandb import wandb_mistakes
 from missrec_pl.resuming import OWN
 from missrec_pl.sweep_jobs import started_by_others
@@ -49,88 +42,6 @@ SUPPLIED = {
         "enable_progress_bar",
         "enable_checkpointing",
     },
-}
-
-CHOICES = {
-    "phase.name": ("pretrain", "finetune", "baselines"),
-    "setting.name": ("inductive", "transductive"),
-    "data.split": SPLITS,
-    "data.candidates": CANDIDATES,
-    "data.domain_sampling": DOMAIN_SAMPLINGS,
-    "matmul_precision": MATMUL_PRECISIONS,
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
-    "features.residency": RESIDENCIES,
-    "features.dtype": tuple(DTYPES),
-    "model.history_bias": ("learned", "none"),
-    "model.cooccurrence": ("learned", "none"),
-    "model.content": ("learned", "none"),
-    "model.positions_from": ("end", "start"),
-    "model.sequence_fusion": ("add", "contextual"),
-    "objective.orthogonality_form": ORTHOGONALITY_FORMS,
-    "objective.seq_seq_form": SEQ_SEQ_FORMS,
-}
-
-
-@dataclass(frozen=True)
-class _Range:
-    """Numbers that a flag takes; ``low`` and ``high`` belong to the range unless it is ``open`` there."""
-
-    low: float
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
-    whole: bool = False
-    optional: bool = False
-
-    def holds(self, value: Any) -> bool:
-        if value is None:
-            return self.optional
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            return False
-        if not math.isfinite(value):
-            return False
-        above = value > self.low if self.open_low else value >= self.low
-        return above and (value < self.high if self.open_high else value <= self.high)
-
-    def __str__(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        low = f"above {_plain(self.low)}" if self.open_low else f"from {_plain(self.low)}"
-        high = "" if self.high == math.inf else f" {'below' if self.open_high else 'up to'} {_plain(self.high)}"
-        return f"{kind} {low}{high}" + (" or null" if self.optional else "")
-
-
-def _plain(bound: float) -> str:
-    return str(int(bound)) if bound == int(bound) else str(bound)
-
-
-_COUNT, _POSITIVE, _WEIGHT = _Range(1, whole=True), _Range(0, open_low=True), _Range(0)
-_PROBABILITY = _Range(0, 1, open_high=True)
-RANGES = {
-    "seed": _Range(0, 2**32 - 1, whole=True),
-    "baselines.max_ease_items": _COUNT,
-    "data.batch_size": _COUNT,
-    "data.eval_batch_size": _COUNT,
-    "data.max_history": _COUNT,
-    "data.max_validation_users": _Range(1, whole=True, optional=True),
-    "data.overfit_rows": _Range(1, whole=True, optional=True),
-    "data.num_negatives": _COUNT,
-    "data.num_workers": _Range(0, whole=True),
-    "data.prefetch_factor": _COUNT,
-    "data.domain_temperature": _POSITIVE,
-    "interest.every_n_epochs": _COUNT,
-    "model.hidden_size": _COUNT,
-    "model.num_heads": _COUNT,
-    "model.inner_size": _COUNT,
-    "model.num_encoder_layers": _COUNT,
-    "model.num_decoder_layers": _COUNT,
-    "model.dropout": _PROBABILITY,
-    "objective.temperature": _POSITIVE,
-    "objective.orthogonality_weight": _WEIGHT,
-    "objective.seq_seq_weight": _WEIGHT,
-    "objective.augmentation.probability": _PROBABILITY,
-    "optim.optimizer.lr": _POSITIVE,
-    "optim.optimizer.weight_decay": _WEIGHT,
-    "optim.score_term_lr": _POSITIVE,
 }
 
 
@@ -167,14 +78,6 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _value(cfg: DictConfig, flag: str) -> Any:
-    """The value of a flag; None where this config has no such flag or its value is not known yet."""
-    try:
-        return OmegaConf.select(cfg, flag)
-    except (OmegaConfBaseException, ValueError):
-        return None
-
-
 def _missing(cfg: DictConfig) -> list[str]:
     found, reasons = [], set()
     for flag, node in walk(cfg):
@@ -193,40 +96,13 @@ def _missing(cfg: DictConfig) -> list[str]:
     return found
 
 
-def _choices(cfg: DictConfig) -> list[str]:
-    return [
-        f"{flag}={value}: choose one of {', '.join(known)}."
-        for flag, known in CHOICES.items()
-        if (value := _value(cfg, flag)) is not None and value not in known
-    ]
-
-
-def _ranges(cfg: DictConfig) -> list[str]:
-    found = []
-    for flag, allowed in RANGES.items():
-        parent, _, key = flag.rpartition(".")
-        holder = _value(cfg, parent) if parent else cfg
-        if not isinstance(holder, DictConfig) or key not in holder or OmegaConf.is_interpolation(holder, key):
-            continue
-        if not OmegaConf.is_missing(holder, key) and not allowed.holds(value := holder[key]):
-            found.append(f"{flag}={value}: must be {allowed}.")
-    for flag in ("interest.num_prototypes", "interest.method.k"):
-        value = _value(cfg, flag)
-        if value is not None and not (_COUNT.holds(value) or (isinstance(value, float) and 0 < value <= 1)):
-            found.append(f"{flag}={value}: must be a whole number from 1, or a share above 0 up to 1.0.")
-    ks = _value(cfg, "metrics.ks")
-    if ks is not None and (not ks or len(set(ks)) < len(ks) or not all(_COUNT.holds(k) for k in ks)):
-        found.append(f"metrics.ks={ks}: must be distinct whole numbers from 1, e.g. metrics.ks=[10,50].")
-    return found
-
-
 def _phase_and_setting(cfg: DictConfig) -> list[str]:
     if cfg.phase.name != "pretrain":
         return []
     found = []
     if cfg.setting.name == "transductive":
         found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
-    if (candidates := _value(cfg, "data.candidates")) in ("all", "sampled"):
+    if (candidates := value_of(cfg, "data.candidates")) in ("all", "sampled"):
         found.append(
             f"data.candidates={candidates}: pre-training contrasts within the batch; use data.candidates=in_batch."
         )
@@ -264,12 +140,12 @@ def _has_new_folder() -> bool:
 
 def _together(cfg: DictConfig) -> list[str]:
     found = []
-    size, heads = _value(cfg, "model.hidden_size"), _value(cfg, "model.num_heads")
-    if _COUNT.holds(size) and _COUNT.holds(heads) and size % heads:
+    size, heads = value_of(cfg, "model.hidden_size"), value_of(cfg, "model.num_heads")
+    if COUNT.holds(size) and COUNT.holds(heads) and size % heads:
         found.append(f"model.hidden_size={size}: must be a multiple of model.num_heads={heads}.")
-    if _value(cfg, "data.candidates") == "in_batch" and _value(cfg, "data.batch_size") == 1:
+    if value_of(cfg, "data.candidates") == "in_batch" and value_of(cfg, "data.batch_size") == 1:
         found.append("data.batch_size=1: in-batch candidates need at least two rows.")
-    if _value(cfg, "data.split") == "train_only":
+    if value_of(cfg, "data.split") == "train_only":
         if cfg.test:
             found.append("test=true: data.split=train_only leaves nobody to test; set test=false.")
         watching = [name for name, node in cfg.callbacks.items() if node is not None and node.get("monitor")]
@@ -280,15 +156,15 @@ def _together(cfg: DictConfig) -> list[str]:
             )
     if cfg.test and cfg.callbacks.get("model_checkpoint", True) is None:
         found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
-    if str(_value(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
+    if str(value_of(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
         found.append(f"trainer.accelerator={cfg.trainer.accelerator}: no GPU is visible here; use trainer=cpu.")
-    names = _value(cfg, "baselines.names")
+    names = value_of(cfg, "baselines.names")
     if names is not None and not isinstance(names, ListConfig):
         found.append(
             f"baselines.names={names}: must be a list or null, e.g. baselines.names=[popularity,hybrid_knn]."
         )
     found += _speed(cfg)
-    modalities = _value(cfg, "data.modalities")
+    modalities = value_of(cfg, "data.modalities")
     if modalities is not None and (isinstance(modalities, str) or not modalities):
         found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")
     return found
@@ -296,19 +172,19 @@ def _together(cfg: DictConfig) -> list[str]:
 
 def _speed(cfg: DictConfig) -> list[str]:
     found = []
-    if not isinstance(_value(cfg, "compile"), bool):
+    if not isinstance(value_of(cfg, "compile"), bool):
         found.append(f"compile={cfg.compile}: must be true or false.")
-    fused = _value(cfg, "optim.fused")
+    fused = value_of(cfg, "optim.fused")
     if not (fused is None or isinstance(fused, bool)):
         found.append(f"optim.fused={fused}: must be true, false or null.")
-    target = str(_value(cfg, "optim.optimizer._target_"))
+    target = str(value_of(cfg, "optim.optimizer._target_"))
     if fused is True and not has_argument(target, "fused"):
         found.append(f"optim.fused=true: {target} has no fused form; use optim.fused=null.")
     return found
 
 
 def _sweep(cfg: DictConfig) -> list[str]:
-    if str(_value(cfg, "optimized_metric")).startswith("test/"):
+    if str(value_of(cfg, "optimized_metric")).startswith("test/"):
         return [f"optimized_metric={cfg.optimized_metric}: sweeps may not see the test split; use a val/ metric."]
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return []
@@ -326,8 +202,8 @@ def _signatures(cfg: DictConfig) -> list[str]:
 
 _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _missing,
-    _choices,
-    _ranges,
+    choice_mistakes,
+    range_mistakes,
     _phase_and_setting,
     _start,
     _together,

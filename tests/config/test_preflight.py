@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from runs import composed, tiny
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.preflight import CHOICES, RANGES, preflight
+from missrec_pl.preflight import preflight
+from missrec_pl.preflight_values import CHOICES, RANGES
 from missrec_pl.run import train
 from missrec_pl.targets import target_mistakes
 
