@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from runs import composed
+from runs import ROOT, composed
 
 from missrec_pl.cli import user_mistakes
 from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.prepare.__main__ import main
+
+TABLE = ROOT / "docs" / "bad_input.md"
+SEEN: dict[tuple[str, str], str] = {}
 
 HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token\n"
 USERS, ITEMS, WIDTH = 6, 12, 4

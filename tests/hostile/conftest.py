@@ -4,15 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from bad_input import CASES
-from runs import ROOT, tiny
+from bad_input import CASES, SEEN, TABLE
+from runs import tiny
 
 from missrec_pl.cli import NOISE
 from missrec_pl.run import train
 
 HERE = Path(__file__).parent
-TABLE = ROOT / "docs" / "bad_input.md"
-SEEN: dict[tuple[str, str], str] = {}
 HEAD = """# Bad input
 
 What the program says to broken and hostile input: one line, exit code 2, nothing written, nothing executed.

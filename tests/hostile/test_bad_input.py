@@ -8,8 +8,18 @@ import config_cases  # noqa: F401
 import native_cases  # noqa: F401
 import pytest
 import released_cases  # noqa: F401
-from bad_input import CASES, check_config, evaluate_checkpoint, merged, native, normalised, prepare, released
-from conftest import SEEN, TABLE
+from bad_input import (
+    CASES,
+    SEEN,
+    TABLE,
+    check_config,
+    evaluate_checkpoint,
+    merged,
+    native,
+    normalised,
+    prepare,
+    released,
+)
 from runs import CONFIGS
 
 MAKERS = {"released": released, "merged": merged, "native": native}
