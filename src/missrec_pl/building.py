@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from missrec_pl.callbacks import ComputeLine, EpochMeans, NanGuard, RanksFile, RunClock, RunRecord, StepSeed
 from missrec_pl.checkpoint_files import AtomicCheckpointIO
@@ -248,7 +249,7 @@ def fingerprints(datamodule: DomainDataModule) -> dict[str, str]:
     return {domain.name: domain.fingerprint() for domain in datamodule.catalogue.domains}
 
 
-def count_parameters(model: SequenceModel) -> dict[str, Any]:
+def count_parameters(model: nn.Module) -> dict[str, Any]:
     """Numbers of parameters, for results.json."""
     return {
         "num_params": sum(p.numel() for p in model.parameters()),

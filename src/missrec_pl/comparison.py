@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from missrec_pl import building
-from missrec_pl.baselines import BaselineData, HeldOut, Options, check_names, evaluate_baselines
+from missrec_pl.baselines import BaselineData, BaselineReport, HeldOut, Options, check_names, evaluate_baselines
 from missrec_pl.data.batch import GlobalSequences
+from missrec_pl.data.evaluated_users import evaluated_users, write_ranks
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
@@ -19,11 +21,17 @@ from missrec_pl.results import peak_rss_mb, versions, write_results
 
 log = logging.getLogger(__name__)
 
+BASELINE_RANKS_NAME = "baseline_ranks.parquet"
+
 _PROTOCOLS = {False: "history_included", True: "history_excluded"}
 
 
 def run_baselines(cfg: DictConfig) -> dict[str, Any]:
     """The phase without a model: rank with the baselines, print their table, write ``results.json``.
+
+    ``baseline_ranks.parquet`` beside it has a line per test user: who it is (see
+    :func:`missrec_pl.data.evaluated_users.evaluated_users`) and, for each baseline and protocol, the target's rank
+    in a column ``<baseline>/history_included`` or ``<baseline>/history_excluded``.
 
     Args:
         cfg: the composed config, checked.
@@ -45,6 +53,7 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
     check_baselines(cfg, datamodule)
     for line in building.describe_data(datamodule):
         log.info(line)
+    report = _evaluated(cfg, datamodule)
     results = {
         "phase": cfg.phase.name,
         "data": cfg.data.name,
@@ -57,7 +66,7 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
         "modalities": datamodule.catalogue.modalities,
         **(_plain(cfg.command) if "command" in cfg else {}),
         "metrics": {},
-        **baseline_entries(cfg, datamodule),
+        **_entries(report, is_excluded=bool(cfg.metrics.mask_history)),
         "timing": {"fit_s": None, "epoch_s": [], "interest_refresh_s": [], "test_s": None},
         "peak_rss_mb": peak_rss_mb(),
         "num_params": 0,
@@ -68,6 +77,7 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
     }
     for line in table_lines(results):
         log.info(line)
+    _write_ranks(Path(cfg.paths.output_dir) / BASELINE_RANKS_NAME, report, datamodule)
     log.info("results: %s", write_results(Path(cfg.paths.output_dir), results))
     return results
 
@@ -97,6 +107,10 @@ def baseline_entries(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str,
     """
     if len(datamodule.catalogue.domains) > 1:
         return {"baselines": {}}
+    return _entries(_evaluated(cfg, datamodule), is_excluded=bool(cfg.metrics.mask_history))
+
+
+def _evaluated(cfg: DictConfig, datamodule: DomainDataModule) -> BaselineReport:
     names = OmegaConf.select(cfg, "baselines.names")
     limit = OmegaConf.select(cfg, "baselines.max_ease_items")
     sequences, max_history = datamodule.sequences, cfg.data.max_history
@@ -111,7 +125,10 @@ def baseline_entries(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str,
     )
     for name, reason in report.left_out.items():
         log.info("baseline %s is left out: %s", name, reason)
-    is_excluded = bool(cfg.metrics.mask_history)
+    return report
+
+
+def _entries(report: BaselineReport, *, is_excluded: bool) -> dict[str, Any]:
     return {
         "baselines": report.metrics(history_excluded=is_excluded),
         f"baselines_{_PROTOCOLS[not is_excluded]}": report.metrics(history_excluded=not is_excluded),
@@ -119,6 +136,15 @@ def baseline_entries(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str,
         "baselines_left_out": report.left_out,
         "baseline_seconds": {name: round(seconds, 3) for name, seconds in report.seconds.items()},
     }
+
+
+def _write_ranks(file: Path, report: BaselineReport, datamodule: DomainDataModule) -> None:
+    sequences = datamodule.sequences
+    users = evaluated_users(datamodule.catalogue, sequences, sequences.test, datamodule.max_history)
+    columns: dict[str, NDArray[np.float32]] = {}
+    for name, ranks in report.ranks.items():
+        columns |= {f"{name}/{_PROTOCOLS[False]}": ranks.included, f"{name}/{_PROTOCOLS[True]}": ranks.excluded}
+    write_ranks(file, users, columns)
 
 
 def table_lines(results: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from missrec_pl import building
 from missrec_pl.callbacks import EpochLines, InterestRefresh, RunClock
@@ -17,13 +17,17 @@ from missrec_pl.comparison import baseline_entries, check_baselines, run_baselin
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.failures import explained
-from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.modules.ensemble import Ensemble
+from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.preflight import preflight
 from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
 from missrec_pl.resuming import find_checkpoint
+from missrec_pl.stored_runs import check_trained_on, load_members, load_network, resolved, stored_run
 from missrec_pl.sweep_jobs import needs_own_command, run_as_own_command
 
 log = logging.getLogger(__name__)
+
+_HISTORY_EXCLUDED = "test_history_excluded/"
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -63,12 +67,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     try:
         with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size):
             trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
-        metrics = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
+        validation = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
         checkpoint = _best_checkpoint(trainer, required=cfg.test)
         if cfg.test:
             trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
-            metrics |= _scalars(trainer.callback_metrics, "test/")
-        results = _results(cfg, trainer, module, datamodule, clock, metrics)
+        results = _results(cfg, trainer, module, datamodule, clock, validation)
         results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
         if trainer.is_global_zero:
             _finish(Path(cfg.paths.output_dir), results)
@@ -78,7 +81,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
-    """Test a checkpoint on the data it was trained on, or zero-shot on other data.
+    """Test a checkpoint on the data it was trained on, or zero-shot on other data; or several that rank together.
 
     Args:
         cfg: the composed config (``configs/eval.yaml``).
@@ -91,28 +94,24 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         DataError: the data is missing or damaged.
     """
     checkpoint = read_checkpoint(cfg.ckpt)
-    run = _stored_run(checkpoint.config, cfg)
+    run = stored_run(checkpoint.config, cfg)
     preflight(run)
     L.seed_everything(run.seed, workers=True, verbose=False)
     datamodule = building.build_datamodule(run)
-    model = building.build_model(run, datamodule)
-    for line in building.describe(run, datamodule, model):
-        log.info(line)
-    report = building.load_weights(run, checkpoint, model, datamodule)
-    if untrained := [name for name in report.new if not name.startswith("interests.")]:
-        reasons = "; ".join(f"{name} ({report.new[name]})" for name in untrained)
-        raise CheckpointError(
-            f"ckpt={cfg.ckpt} was not trained for this data: {reasons} would be random. Fine-tune it "
-            "first, or evaluate an inductive checkpoint on the modalities that it knows "
-            f"({', '.join(_modalities(checkpoint.weights))})."
-        )
-    module = building.build_module(run, model)
+    model = load_network(run, checkpoint, datamodule)
+    first = building.build_module(run, model)
+    module: RankingModule = first
+    if cfg.ensemble:
+        check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")
+        module = Ensemble([first, *load_members(cfg, run, datamodule)])
+        run.callbacks = {}  # each has its interests
     trainer, clock = building.build_trainer(run, datamodule)
     trainer.test(module, datamodule=datamodule, verbose=False)
-    metrics = _scalars(trainer.callback_metrics, "test/")
-    results = _results(run, trainer, module, datamodule, clock, metrics)
+    results = _results(run, trainer, module, datamodule, clock, {})
     results |= {"phase": "eval", "checkpoint": str(cfg.ckpt), "ckpt": checkpoint.config["ckpt"]}
     results["timing"]["fit_s"] = None
+    if cfg.ensemble:
+        results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
     if checkpoint.config["phase"]["name"] == "pretrain" or checkpoint.data != results["data_fingerprints"]:
         results["init"] = "zero_shot"
     else:
@@ -143,48 +142,13 @@ def _settle(cfg: DictConfig) -> None:
         cfg.command = command()  # kept in the checkpoint: an evaluation is of the same experiment
 
 
-def _stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
-    """The config of the checkpoint's run with what the evaluation says on top of it."""
-    run: DictConfig = OmegaConf.create(stored)
-    given = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(given, dict)
-    run.ckpt, run.resume, run.test = given["ckpt"], None, True
-    run.trainer, run.compile = given["trainer"], False  # one pass would not earn the compilation back
-    run.paths.output_dir = given["paths"].pop("output_dir")
-    for name, value in given["paths"].items():
-        if value is not None:
-            run.paths[name] = str(Path(value).resolve())
-    for name, value in given["metrics"].items():
-        if value is not None:
-            run.metrics[name] = value
-    if given.get("data") is not None:
-        # What other data means by its domains is said for the phase that this data is used in now.
-        there = OmegaConf.create({"data": given["data"], "phase": given["phase"], "paths": run.paths})
-        # The longest history belongs to the network: it has so many position embeddings.
-        kept = {"max_history": run.data.max_history}
-        run.data = {**OmegaConf.to_container(run.data), **_resolved(there.data), **kept}  # type: ignore[dict-item]
-    run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
-    run.logger = None
-    return run
-
-
-def _resolved(node: DictConfig) -> dict[str, Any]:
-    container = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(container, dict)
-    return {str(name): value for name, value in container.items()}
-
-
-def _modalities(weights: dict[str, Any]) -> list[str]:
-    return sorted({name.split(".")[2] for name in weights if name.startswith("adapters.linear.")})
-
-
 def _results(
     cfg: DictConfig,
     trainer: L.Trainer,
-    module: SequenceRecommender,
+    module: L.LightningModule,
     datamodule: DomainDataModule,
     clock: RunClock,
-    metrics: dict[str, float],
+    validation: dict[str, float],
 ) -> dict[str, Any]:
     refreshes = [c.seconds for c in trainer.callbacks if isinstance(c, InterestRefresh)]  # type: ignore[attr-defined]
     return {
@@ -201,8 +165,12 @@ def _results(
             "method": cfg.interest.method["_target_"].rpartition(".")[2],
             "num_prototypes": cfg.interest.num_prototypes,
         },
-        **(_resolved(cfg.command) if "command" in cfg else {}),
-        "metrics": metrics,
+        **(resolved(cfg.command) if "command" in cfg else {}),
+        "metrics": validation | _scalars(trainer.callback_metrics, "test/"),
+        "metrics_history_excluded": {
+            name.replace(_HISTORY_EXCLUDED, "test/"): value
+            for name, value in _scalars(trainer.callback_metrics, _HISTORY_EXCLUDED).items()
+        },
         **(baseline_entries(cfg, datamodule) if trainer.is_global_zero and cfg.test else {"baselines": {}}),
         "timing": {
             "fit_s": clock.fit_seconds,
@@ -212,7 +180,7 @@ def _results(
             "test_s": clock.test_seconds,
         },
         "peak_rss_mb": peak_rss_mb(),
-        **building.count_parameters(module.model),
+        **building.count_parameters(module),
         "data_fingerprints": building.fingerprints(datamodule),
         "versions": versions(),
     }

@@ -2,11 +2,14 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
+import torch
 from runs import composed, places, run_cli, tiny
 
 from missrec_pl.cli import NOISE
 from missrec_pl.errors import ConfigError
+from missrec_pl.metrics import RankingMetrics
 from missrec_pl.preflight import preflight
 from missrec_pl.run import train
 
@@ -57,6 +60,25 @@ def test_results_show_both_protocols_apart_with_the_constants_of_each(results, p
         assert "weight" in chosen["history_excluded"] or "decay" in chosen["history_excluded"]
     assert set(results["baseline_seconds"]) == set(NAMES)
     assert results["baselines"]["hybrid_knn"]["test/mrr"] > results["baselines"]["random"]["test/mrr"]
+
+
+def test_ranks_of_every_user_make_the_metrics(results, place):
+    ranks = pq.read_table(place / "alone" / "baseline_ranks.parquet")
+    assert ranks.column_names[:3] == ["domain", "user", "item"]
+    protocols = {"history_included": "baselines", "history_excluded": "baselines_history_excluded"}
+    assert ranks.column_names[6:] == [f"{name}/{protocol}" for name in NAMES for protocol in protocols]
+    for name in NAMES:
+        for protocol, side in protocols.items():
+            metrics = RankingMetrics(ks=(10, 50))
+            metrics.update(torch.tensor(ranks[f"{name}/{protocol}"].to_pylist()))
+            found = {f"test/{metric}": float(value) for metric, value in metrics.compute().items()}
+            assert found == pytest.approx(results[side][name], abs=1e-6)
+    trained = train(tiny(place, name="beside"))
+    beside = pq.read_table(place / "beside" / "test_ranks.parquet")
+    for column in ("domain", "user", "item", "item_count", "history_length", "redundancy"):
+        assert beside[column].to_pylist() == ranks[column].to_pylist()
+    assert list(trained["metrics_history_excluded"]) == METRICS
+    assert trained["metrics_history_excluded"]["test/mrr"] > trained["metrics"]["test/mrr"]
 
 
 def test_excluding_the_history_swaps_the_two_and_changes_no_number(results, place):

@@ -22,7 +22,8 @@ def written(source: SyntheticDomains, make_trainer, folder) -> tuple[dict[str, l
 
 def test_one_line_per_test_user_with_ids_of_its_own_domain(synthetic_source, make_trainer, tmp_path):
     columns, datamodule, _ = written(synthetic_source(num_domains=2), make_trainer, tmp_path)
-    assert list(columns) == ["domain", "user", "item", "item_count", "history_length", "redundancy", "rank"]
+    described = ["domain", "user", "item", "item_count", "history_length", "redundancy"]
+    assert list(columns) == [*described, "rank", "rank_history_excluded"]
     row = 0
     for domain in datamodule.catalogue.domains:
         for user in range(domain.num_users):
@@ -69,7 +70,11 @@ def test_ranks_make_the_metrics_and_a_second_test_replaces_the_file(synthetic_so
     first, _, _ = written(source, make_trainer, tmp_path)
     columns, _, logged = written(source, make_trainer, tmp_path)
     assert len(columns["rank"]) == len(first["rank"]) == 36
-    metrics = RankingMetrics(ks=(1, 5))
-    metrics.update(torch.tensor(columns["rank"]))
-    for name, value in metrics.compute().items():
-        assert abs(float(logged[f"test/{name}"]) - float(value)) < 1e-7
+    for column, prefix in (("rank", "test"), ("rank_history_excluded", "test_history_excluded")):
+        metrics = RankingMetrics(ks=(1, 5))
+        metrics.update(torch.tensor(columns[column]))
+        for name, value in metrics.compute().items():
+            assert abs(float(logged[f"{prefix}/{name}"]) - float(value)) < 1e-7
+    pairs = list(zip(columns["rank"], columns["rank_history_excluded"], strict=True))
+    assert all(excluded <= rank for rank, excluded in pairs)
+    assert any(excluded < rank for rank, excluded in pairs)

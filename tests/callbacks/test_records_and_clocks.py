@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import RECORD, EpochLines, InterestRefresh, RunClock, RunRecord
@@ -47,6 +48,18 @@ def test_the_clock_measures_fit_epochs_and_test(module, datamodule, make_trainer
     assert clock.test_seconds == 0
     trainer.test(module, datamodule=datamodule, verbose=False)
     assert clock.test_seconds > 0
+
+
+def test_testing_an_earlier_epoch_does_not_turn_the_clock_back(module, datamodule, make_trainer, tmp_path):
+    clock = RunClock()
+    first = ModelCheckpoint(dirpath=tmp_path, filename="first", monitor="epoch", mode="min")
+    trainer = make_trainer(clock, first, InterestRefresh(KMeans()), max_epochs=3, enable_checkpointing=True)
+    trainer.fit(module, datamodule=datamodule)
+    before = (clock.fit_seconds, clock.fit_cpu_seconds, list(clock.epoch_seconds))
+    assert torch.load(first.best_model_path, weights_only=True)["epoch"] == 0
+    trainer.test(module, datamodule=datamodule, ckpt_path=first.best_model_path, weights_only=True, verbose=False)
+    assert (clock.fit_seconds, clock.fit_cpu_seconds, clock.epoch_seconds) == before
+    assert len(clock.epoch_seconds) == 3
 
 
 def test_a_line_per_epoch_marks_the_best(module, datamodule, make_trainer, caplog):

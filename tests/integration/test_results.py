@@ -64,7 +64,8 @@ def test_results_have_the_schema(finetuned):
 def test_ranks_file_explains_the_metrics(finetuned):
     folder, results = finetuned
     ranks = pq.read_table(folder / "test_ranks.parquet").to_pydict()
-    assert list(ranks) == ["domain", "user", "item", "item_count", "history_length", "redundancy", "rank"]
+    users = ["domain", "user", "item", "item_count", "history_length", "redundancy"]
+    assert list(ranks) == [*users, "rank", "rank_history_excluded"]
     metrics = RankingMetrics()
     metrics.update(torch.tensor(ranks["rank"]))
     for name, value in metrics.compute().items():

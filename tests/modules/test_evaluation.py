@@ -43,6 +43,10 @@ def reference(model, datamodule, rows, *, mask_history, temperature=0.07):
     return metrics
 
 
+def _named(stage, metrics):
+    return {f"{stage}/{name}": value for name, value in metrics.items()}
+
+
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("transductive", [False, True], ids=["inductive", "transductive"])
 @pytest.mark.parametrize("mask_history", [False, True], ids=["", "mask_history"])
@@ -52,8 +56,13 @@ def test_evaluation_ranks_as_plain_loops_do(datamodule, make_trainer, kind, tran
     trainer = make_trainer()
     (tested,) = trainer.test(module, datamodule=datamodule, verbose=False)
     with torch.no_grad():
-        expected = reference(model, datamodule, datamodule.sequences.test, mask_history=mask_history)
-    assert tested == pytest.approx({f"test/{name}": value for name, value in expected.items()}, abs=1e-6)
+        expected = {
+            **_named("test", reference(model, datamodule, datamodule.sequences.test, mask_history=mask_history)),
+            **_named(
+                "test_history_excluded", reference(model, datamodule, datamodule.sequences.test, mask_history=True)
+            ),
+        }
+    assert tested == pytest.approx(expected, abs=1e-6)
     (validated,) = trainer.validate(module, datamodule=datamodule, verbose=False)
     with torch.no_grad():
         expected = reference(model, datamodule, datamodule.sequences.validation, mask_history=mask_history)

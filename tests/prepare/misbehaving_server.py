@@ -32,13 +32,12 @@ class Handler(BaseHTTPRequestHandler):
             server.together += 1
             server.most_together = max(server.most_together, server.together)
         time.sleep(server.delay)
+        with server.counting:  # before the answer: a client that has read it may ask again at once
+            server.together -= 1
         try:
             getattr(self, f"answer_{kind.replace('-', '_')}")(rest)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client has left, as it should
-        finally:
-            with server.counting:
-                server.together -= 1
 
     def answer_ok(self, rest: str) -> None:
         self.send(jpeg(int(rest.removesuffix(".jpg"))))

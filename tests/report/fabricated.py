@@ -55,6 +55,21 @@ def write_ranks(folder: Path, name: str, ranks: list[float], **columns: list) ->
     return path
 
 
+def write_baselines(
+    folder: Path, name: str, ranks: dict[str, tuple[list[float], list[float]]], **changes: object
+) -> None:
+    """A run of ``phase=baselines``: of each baseline the ranks with and without the history."""
+    write_run(folder, name, 0.5, phase="baselines", model=None, setting=None, init=None, metrics={}, **changes)
+    users = len(next(iter(ranks.values()))[0])
+    file = write_ranks(folder, name, [1.0] * users)
+    table = pq.read_table(file).drop_columns("rank")
+    for baseline, both in ranks.items():
+        for protocol, values in zip(("history_included", "history_excluded"), both, strict=True):
+            table = table.append_column(f"{baseline}/{protocol}", pa.array(values, pa.float32()))
+    pq.write_table(table, file.with_name("baseline_ranks.parquet"))
+    file.unlink()
+
+
 def printed(capsys, *arguments: object) -> list[list[str]]:
     """Cells of the Markdown that a command prints; notes as single cells."""
     assert main([*map(str, arguments), "--format", "markdown"]) == 0

@@ -1,5 +1,5 @@
 import pytest
-from fabricated import mistake, printed, write_ranks, write_run
+from fabricated import mistake, printed, write_baselines, write_ranks, write_run
 
 R10 = ("--metrics", "recall@10")
 COUNTS = [0, 1, 4, 5, 9, 60]
@@ -37,6 +37,25 @@ def test_history_length_with_edges_of_ones_own(tmp_path, capsys):
         ["2-4", "3", "0.3333", "1"],
         ["5+", "2", "1.0000", "1"],
     ]
+
+
+def test_baselines_stand_before_the_runs(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 90, 1, 90, 90, 1], counts=[0, 1, 2, 3, 4, 5])
+    write_baselines(tmp_path, "baselines", {"ease": ([1, 90, 90, 90, 90, 90], [1, 1, 90, 90, 90, 90])})
+    arguments = ("groups", tmp_path, "--by", "item_frequency", "--edges", "4", *R10)
+    rows = printed(capsys, *arguments, "--baselines", "ease", "ease/history_excluded", "--where", "phase=finetune")
+    data, kind = "Scientific_mm_subset", "T+V, MISSRecReleased, from scratch"
+    assert rows[1:] == [
+        [data, "0-3", "4", "ease", "0.2500", ""],
+        ["", "", "", "ease/history_excluded", "0.5000", ""],
+        ["", "", "", kind, "0.5000", "1"],
+        [data, "4+", "2", "ease", "0.0000", ""],
+        ["", "", "", "ease/history_excluded", "0.0000", ""],
+        ["", "", "", kind, "0.5000", "1"],
+    ]
+    assert "no baseline knn; choose from ease, ease/history_excluded" in mistake(
+        capsys, *arguments, "--baselines", "knn"
+    )
 
 
 def test_redundancy_leaves_out_users_with_nothing_to_compare(tmp_path, capsys):

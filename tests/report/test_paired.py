@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fabricated import mistake, printed, write_ranks, write_run
+from fabricated import mistake, printed, write_baselines, write_ranks, write_run
 
 from missrec_pl.metrics import RankingMetrics
 from missrec_pl.report.commands.paired import bootstrap_means
@@ -126,3 +126,52 @@ def test_a_later_evaluation_brings_the_ranks_of_an_earlier_run(tmp_path, capsys)
     rows = printed(capsys, "paired", tmp_path, "--metrics", "recall@10")
     assert rows[1][1:4] == ["0.5000", "0.5000", "+0.0000"]
     assert rows[1][5] == "yes"
+
+
+BASELINES = {"hybrid_knn": ([1, 90, 90, 90], [1, 1, 90, 90]), "ease": ([11, 11, 11, 40], [90, 90, 90, 90])}
+
+
+def test_a_baseline_is_paired_with_every_seed(tmp_path, capsys):
+    for seed, ranks in enumerate(([1, 1, 1, 90], [1, 1, 1, 1])):
+        run_with(tmp_path, f"a{seed}", ranks, seed=seed)
+    write_baselines(tmp_path, "baselines", BASELINES)
+    for name, value in (("hybrid_knn", 0.25), ("hybrid_knn/history_excluded", 0.5)):
+        rows = printed(capsys, "paired", tmp_path, "--against-baseline", name, "--metrics", "recall@10")
+        assert rows[1][1:4] == ["0.8750", f"{value:.4f}", f"{0.875 - value:+.4f}"]
+        assert rows[3:] == [[f"- B: Scientific_mm_subset, {name}"], ["- 4 users, seeds 0, 1"]]
+
+
+def test_the_best_baseline_is_of_each_metric_and_either_protocol(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 1, 90])
+    write_baselines(tmp_path, "baselines", BASELINES)
+    rows = printed(capsys, "paired", tmp_path, "--against-baseline", "best", "--metrics", "recall@10,recall@50")
+    assert [row[2] for row in rows[1:3]] == ["0.5000", "1.0000"]
+    assert rows[4] == ["- B: Scientific_mm_subset, the best baseline: R@10 hybrid_knn/history_excluded; R@50 ease"]
+
+
+def test_baselines_that_are_not_there_or_not_of_these_users_are_named(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 1, 90])
+    arguments = ("paired", tmp_path, "--against-baseline")
+    assert "no run of phase=baselines for Scientific_mm_subset (text+image)" in mistake(capsys, *arguments, "best")
+    write_baselines(tmp_path, "text", BASELINES, modalities=["text"])
+    assert "no run of phase=baselines for Scientific_mm_subset (text+image)" in mistake(capsys, *arguments, "best")
+    write_baselines(tmp_path, "both", BASELINES)
+    assert "no baseline knn; choose from hybrid_knn, hybrid_knn/history_excluded, ease" in mistake(
+        capsys, *arguments, "knn"
+    )
+    (tmp_path / "both" / "baseline_ranks.parquet").unlink()
+    assert "both/baseline_ranks.parquet is missing: run phase=baselines again" in mistake(
+        capsys, *arguments, "best"
+    )
+
+
+def test_metrics_without_the_history_are_of_the_other_ranks(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 11, 11, 90], columns={"rank_history_excluded": [1.0, 1.0, 11.0, 90.0]})
+    write_baselines(tmp_path, "baselines", BASELINES)
+    metrics = ("--metrics", "recall@10,recall@10/history_excluded")
+    rows = printed(capsys, "paired", tmp_path, "--against-baseline", "hybrid_knn", *metrics)
+    assert [row[:3] for row in rows[1:3]] == [["R@10", "0.2500", "0.2500"], ["R@10 excl.", "0.5000", "0.5000"]]
+    run_with(tmp_path, "old", [1, 11, 11, 90], seed=1)
+    assert "lacks rank_history_excluded: test the run's checkpoint again" in mistake(
+        capsys, "paired", tmp_path, *metrics
+    )

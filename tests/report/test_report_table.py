@@ -279,3 +279,21 @@ def test_help_describes_every_command(capsys):
     out = capsys.readouterr().out
     assert all(name in out for name in COMMANDS)
     assert "One table of baselines and runs" in " ".join(out.split())
+
+
+def test_both_protocols_stand_in_columns_of_their_own(tmp_path, capsys):
+    excluded = {name: value + 0.001 for name, value in POPULARITY.items()}
+    write(
+        tmp_path,
+        "a",
+        baselines={"popularity": POPULARITY},
+        baselines_history_excluded={"popularity": excluded},
+        metrics_history_excluded=dict(zip(POPULARITY, (0.11, 0.06, 0.31, 0.1), strict=True)),
+    )
+    head, _, baseline, run = table_of(capsys, tmp_path, "--metrics", "both", "--format", "markdown").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")][4:12] for line in (head, baseline, run)]
+    assert cells[0] == ["R@10", "N@10", "R@50", "N@50", "R@10 excl.", "N@10 excl.", "R@50 excl.", "N@50 excl."]
+    assert cells[1] == ["0.0400", "0.0200", "0.1600", "0.0500", "0.0410", "0.0210", "0.1610", "0.0510"]
+    assert cells[2] == ["0.1000", "0.0500", "0.3000", "0.0900", "0.1100", "0.0600", "0.3100", "0.1000"]
+    write(tmp_path, "b", seed=1, baselines={})
+    assert "metrics lacks test/recall@10/history_excluded" in error_of(capsys, tmp_path / "b", "--metrics", "both")

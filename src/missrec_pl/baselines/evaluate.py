@@ -15,6 +15,7 @@ from missrec_pl.baselines.base import Baseline, BaselineData, LeftOutError, Sett
 from missrec_pl.baselines.choice import Choice, blocks, choose, rank
 from missrec_pl.baselines.histories import HeldOut, Histories
 from missrec_pl.baselines.registry import Context, Options, available, check_names
+from missrec_pl.baselines.scores import Ranks
 from missrec_pl.metrics import RankingMetrics
 
 VALIDATION_USERS = 4000
@@ -36,6 +37,7 @@ class BaselineReport:
         settings: The constants behind each: ``{"history_included": {...}, "history_excluded": {...}}``.
         left_out: Why a baseline is not among them.
         seconds: Wall-clock time to fit, to choose the constants and to rank.
+        ranks: ``[B]`` ranks under both protocols, in the order of the test histories.
     """
 
     included: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class BaselineReport:
     settings: dict[str, dict[str, Settings]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    ranks: dict[str, Ranks] = field(default_factory=dict)
 
     def metrics(self, *, history_excluded: bool) -> dict[str, dict[str, float]]:
         """The metrics under one protocol."""
@@ -104,6 +107,7 @@ def evaluate_baselines(
         },
         left_out=left_out,
         seconds={entry.baseline.name: entry.seconds for entry in entries},
+        ranks={entry.baseline.name: entry.ranks() for entry in entries},
     )
 
 
@@ -152,6 +156,7 @@ class _Entry:
     included: RankingMetrics
     excluded: RankingMetrics
     seconds: float
+    blocks: list[Ranks] = field(default_factory=list)
 
     def update(self, histories: Histories, columns: Int[np.ndarray, " B"]) -> None:
         started = time.perf_counter()
@@ -161,7 +166,12 @@ class _Entry:
             excluded = rank(self.baseline, histories, columns, self.choice.excluded)
         self.included.update(torch.from_numpy(included.included))
         self.excluded.update(torch.from_numpy(excluded.excluded))
+        self.blocks.append(Ranks(included.included.astype(np.float32), excluded.excluded.astype(np.float32)))
         self.seconds += time.perf_counter() - started
+
+    def ranks(self) -> Ranks:
+        included, excluded = zip(*((block.included, block.excluded) for block in self.blocks), strict=True)
+        return Ranks(np.concatenate(included), np.concatenate(excluded))
 
     def values(self, prefix: str, *, history_excluded: bool) -> dict[str, float]:
         metrics = self.excluded if history_excluded else self.included

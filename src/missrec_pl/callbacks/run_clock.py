@@ -19,6 +19,7 @@ class RunClock(L.Callback):
         self.fit_cpu_seconds = 0.0
         self.test_seconds = 0.0
         self.epoch_seconds: list[float] = []
+        self._has_fitted = False
         self._fit_start = self._fit_cpu_start = self._epoch_start = self._test_start = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -32,7 +33,9 @@ class RunClock(L.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Add the seconds before the interruption."""
+        """Add the seconds before the interruption; testing the best epoch's checkpoint does not turn time back."""
+        if self._has_fitted:
+            return
         self.fit_seconds, self.fit_cpu_seconds = state_dict["fit_seconds"], state_dict["fit_cpu_seconds"]
         self.epoch_seconds = list(state_dict["epoch_seconds"])
 
@@ -46,6 +49,7 @@ class RunClock(L.Callback):
         self.fit_seconds += time.perf_counter() - self._fit_start
         self.fit_cpu_seconds += time.process_time() - self._fit_cpu_start
         self._fit_start = 0.0
+        self._has_fitted = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of an epoch that is resumed."""

@@ -1,4 +1,4 @@
-"""What both phases share: embedding, encoding, logits, exact evaluation, optimiser groups."""
+"""What both phases share: embedding, encoding, logits, optimiser groups."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.catalogue import Catalogue, ItemTable
+from missrec_pl.data.catalogue import ItemTable
 from missrec_pl.distributed import row_counts
-from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
 from missrec_pl.modules.encoding import encode_in_buckets, history_rows
+from missrec_pl.modules.ranking import RankingModule, rows_of
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
 from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, orthogonality
@@ -25,7 +24,7 @@ EMBED_CHUNK = 16384  # items embedded at a time outside of training steps
 _CACHED_LOGITS = 1 << 21  # ranked at a time on CPU: what a logit passes through stays in the cache
 
 
-class SequenceRecommender(L.LightningModule):
+class SequenceRecommender(RankingModule):
     """A network, its objective, and full-ranking evaluation; a leaf says what a training step minimises.
 
     Args:
@@ -55,23 +54,14 @@ class SequenceRecommender(L.LightningModule):
         mask_history: bool = False,
         compat_metrics: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(ks=ks, mask_history=mask_history, compat_metrics=compat_metrics)
         self.model = model
         self.objective = objective
         self.make_optimizer = optimizer
         self.score_term_lr = score_term_lr
         self.length_buckets = length_buckets
         self.max_logits = max_logits
-        self.mask_history = mask_history
-        self.val_metrics = RankingMetrics(ks=tuple(ks), compat=compat_metrics)
-        self.test_metrics = RankingMetrics(ks=tuple(ks), compat=compat_metrics)
         self._evaluated_items: ItemEmbeddings | None = None
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The items of the data module in use."""
-        catalogue: Catalogue = self.trainer.datamodule.catalogue  # type: ignore[attr-defined]
-        return catalogue
 
     def configure_optimizers(self) -> Optimizer:
         """One group for the network and one, with its own rate, for the score terms; frozen weights in none."""
@@ -124,51 +114,26 @@ class SequenceRecommender(L.LightningModule):
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         self.log("loss", values["train/loss"], on_step=True, on_epoch=False, prog_bar=True, logger=False)
 
-    def on_validation_epoch_start(self) -> None:
-        """Embed the catalogue once."""
+    def start_ranking(self) -> None:
+        """Embed the catalogue."""
         self._evaluated_items = self.embed_catalogue()
 
-    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
-        """Rank the targets of validation users."""
-        self.val_metrics.update(self.ranks(batch))
+    def finish_ranking(self) -> None:
+        """Forget the embedded catalogue."""
+        self._evaluated_items = None
 
-    def on_validation_epoch_end(self) -> None:
-        """Log ``val/recall@10`` and so on, and forget the embedded catalogue."""
-        self._log_metrics("val", self.val_metrics)
-
-    def on_test_epoch_start(self) -> None:
-        """Embed the catalogue once."""
-        self._evaluated_items = self.embed_catalogue()
-
-    def test_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
-        """Rank the targets of test users; the ranks are handed on to callbacks."""
-        ranks = self.ranks(batch)
-        self.test_metrics.update(ranks)
-        return ranks
-
-    def on_test_epoch_end(self) -> None:
-        """Log ``test/recall@10`` and so on."""
-        self._log_metrics("test", self.test_metrics)
-
-    def ranks(self, batch: SequenceBatch) -> Tensor:
-        """``[B]`` ranks of the targets among all items of their own domain, in float32 whatever trains."""
+    def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
+        """Blocks of rows that fit into the cache (on CPU) or into ``max_logits``, with ``[b, N]`` logits."""
         items = self._evaluated_items
         if items is None:
             raise RuntimeError("ranks() needs the embedded catalogue of an evaluation epoch")
         limit = min(self.max_logits, _CACHED_LOGITS) if self.device.type == "cpu" else self.max_logits
         step = max(1, limit // self.catalogue.num_items)
-        parts = [slice(start, start + step) for start in range(0, len(batch), step)]
-        with exact_float32(self.device):
-            users = self.encode(batch, items)
-            return torch.cat([self._ranks(_rows(batch, part), users.rows(part), items) for part in parts])
-
-    def _ranks(self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings) -> Tensor:
-        scores = self.logits(batch, users, items, items.without_padding()).float()
-        if len(self.catalogue.domains) > 1:
-            scores = scores.masked_fill(self._is_foreign(batch), float("-inf"))
-        if self.mask_history:
-            mask_history_(scores, batch.history, batch.target - 1)
-        return target_ranks(scores, batch.target - 1)
+        users = self.encode(batch, items)
+        for start in range(0, len(batch), step):
+            block = slice(start, start + step)
+            rows = rows_of(batch, block)
+            yield rows, self.logits(rows, users.rows(block), items, items.without_padding()).float()
 
     def embed_catalogue(self) -> ItemEmbeddings:
         """All items, embedded in chunks; row = global id."""
@@ -194,28 +159,3 @@ class SequenceRecommender(L.LightningModule):
         self.catalogue.to(self.device)
         for table in self.catalogue.chunks(EMBED_CHUNK, self.device):
             yield self.embed(table)
-
-    def _is_foreign(self, batch: SequenceBatch) -> Tensor:
-        """``[B, N]``, True for the items of other domains."""
-        sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
-        owner = torch.repeat_interleave(sizes).to(batch.domain.device)
-        return owner != batch.domain[:, None]
-
-    def _log_metrics(self, stage: str, metrics: RankingMetrics) -> None:
-        # compute() has already gathered the sums of all processes: nothing is left to synchronise.
-        values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
-        metrics.reset()
-        self._evaluated_items = None
-        self.log_dict(values, prog_bar=False, sync_dist=False)
-
-
-def _rows(batch: SequenceBatch, rows: slice) -> SequenceBatch:
-    """Some rows of a batch."""
-    return replace(
-        batch,
-        history=batch.history[rows],
-        length=batch.length[rows],
-        target=batch.target[rows],
-        domain=batch.domain[rows],
-        user=None if batch.user is None else batch.user[rows],
-    )

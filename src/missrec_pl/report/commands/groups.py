@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.runs.collect import RunResult
+from missrec_pl.report.runs.baselines import baselines_beside, pick_baseline
+from missrec_pl.report.runs.collect import RunResult, collect
 from missrec_pl.report.runs.printing import print_rows, short_name, with_deviation
 from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_ranks
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
@@ -58,6 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("--by", choices=tuple(EDGES), required=True, help="what makes the groups")
     add_edges_argument(parser)
+    parser.add_argument(
+        "--baselines",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="rows of these baselines too, from phase=baselines runs among the folders: hybrid_knn as the runs "
+        "rank, hybrid_knn/history_excluded",
+    )
 
 
 def add_edges_argument(parser: argparse.ArgumentParser) -> None:
@@ -73,11 +82,16 @@ def run(arguments: argparse.Namespace) -> None:
         DataError: No results, no ranks, or runs of different targets.
     """
     metrics = chosen_metrics(arguments)
-    groups = grouped(
-        chosen_runs(arguments.paths, arguments.where), arguments.by, edges_of(arguments, arguments.by), metrics
-    )
+    runs = chosen_runs(arguments.paths, arguments.where)
+    edges = edges_of(arguments, arguments.by)
+    groups = grouped(runs, arguments.by, edges, metrics)
+    if arguments.baselines:
+        results = collect(arguments.paths)
+        groups = _in_order(
+            [*groups, *_of_baselines(arguments.baselines, results, runs, arguments.by, edges, metrics)]
+        )
     rows = [
-        [*labels, *with_deviation(*group.mean_and_deviation()), str(len(group.by_seed))]
+        [*labels, *with_deviation(*group.mean_and_deviation()), str(len(group.by_seed) if group.input else "")]
         for labels, group in zip(row_labels(groups), groups, strict=True)
     ]
     headers = [
@@ -135,17 +149,55 @@ def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics
         for seed, result in runs.items():
             ranks = read_ranks(result)
             check_same_targets(origins.setdefault(data, ranks), ranks)
-            numbers = _numbers(ranks, by)
-            group = np.where(numbers < 0, -1, np.searchsorted(np.asarray(edges), numbers, side="right"))
-            per_user = ranks.metrics(metrics)
-            for one in np.unique(group[group >= 0]).tolist():
-                found.setdefault(one, {})[seed] = per_user[group == one].mean(0)
-        sizes = np.bincount(group[group >= 0])
+            sizes, means = _means_by_group(ranks, by, edges, metrics)
+            for one, mean in means.items():
+                found.setdefault(one, {})[seed] = mean
         groups += [
-            Group(data, one, _range_name(one, edges, by), int(sizes[one]), kind, input_type(run), values)
+            Group(data, one, _range_name(one, edges, by), sizes[one], kind, input_type(run), values)
             for one, values in found.items()
         ]
+    return _in_order(groups)
+
+
+def _in_order(groups: Sequence[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: (group.data, group.number, group.input, group.kind))
+
+
+def _of_baselines(
+    names: Sequence[str],
+    results: Sequence[RunResult],
+    runs: Sequence[RunResult],
+    by: str,
+    edges: Sequence[int],
+    metrics: Sequence[str],
+) -> list[Group]:
+    """Groups of the baselines on the data and modalities of the runs; without an input type they stand first."""
+    groups = []
+    kinds = {(run.data, run.modalities): run for run in runs if run.is_tested}
+    for run in kinds.values():
+        baselines = baselines_beside(results, run)
+        for name in names:
+            ranks = pick_baseline(name, baselines)
+            check_same_targets(read_ranks(run), ranks)
+            sizes, means = _means_by_group(ranks, by, edges, metrics)
+            groups += [
+                Group(run.data, one, _range_name(one, edges, by), sizes[one], name, "", {0: mean})
+                for one, mean in means.items()
+            ]
+    return groups
+
+
+def _means_by_group(
+    ranks: Ranks, by: str, edges: Sequence[int], metrics: Sequence[str]
+) -> tuple[dict[int, int], dict[int, NDArray[np.float64]]]:
+    """Number of users and mean metrics of each group that has users."""
+    numbers = _numbers(ranks, by)
+    group = np.where(numbers < 0, -1, np.searchsorted(np.asarray(edges), numbers, side="right"))
+    per_user = ranks.metrics(metrics)
+    found = np.unique(group[group >= 0]).tolist()
+    return {one: int((group == one).sum()) for one in found}, {
+        one: per_user[group == one].mean(0) for one in found
+    }
 
 
 def _numbers(ranks: Ranks, by: str) -> NDArray[np.int64]:

@@ -1,7 +1,8 @@
 """Two kinds of runs compared user by user and seed by seed, with a bootstrap interval for each difference.
 
 A's runs are paired with B's runs of the same seed, and users with themselves. A user's difference is the mean over
-seeds; the interval is the percentile interval of the users' mean under resampling.
+seeds; the interval is the percentile interval of the users' mean under resampling. B may be a simple baseline,
+which is the same for every seed.
 """
 
 import argparse
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.commands.groups import kind_of
+from missrec_pl.report.runs.baselines import baselines_beside, pick_baseline
 from missrec_pl.report.runs.collect import RunResult
 from missrec_pl.report.runs.printing import print_rows, short_name
-from missrec_pl.report.runs.ranks import check_same_targets, has_ranks, read_ranks
+from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_ranks
 from missrec_pl.report.runs.selection import add_run_arguments, add_where_argument, chosen_metrics, chosen_runs
 from missrec_pl.report.runs.summarise import by_seed
+
+BEST = "best"
 
 _CHUNK_BYTES = 2**25  # of resampled differences at a time
 
@@ -46,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the runs B; default: A's folders",
     )
     add_where_argument(parser, "--against-where")
+    parser.add_argument(
+        "--against-baseline",
+        metavar="NAME",
+        help="B is this baseline of a phase=baselines run among B's folders: hybrid_knn as the run ranks, "
+        "hybrid_knn/history_excluded, or 'best' for the one that is best for each metric under either protocol",
+    )
     parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap; default: %(default)s")
     parser.add_argument("--level", type=float, default=0.95, help="of the interval; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: %(default)s")
@@ -65,11 +75,19 @@ def run(arguments: argparse.Namespace) -> None:
         )
     name, first = _one_kind("A", chosen_runs(arguments.paths, arguments.where))
     others = chosen_runs(arguments.against or arguments.paths, arguments.against_where, "--against-where")
-    other_name, second = _one_kind("B", others)
-    seeds = sorted(first.keys() & second.keys())
-    if not seeds:
-        raise DataError(f"A has seeds {sorted(first)}, B has seeds {sorted(second)}: none in common to pair")
-    values, differences = _per_user(first, second, seeds, metrics)
+    if arguments.against_baseline is None:
+        other_name, second = _one_kind("B", others)
+        seeds = sorted(first.keys() & second.keys())
+        if not seeds:
+            raise DataError(f"A has seeds {sorted(first)}, B has seeds {sorted(second)}: none in common to pair")
+        theirs = _mean_per_user(second, seeds, metrics, read_ranks(first[seeds[0]]))
+        extent = _extent(len(theirs), seeds, first, second)
+    else:
+        seeds = sorted(first)
+        other_name, theirs = _of_baseline(arguments.against_baseline, others, first[seeds[0]], metrics)
+        extent = _extent(len(theirs), seeds, first, first)
+    ours = _mean_per_user(first, seeds, metrics, read_ranks(first[seeds[0]]))
+    values, differences = np.stack([ours.mean(0), theirs.mean(0)]), ours - theirs
     found = compare(metrics, values, differences, arguments.resamples, arguments.level, arguments.seed)
     rows = [
         [
@@ -83,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         for one in found
     ]
     headers = ["Metric", "A", "B", "A - B", f"{arguments.level:.0%} interval", "Holds 0"]
-    notes = [f"A: {name}", f"B: {other_name}", _extent(len(differences), seeds, first, second)]
+    notes = [f"A: {name}", f"B: {other_name}", extent]
     print_rows(headers, rows, num_labels=1, form=arguments.format, notes=notes)
 
 
@@ -132,20 +150,37 @@ def _one_kind(side: str, results: Sequence[RunResult]) -> tuple[str, Mapping[int
     return next(iter(kinds.items()))
 
 
-def _per_user(
-    first: Mapping[int, RunResult], second: Mapping[int, RunResult], seeds: Sequence[int], metrics: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Means ``[2, M]`` of A and B, and differences ``[U, M]`` of users, over seeds."""
-    ours, theirs = [], []
-    origin = read_ranks(first[seeds[0]])
+def _mean_per_user(
+    runs: Mapping[int, RunResult], seeds: Sequence[int], metrics: Sequence[str], origin: Ranks
+) -> NDArray[np.float64]:
+    """``[U, M]`` means over seeds of each user, who have to be those of ``origin``."""
+    found = []
     for seed in seeds:
-        a, b = read_ranks(first[seed]), read_ranks(second[seed])
-        check_same_targets(origin, a)
-        check_same_targets(origin, b)
-        ours.append(a.metrics(metrics))
-        theirs.append(b.metrics(metrics))
-    a_mean, b_mean = np.mean(ours, axis=0), np.mean(theirs, axis=0)
-    return np.stack([a_mean.mean(0), b_mean.mean(0)]), a_mean - b_mean
+        ranks = read_ranks(runs[seed])
+        check_same_targets(origin, ranks)
+        found.append(ranks.metrics(metrics))
+    mean: NDArray[np.float64] = np.mean(found, axis=0)
+    return mean
+
+
+def _of_baseline(
+    name: str, results: Sequence[RunResult], run: RunResult, metrics: Sequence[str]
+) -> tuple[str, NDArray[np.float64]]:
+    """What B is called, and its metrics ``[U, M]`` for the users of a run."""
+    baselines = baselines_beside(results, run)
+    origin = read_ranks(run)
+    for ranks in baselines.values():
+        check_same_targets(origin, ranks)
+    if name != BEST:
+        chosen = pick_baseline(name, baselines)
+        return f"{run.data}, {name}", chosen.metrics(metrics)
+    best = {}
+    for metric in metrics:
+        per_baseline = {one: ranks.metrics([metric])[:, 0] for one, ranks in baselines.items()}
+        top = max(per_baseline, key=lambda one: per_baseline[one].mean())
+        best[metric] = (top, per_baseline[top])
+    names = "; ".join(f"{short_name(metric)} {top}" for metric, (top, _) in best.items())
+    return f"{run.data}, the best baseline: {names}", np.stack([values for _, values in best.values()], axis=1)
 
 
 def _extent(

@@ -12,6 +12,8 @@ from missrec_pl.errors import DataError
 RESULTS_NAME = "results.json"
 PRETRAIN = "pretrain"
 BASELINES = "baselines"
+HISTORY_EXCLUDED = "/history_excluded"
+"""Behind a metric's name: of the protocol where the history's items are no candidates."""
 INITS = ("scratch", "zero_shot", "pretrained")
 
 _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
@@ -32,6 +34,9 @@ class RunResult:
         init: `scratch` or `pretrained`; empty when pre-training.
         metrics: ``{"val/ndcg@10": ..., "test/recall@10": ...}``.
         baselines: Baseline -> its metrics, named like the run's.
+        history_excluded: The run's test metrics where the history's items are no candidates; empty in results of
+            earlier versions.
+        baselines_history_excluded: The same of each baseline.
         seconds: Wall-clock seconds of the fit; 0 where there was none (`fit_s` is null: evaluation alone).
         protocol: Deviations from the default protocol, e.g. ``("compat",)``.
         modalities: What the items are described by, in the paper's order; no modality is IDs alone.
@@ -51,6 +56,8 @@ class RunResult:
     init: str
     metrics: Mapping[str, float]
     baselines: Mapping[str, Mapping[str, float]]
+    history_excluded: Mapping[str, float]
+    baselines_history_excluded: Mapping[str, Mapping[str, float]]
     seconds: float
     protocol: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
@@ -110,7 +117,7 @@ def read_result(path: Path) -> RunResult:
     is_pretrain = content.get("phase") == PRETRAIN
     has_start = not is_pretrain and content.get("phase") != BASELINES
     _require(path, content, _COMMON_KEYS if is_pretrain else _COMMON_KEYS + _FINETUNE_KEYS)
-    baselines = {} if is_pretrain else _mapping(path, "baselines", content["baselines"])
+    is_excluded = "mask_history" in (protocol := _deviations(path, content))
     timing = _mapping(path, "timing", content["timing"])
     _require(path, timing, ("fit_s",), within="timing.")
     init = str(content["init"]) if has_start else ""
@@ -119,13 +126,17 @@ def read_result(path: Path) -> RunResult:
     return RunResult(
         path=path,
         phase=str(content["phase"]),
-        data=_data_name(content) + _in_brackets(protocol := _deviations(path, content)),
+        data=_data_name(content) + _in_brackets(protocol),
         model=str(content["model"] or ""),
         seed=_seed(path, content["seed"]),
         setting=str(content["setting"]) if has_start else "",
         init=init,
         metrics=_numbers(path, "metrics", content["metrics"]),
-        baselines={name: _numbers(path, f"baselines.{name}", values) for name, values in baselines.items()},
+        baselines={} if is_pretrain else _baselines(path, content, "baselines"),
+        history_excluded=_numbers(path, "metrics_history_excluded", content.get("metrics_history_excluded", {})),
+        baselines_history_excluded=_baselines(
+            path, content, "baselines" if is_excluded else "baselines_history_excluded"
+        ),
         seconds=_numbers(path, "timing", {"fit_s": timing["fit_s"] or 0})["fit_s"],
         protocol=protocol,
         modalities=_strings(path, "modalities", content.get("modalities", [])),
@@ -153,6 +164,11 @@ def _numbers(path: Path, name: str, values: Any) -> dict[str, float]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise DataError(f"{path}: {name}.{key} must be a finite number, found {value!r}")
     return {key: float(value) for key, value in values.items()}
+
+
+def _baselines(path: Path, content: Mapping[str, Any], key: str) -> dict[str, dict[str, float]]:
+    baselines = _mapping(path, key, content.get(key, {}))
+    return {name: _numbers(path, f"{key}.{name}", values) for name, values in baselines.items()}
 
 
 def _seed(path: Path, value: Any) -> int:

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from missrec_pl.report.runs.collect import HISTORY_EXCLUDED
+
 _SHORT_NAMES = {"recall": "R", "ndcg": "N"}
 _WIDTH_WITHOUT_TERMINAL = 200
 
@@ -52,9 +54,10 @@ def markdown_row(cells: Sequence[str]) -> str:
 
 
 def short_name(metric: str) -> str:
-    """``recall@10`` as ``R@10``."""
-    name, at, cutoff = metric.partition("@")
-    return _SHORT_NAMES.get(name, name) + at + cutoff
+    """``recall@10`` as ``R@10``, and ``R@10 excl.`` where the history is excluded."""
+    name, at, cutoff = metric.removesuffix(HISTORY_EXCLUDED).partition("@")
+    suffix = " excl." if metric.endswith(HISTORY_EXCLUDED) else ""
+    return _SHORT_NAMES.get(name, name) + at + cutoff + suffix
 
 
 def with_deviation(

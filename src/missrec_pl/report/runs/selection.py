@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.runs.collect import RunResult, collect
+from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult, collect
 from missrec_pl.report.runs.variants import input_type
 
 DEFAULT_METRICS = "recall@10,ndcg@10,recall@50,ndcg@50"
+_BOTH = ",".join([DEFAULT_METRICS, *(name + HISTORY_EXCLUDED for name in DEFAULT_METRICS.split(","))])
 
 _FACTS: dict[str, Callable[[RunResult], str]] = {
     "data": lambda run: run.data,
@@ -31,7 +32,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_where_argument(parser, "--where")
     parser.add_argument("--format", choices=("text", "markdown"), default="text", help="default: %(default)s")
-    parser.add_argument("--metrics", default=DEFAULT_METRICS, help="comma-separated; default: %(default)s")
+    parser.add_argument(
+        "--metrics",
+        default=DEFAULT_METRICS,
+        help="comma-separated; ndcg@10/history_excluded where the history's items are no candidates, and 'both' "
+        f"for {DEFAULT_METRICS} of both kinds; default: %(default)s",
+    )
 
 
 def add_where_argument(parser: argparse.ArgumentParser, flag: str) -> None:
@@ -76,7 +82,8 @@ def chosen_metrics(arguments: argparse.Namespace) -> list[str]:
     Raises:
         ConfigError: No metric is named.
     """
-    names = [name for part in arguments.metrics.split(",") if (name := part.strip().removeprefix("test/"))]
+    given = _BOTH if arguments.metrics == "both" else arguments.metrics
+    names = [name for part in given.split(",") if (name := part.strip().removeprefix("test/"))]
     if not names:
         raise ConfigError("--metrics names no metric: write for example --metrics recall@10,ndcg@10")
     return list(dict.fromkeys(names))

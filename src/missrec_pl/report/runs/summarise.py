@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import TypeVar
 
 from missrec_pl.errors import DataError
-from missrec_pl.report.runs.collect import INITS, PRETRAIN, RunResult
+from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, INITS, PRETRAIN, RunResult
 from missrec_pl.report.runs.variants import variant
 
 # Baselines are deterministic; near-ties of a dot product may still fall otherwise on another processor.
@@ -175,12 +175,17 @@ def _run_row(key: tuple[str, str, str, str, str], runs: Sequence[RunResult], met
 
 
 def metric_values(result: RunResult, metrics: Sequence[str], *, baseline: str | None = None) -> tuple[float, ...]:
-    """Test metrics of a run, or of one of its baselines.
+    """Test metrics of a run, or of one of its baselines; ``recall@10/history_excluded`` is of the other protocol.
 
     Raises:
         DataError: One is missing.
     """
-    source = result.metrics if baseline is None else result.baselines[baseline]
+    own, excluded = (
+        (result.metrics, result.history_excluded)
+        if baseline is None
+        else (result.baselines[baseline], result.baselines_history_excluded.get(baseline, {}))
+    )
+    source = {**own, **{name + HISTORY_EXCLUDED: value for name, value in excluded.items()}}
     missing = [f"test/{metric}" for metric in metrics if f"test/{metric}" not in source]
     if missing:
         where = "metrics" if baseline is None else f"baselines.{baseline}"

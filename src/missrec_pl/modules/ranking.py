@@ -1,0 +1,139 @@
+"""Exact evaluation: every target's rank among all items of its domain, whatever scores them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
+from missrec_pl.precision import exact_float32
+
+_Ranking = Callable[[Tensor, SequenceBatch], Tensor]  # scores and whose they are -> ranks of the targets
+
+
+class RankingModule(L.LightningModule, ABC):
+    """Validation and test by full ranking; a leaf says how items are scored.
+
+    Args:
+        ks: cut-offs of Recall and NDCG.
+        mask_history: True takes the items of the history out of the candidates at evaluation (not the paper's
+            protocol); the target itself always stays.
+        compat_metrics: True reproduces the released evaluator's off-by-one; see :class:`RankingMetrics`.
+    """
+
+    def __init__(
+        self, *, ks: tuple[int, ...] = (10, 50), mask_history: bool = False, compat_metrics: bool = False
+    ) -> None:
+        super().__init__()
+        self.ks = tuple(ks)
+        self.mask_history = mask_history
+        self.compat_metrics = compat_metrics
+        self.val_metrics = RankingMetrics(self.ks, compat=compat_metrics)
+        self.test_metrics = RankingMetrics(self.ks, compat=compat_metrics)
+        self.test_metrics_history_excluded = RankingMetrics(self.ks, compat=compat_metrics)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items of the data module in use."""
+        catalogue: Catalogue = self.trainer.datamodule.catalogue  # type: ignore[attr-defined]
+        return catalogue
+
+    @abstractmethod
+    def start_ranking(self) -> None:
+        """Compute, once for an evaluation, what does not depend on the users."""
+
+    @abstractmethod
+    def finish_ranking(self) -> None:
+        """Forget it."""
+
+    @abstractmethod
+    def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
+        """Blocks of rows in order, with scores ``[b, N]`` of all items, which may be changed in place."""
+
+    def on_validation_epoch_start(self) -> None:
+        """Embed the catalogue once."""
+        self.start_ranking()
+
+    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Rank the targets of validation users."""
+        self.val_metrics.update(self.ranks(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/recall@10`` and so on, and forget the embedded catalogue."""
+        self._log_metrics("val", self.val_metrics)
+        self.finish_ranking()
+
+    def on_test_epoch_start(self) -> None:
+        """Embed the catalogue once."""
+        self.start_ranking()
+
+    def test_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """Rank the targets of test users; ``[B, 2]`` ranks for callbacks: the run's, and without the history."""
+        ranks = self._ranks(batch, (self._rank, _rank_without_history))
+        self.test_metrics.update(ranks[:, 0])
+        self.test_metrics_history_excluded.update(ranks[:, 1])
+        return ranks
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/recall@10`` and so on, and the same without the history under ``test_history_excluded/``."""
+        self._log_metrics("test", self.test_metrics)
+        self._log_metrics("test_history_excluded", self.test_metrics_history_excluded)
+        self.finish_ranking()
+
+    def ranks(self, batch: SequenceBatch) -> Tensor:
+        """``[B]`` ranks of the targets among all items of their own domain, in float32 whatever trains."""
+        return self._ranks(batch, (self._rank,))[:, 0]
+
+    def _ranks(self, batch: SequenceBatch, rankings: Sequence[_Ranking]) -> Tensor:
+        """``[B, len(rankings)]``; a later ranking may change the scores in place."""
+        found = []
+        with exact_float32(self.device):
+            for rows, scores in self.score_blocks(batch):
+                if len(self.catalogue.domains) > 1:
+                    scores.masked_fill_(self._is_foreign(rows), float("-inf"))
+                found.append(torch.stack([ranking(scores, rows) for ranking in rankings], dim=1))
+        return torch.cat(found)
+
+    def _rank(self, scores: Tensor, batch: SequenceBatch) -> Tensor:
+        """``[B]`` under the run's protocol."""
+        return _rank_without_history(scores, batch) if self.mask_history else _rank(scores, batch)
+
+    def _is_foreign(self, batch: SequenceBatch) -> Tensor:
+        """``[B, N]``, True for the items of other domains."""
+        sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
+        owner = torch.repeat_interleave(sizes).to(batch.domain.device)
+        return owner != batch.domain[:, None]
+
+    def _log_metrics(self, stage: str, metrics: RankingMetrics) -> None:
+        # compute() has already gathered the sums of all processes: nothing is left to synchronise.
+        values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
+        metrics.reset()
+        self.log_dict(values, prog_bar=False, sync_dist=False)
+
+
+def rows_of(batch: SequenceBatch, rows: slice) -> SequenceBatch:
+    """Some rows of a batch."""
+    return replace(
+        batch,
+        history=batch.history[rows],
+        length=batch.length[rows],
+        target=batch.target[rows],
+        domain=batch.domain[rows],
+        user=None if batch.user is None else batch.user[rows],
+    )
+
+
+def _rank(scores: Tensor, batch: SequenceBatch) -> Tensor:
+    return target_ranks(scores, batch.target - 1)
+
+
+def _rank_without_history(scores: Tensor, batch: SequenceBatch) -> Tensor:
+    """``[B]`` where the history's items are no candidates; takes them out of the scores in place."""
+    return _rank(mask_history_(scores, batch.history, batch.target - 1), batch)

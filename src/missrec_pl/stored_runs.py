@@ -1,0 +1,119 @@
+"""Checkpoints as the runs that wrote them: their config, and their networks on the data of an evaluation."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from missrec_pl import building
+from missrec_pl.checkpoints import Checkpoint, read_checkpoint
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.errors import CheckpointError
+from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.nn import SequenceModel
+
+log = logging.getLogger(__name__)
+
+# What members of an ensemble read and rank alike.
+_SHARED = ("data.modalities", "data.max_history", "data.split")
+
+
+def stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
+    """The config of the checkpoint's run with what the evaluation says on top of it."""
+    run: DictConfig = OmegaConf.create(stored)
+    given = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(given, dict)
+    run.ckpt, run.resume, run.test = given["ckpt"], None, True
+    run.trainer, run.compile = given["trainer"], False  # one pass would not earn the compilation back
+    run.paths.output_dir = given["paths"].pop("output_dir")
+    for name, value in given["paths"].items():
+        if value is not None:
+            run.paths[name] = str(Path(value).resolve())
+    for name, value in given["metrics"].items():
+        if value is not None:
+            run.metrics[name] = value
+    if given.get("data") is not None:
+        # What other data means by its domains is said for the phase that this data is used in now.
+        there = OmegaConf.create({"data": given["data"], "phase": given["phase"], "paths": run.paths})
+        # The longest history belongs to the network: it has so many position embeddings.
+        kept = {"max_history": run.data.max_history}
+        run.data = {**OmegaConf.to_container(run.data), **resolved(there.data), **kept}  # type: ignore[dict-item]
+    run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
+    run.logger = None
+    return run
+
+
+def load_network(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainDataModule) -> SequenceModel:
+    """The checkpoint's network for the data of the run.
+
+    Raises:
+        CheckpointError: it was trained for other data and has nothing to read this one with.
+    """
+    model = building.build_model(run, datamodule)
+    for line in building.describe(run, datamodule, model):
+        log.info(line)
+    report = building.load_weights(run, checkpoint, model, datamodule)
+    if untrained := [name for name in report.new if not name.startswith("interests.")]:
+        reasons = "; ".join(f"{name} ({report.new[name]})" for name in untrained)
+        raise CheckpointError(
+            f"ckpt={run.ckpt} was not trained for this data: {reasons} would be random. Fine-tune it "
+            "first, or evaluate an inductive checkpoint on the modalities that it knows "
+            f"({', '.join(_modalities(checkpoint.weights))})."
+        )
+    return model
+
+
+def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModule) -> list[SequenceRecommender]:
+    """The further networks of an ensemble.
+
+    Args:
+        cfg: the config of the evaluation, with their checkpoints under ``ensemble``.
+        first: the config of the first network's run.
+        datamodule: the data that all rank.
+
+    Raises:
+        CheckpointError: one was trained on other data, or reads it in another way.
+    """
+    members = []
+    for path in map(str, cfg.ensemble):
+        checkpoint = read_checkpoint(path, "ensemble")
+        run = stored_run(checkpoint.config, cfg)
+        run.ckpt = path
+        check_trained_on(datamodule, checkpoint, f"ensemble={path}")
+        for name in _SHARED:
+            theirs, ours = OmegaConf.select(run, name), OmegaConf.select(first, name)
+            if theirs != ours:
+                raise CheckpointError(
+                    f"ensemble={path} was trained with {name}={theirs}, ckpt={cfg.ckpt} with {ours}: members have "
+                    "to agree in it."
+                )
+        members.append(building.build_module(run, load_network(run, checkpoint, datamodule)))
+    return members
+
+
+def check_trained_on(datamodule: DomainDataModule, checkpoint: Checkpoint, flag: str) -> None:
+    """Refuse a member of an ensemble that was trained on other data.
+
+    Raises:
+        CheckpointError: it was.
+    """
+    if checkpoint.config["phase"]["name"] != "finetune" or checkpoint.data != building.fingerprints(datamodule):
+        raise CheckpointError(
+            f"{flag} is of phase={checkpoint.config['phase']['name']} on {', '.join(checkpoint.data)}, the "
+            f"evaluation is on {', '.join(building.fingerprints(datamodule))} (or their content changed): members "
+            "of an ensemble have to be fine-tuned on the data that they rank."
+        )
+
+
+def resolved(node: DictConfig) -> dict[str, Any]:
+    """A node with its interpolations filled in, as plain values."""
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return {str(name): value for name, value in container.items()}
+
+
+def _modalities(weights: dict[str, Any]) -> list[str]:
+    return sorted({name.split(".")[2] for name in weights if name.startswith("adapters.linear.")})
