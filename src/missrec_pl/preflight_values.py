@@ -90,6 +90,7 @@ RANGES = {
     "model.num_decoder_layers": COUNT,
     "model.dropout": _PROBABILITY,
     "objective.temperature": _POSITIVE,
+    "objective.eval_temperature": _Range(0, open_low=True, optional=True),
     "objective.orthogonality_weight": _WEIGHT,
     "objective.seq_seq_weight": _WEIGHT,
     "objective.augmentation.probability": _PROBABILITY,

@@ -48,6 +48,7 @@ MISTAKES = {
     "model.dropout=high": "model.dropout=high: must be a number",
     "model.hidden_size=0": "model.hidden_size=0",
     "model.num_heads=0": "model.num_heads=0",
+    "objective.eval_temperature=-1": "objective.eval_temperature=-1: must be a number above 0 or null",
     "objective.temperature=0": "objective.temperature=0: must be a number above 0",
     "objective.seq_seq_weight=-1": "objective.seq_seq_weight=-1",
     "optim.optimizer.lr=0": "optim.optimizer.lr=0",

@@ -69,6 +69,33 @@ def test_evaluation_ranks_as_plain_loops_do(datamodule, make_trainer, kind, tran
     assert validated == pytest.approx({f"val/{name}": value for name, value in expected.items()}, abs=1e-6)
 
 
+def test_rankings_may_have_a_temperature_of_their_own(datamodule, make_trainer):
+    model = make_model("missrec", datamodule.catalogue)
+    with torch.no_grad():
+        model.history_bias.seen.fill_(-3.0)  # beside a bias the temperature changes ranks
+    objective = Objective(temperature=0.07, eval_temperature=0.5)
+    module = make_module("finetune", model, objective)
+    (tested,) = make_trainer().test(module, datamodule=datamodule, verbose=False)
+    with torch.no_grad():
+        rows = datamodule.sequences.test
+        expected = reference(model, datamodule, rows, mask_history=False, temperature=0.5)
+        plain = reference(model, datamodule, rows, mask_history=False)
+    assert expected != plain
+    assert {name: tested[f"test/{name}"] for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_training_keeps_its_temperature(datamodule, make_trainer):
+    losses = []
+    for eval_temperature in (None, 0.5):
+        module = make_module(
+            "finetune", make_model("missrec", datamodule.catalogue), Objective(eval_temperature=eval_temperature)
+        )
+        trainer = make_trainer(max_epochs=1, limit_val_batches=0)
+        trainer.fit(module, datamodule=datamodule)
+        losses.append(float(trainer.callback_metrics["train/loss"]))
+    assert losses[0] == losses[1]
+
+
 def test_masking_the_history_changes_the_ranks(datamodule, make_trainer):
     model = make_model("missrec", datamodule.catalogue)
     results = [

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -34,10 +34,8 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(server.delay)
         with server.counting:  # before the answer: a client that has read it may ask again at once
             server.together -= 1
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has left, as it should
             getattr(self, f"answer_{kind.replace('-', '_')}")(rest)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the client has left, as it should
 
     def answer_ok(self, rest: str) -> None:
         self.send(jpeg(int(rest.removesuffix(".jpg"))))

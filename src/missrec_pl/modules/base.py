@@ -89,9 +89,16 @@ class SequenceRecommender(RankingModule):
     ) -> Tensor:
         """``[B, C]`` scores over temperature plus the score terms, never in less than float32."""
         with in_float32(self.device):
-            logits = self.model.score(users.state, candidates) / self.objective.temperature
+            logits = self.model.score(users.state, candidates) / self._temperature
             rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later)
             return self.model.add_score_terms(logits, rows)
+
+    @property
+    def _temperature(self) -> float:
+        objective = self.objective
+        if self.training or objective.eval_temperature is None:
+            return objective.temperature
+        return objective.eval_temperature
 
     def orthogonality(self, users: UserStates) -> Tensor:
         """``[B]`` the regulariser of eqs. (7) and (8)."""

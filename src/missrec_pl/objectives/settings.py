@@ -13,6 +13,8 @@ class Objective:
 
     Attributes:
         temperature: ``tau`` of every softmax over cosines.
+        eval_temperature: ``tau`` of rankings; None: the same. Matters where score terms stand beside the network's
+            cosines: those are fitted to the training rows, and a larger ``tau`` trusts them less on new ones.
         orthogonality_weight: ``gamma``.
         orthogonality_form: see :func:`orthogonality`.
         orthogonality_of_both_views: whether the second view is regularised, too; pre-training only.
@@ -24,6 +26,7 @@ class Objective:
     """
 
     temperature: float = 0.07
+    eval_temperature: float | None = None
     orthogonality_weight: float = 1e-4
     orthogonality_form: str = "cosine"
     orthogonality_of_both_views: bool = False
