@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from missrec_pl.errors import MissrecError
-from missrec_pl.report.commands import figure4, groups, interest_study, interests, paired, published, runs, table
+from missrec_pl.report.commands import (
+    chart,
+    figure4,
+    groups,
+    interest_study,
+    interests,
+    paired,
+    published,
+    runs,
+    table,
+)
 
 
 class Command(Protocol):
@@ -23,6 +33,7 @@ class Command(Protocol):
 
 COMMANDS: dict[str, Command] = {
     "table": table,
+    "chart": chart,
     **published.COMMANDS,
     "figure4": figure4,
     "groups": groups,

@@ -7,10 +7,10 @@ picture beside the run: ``interests.png`` and ``interests.md``.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
 
-from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.errors import CheckpointError
+from missrec_pl.report.pictures import check_out, require_matplotlib, write_whole
 
 _CHECKPOINTS = ("best.ckpt", "last.ckpt")
 _NAME = "interests.png"
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     file = find_checkpoint(arguments.run)
     picture = _picture(arguments.out, file)
-    _require_matplotlib()
+    require_matplotlib()
     # Torch and matplotlib take seconds to import, and the other reports need neither.
     from missrec_pl.report.interests.figure import draw
     from missrec_pl.report.interests.numbers import choose, describe, measure
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     lines = to_lines(stored, numbers, [describe(stored, *one, arguments.items) for one in chosen])
     print("\n".join(lines))
     page = picture.with_suffix(".md")
-    _write(picture, draw(stored, numbers, decision_graph(stored)))
-    _write(page, to_markdown(stored, lines, picture.name).encode())
+    write_whole(picture, draw(stored, numbers, decision_graph(stored)))
+    write_whole(page, to_markdown(stored, lines, picture.name).encode())
     print(f"\nwritten: {picture}, {page}")
 
 
@@ -79,29 +79,7 @@ def _picture(out: Path | None, file: Path) -> Path:
     """Where the picture goes: beside the run, unless ``--out`` says otherwise."""
     if out is None:
         return (file.parent.parent if file.parent.name == "checkpoints" else file.parent) / _NAME
-    if out.suffix != ".png":
-        raise ConfigError(f"--out {out}: the picture is a PNG; write for example --out {out.with_suffix('.png')}")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
-    return out
-
-
-def _require_matplotlib() -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError('the picture needs matplotlib: pip install "missrec-pl[report]"')
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write a file that appears complete or not at all."""
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{target} cannot be written ({error.strerror}); choose another file by --out"
-        ) from error
+    return check_out(out, ".png")
 
 
 def _count(text: str) -> int:

@@ -18,11 +18,9 @@ from missrec_pl.clustering import DPCKNNResult
 from missrec_pl.report.interests.numbers import InterestNumbers
 from missrec_pl.report.interests.stored import StoredInterests
 from missrec_pl.report.interests.text import share
+from missrec_pl.report.pictures import COLOURS, DARK, GREY
 
-# Okabe and Ito's colours, which all kinds of colour vision tell apart; each modality has a marker of its own too.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-_MARKERS = ("o", "^", "s", "D", "v")
-_GREY, _DARK = "#9A9A9A", "#333333"
+_MARKERS = ("o", "^", "s", "D", "v")  # each modality has one beside its colour
 _PAIRS = 20_000
 _LEAST_DELTA = 1e-3  # of the largest: what is smaller is drawn at the edge
 _DPI = 150
@@ -72,7 +70,7 @@ def _draw_graph(axes: Axes, stored: StoredInterests, graph: DPCKNNResult) -> Non
     is_center = torch.zeros(len(delta), dtype=torch.bool)
     is_center[graph.centers] = True
     shown = delta.clamp(min=floor)
-    for number, (name, colour, marker) in enumerate(zip(stored.modalities, cycle(_COLOURS), cycle(_MARKERS))):
+    for number, (name, colour, marker) in enumerate(zip(stored.modalities, cycle(COLOURS), cycle(_MARKERS))):
         others, centers = (chosen & (stored.modality == number) for chosen in (~is_center, is_center))
         axes.scatter(density[others], shown[others], s=6, color=colour, marker=marker, alpha=0.3, linewidths=0)
         label = f"{name}: {int(centers.sum()):,} centres of {int((others | centers).sum()):,} tokens"
@@ -83,7 +81,7 @@ def _draw_graph(axes: Axes, stored: StoredInterests, graph: DPCKNNResult) -> Non
     last = float(density[graph.centers[-1]] + delta[graph.centers[-1]].log())
     if math.isfinite(last):
         x = torch.linspace(float(density.min()), float(density.max()), 300, dtype=torch.float64)
-        axes.plot(x, (last - x).exp(), color=_DARK, linestyle="--", linewidth=1, label="score of the last centre")
+        axes.plot(x, (last - x).exp(), color=DARK, linestyle="--", linewidth=1, label="score of the last centre")
     if below := int((delta < floor).sum()):
         axes.plot([], [], " ", label=f"{below:,} tokens of smaller delta (copies) at the lower edge")
     axes.set_title("Decision graph: the centres score highest in density × delta", loc="left")
@@ -96,10 +94,10 @@ def _draw_graph(axes: Axes, stored: StoredInterests, graph: DPCKNNResult) -> Non
 def _draw_cosines(axes: Axes, stored: StoredInterests, numbers: InterestNumbers) -> None:
     """Distributions of the cosine of two tokens, drawn at random and drawn from one prototype."""
     everything = torch.zeros_like(stored.assignment)
-    curves = [("any two tokens", everything, numbers.at_random, _GREY, "-")]
+    curves = [("any two tokens", everything, numbers.at_random, GREY, "-")]
     if len(stored.modalities) > 1:
-        curves.append(("two of one modality", stored.modality, numbers.same_modality, _DARK, "--"))
-    curves.append(("two of one prototype", stored.assignment, numbers.within, _COLOURS[2], "-"))
+        curves.append(("two of one modality", stored.modality, numbers.same_modality, DARK, "--"))
+    curves.append(("two of one prototype", stored.assignment, numbers.within, COLOURS[2], "-"))
     sampled = {
         name: (sample_cosines(stored.tokens, group, stored.seed).clamp(-1, 1).numpy(), mean, colour, style)
         for name, group, mean, colour, style in curves
@@ -119,7 +117,7 @@ def _draw_cosines(axes: Axes, stored: StoredInterests, numbers: InterestNumbers)
 
 def _draw_sizes(axes: Axes, numbers: InterestNumbers) -> None:
     sizes = numbers.sizes.sort(descending=True).values
-    axes.stairs(sizes.numpy(), np.arange(len(sizes) + 1), baseline=0.8, fill=True, color=_GREY)
+    axes.stairs(sizes.numpy(), np.arange(len(sizes) + 1), baseline=0.8, fill=True, color=GREY)
     axes.set_yscale("log")
     axes.set_ylim(0.8, max(2.0, 1.6 * float(sizes.max())))
     axes.set_xlim(0, len(sizes))
@@ -138,7 +136,7 @@ def _draw_composition(axes: Axes, stored: StoredInterests, numbers: InterestNumb
     order = numbers.sizes.argsort(descending=True, stable=True)
     shares = 100 * numbers.composition[order] / numbers.sizes[order].clamp(min=1)[:, None]
     edges, base = np.arange(len(order) + 1), np.zeros(len(order))
-    for number, (name, colour) in enumerate(zip(stored.modalities, cycle(_COLOURS), strict=False)):
+    for number, (name, colour) in enumerate(zip(stored.modalities, cycle(COLOURS), strict=False)):
         top = base + shares[:, number].numpy()
         axes.stairs(top, edges, baseline=base, fill=True, color=colour, label=name)
         base = top

@@ -25,12 +25,17 @@ _FACTS: dict[str, Callable[[RunResult], str]] = {
 }
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare where the runs are, which of them are meant, and how to print."""
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where the runs are and which of them are meant."""
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="RUN_DIR_OR_RESULTS_JSON", help="searched recursively"
     )
     add_where_argument(parser, "--where")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where the runs are, which of them are meant, and how to print."""
+    add_selection_arguments(parser)
     parser.add_argument("--format", choices=("text", "markdown"), default="text", help="default: %(default)s")
     parser.add_argument(
         "--metrics",

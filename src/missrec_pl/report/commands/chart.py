@@ -1,0 +1,117 @@
+"""One metric of baselines and runs as bars, a panel per data set, in an SVG.
+
+Bars of runs are means over seeds with a line of one standard deviation to either side. Baselines are named
+``hybrid_knn``, or ``hybrid_knn/history_excluded`` for the protocol where the history's items are no candidates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from missrec_pl.errors import ConfigError
+from missrec_pl.report.pictures import COLOURS, DARK, GREY, check_out, require_matplotlib, write_whole
+from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult
+from missrec_pl.report.runs.printing import short_name
+from missrec_pl.report.runs.selection import add_selection_arguments, chosen_runs
+from missrec_pl.report.runs.summarise import RunRow, metric_values, summarise
+from missrec_pl.report.runs.variants import STARTS
+
+_BAR, _PANEL = 0.28, 0.9  # inches: height of a bar, and of what stands around the bars of a panel
+_WIDTH = 8.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a panel; baselines have no deviation and are grey."""
+
+    label: str
+    value: float
+    deviation: float
+    is_baseline: bool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``report chart``."""
+    add_selection_arguments(parser)
+    parser.add_argument("--metric", default="ndcg@10", help="default: %(default)s")
+    parser.add_argument(
+        "--baselines",
+        nargs="+",
+        default=["hybrid_knn"],
+        metavar="NAME",
+        help="bars of these baselines; default: hybrid_knn",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw the chart and say where it is.
+
+    Raises:
+        ConfigError: ``--out`` cannot be written, no such baseline, or matplotlib is missing.
+        DataError: no results, or one without the metric.
+    """
+    out = check_out(arguments.out, ".svg")
+    require_matplotlib()
+    metric = arguments.metric.removeprefix("test/")
+    panels = bars_by_data(chosen_runs(arguments.paths, arguments.where), metric, arguments.baselines)
+    write_whole(out, draw(panels, short_name(metric)))
+    print(f"written: {out}")
+
+
+def bars_by_data(results: Sequence[RunResult], metric: str, baselines: Sequence[str]) -> dict[str, list[Bar]]:
+    """The bars of each data set: baselines in the order asked for, then runs as ``report table`` orders them."""
+    panels: dict[str, list[Bar]] = {}
+    for data in dict.fromkeys(result.data for result in results if result.baselines):
+        origin = next(result for result in results if result.data == data and result.baselines)
+        panels[data] = [_baseline_bar(origin, metric, name) for name in baselines]
+    summary = summarise(results, [metric])
+    for row in summary.runs:
+        label = _label(row, experiments_differ=summary.experiments_differ)
+        deviation = row.deviations[0] if row.deviations else 0.0
+        panels.setdefault(row.data, []).append(Bar(label, row.means[0], deviation, is_baseline=False))
+    return panels
+
+
+def _baseline_bar(result: RunResult, metric: str, name: str) -> Bar:
+    plain = name.removesuffix(HISTORY_EXCLUDED)
+    if plain not in result.baselines:
+        raise ConfigError(f"--baselines {name}: {result.path} has {', '.join(result.baselines)}")
+    asked = metric if metric.endswith(HISTORY_EXCLUDED) or plain == name else metric + HISTORY_EXCLUDED
+    label = name.replace(HISTORY_EXCLUDED, ", history excluded")
+    return Bar(label, metric_values(result, [asked], baseline=plain)[0], 0.0, is_baseline=True)
+
+
+def _label(row: RunRow, *, experiments_differ: bool) -> str:
+    parts = [row.model, row.setting, STARTS[row.init], row.variant if experiments_differ else ""]
+    return ", ".join(filter(None, parts))
+
+
+def draw(panels: dict[str, list[Bar]], metric: str) -> bytes:
+    """The chart; text stays text, and the same bars give the same bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    heights = [_PANEL + _BAR * len(bars) for bars in panels.values()]
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "missrec_pl", "font.family": "sans-serif"}
+    ):
+        figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for panel, (data, bars) in zip(axes, panels.items(), strict=True):
+            colours = [GREY if bar.is_baseline else COLOURS[0] for bar in bars]
+            values = [bar.value for bar in bars]
+            panel.barh(range(len(bars)), values, color=colours, xerr=[bar.deviation for bar in bars], ecolor=DARK)
+            panel.set_yticks(range(len(bars)), [bar.label for bar in bars], parse_math=False)
+            panel.invert_yaxis()
+            for place, bar in enumerate(bars):
+                panel.text(0, place, f" {bar.value:.4f}", va="center", color="white", fontsize=9)
+            panel.set_title(f"{data}: {metric}", loc="left", fontsize=10, parse_math=False)
+            panel.spines[["top", "right"]].set_visible(False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
