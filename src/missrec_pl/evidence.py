@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from missrec_pl.baselines.base import LARGE_CATALOGUE
-from missrec_pl.baselines.cooccurrence import pairs_at, row_blocks
+from missrec_pl.baselines.content import AXES_IF_LARGE
+from missrec_pl.baselines.cooccurrence import ROW_LIMIT, ROW_LIMIT_IF_LARGE, pairs_at, row_blocks
 from missrec_pl.baselines.whitening import PrincipalAxes
 from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.datamodules import DomainDataModule
@@ -22,9 +23,6 @@ from missrec_pl.nn.score_terms.cooccurrence import WINDOW
 log = logging.getLogger(__name__)
 
 _WHITENING = 0.5
-_AXES_IF_LARGE = 128
-_ROW_LIMIT = 1000
-_ROW_LIMIT_IF_LARGE = 200
 _BLOCK_PAIRS = 1 << 23
 
 
@@ -63,7 +61,7 @@ def item_pairs(
         block_pairs: pairs gathered at once; changes the memory needed alone.
     """
     if row_limit is None:
-        row_limit = _ROW_LIMIT if num_items <= LARGE_CATALOGUE else _ROW_LIMIT_IF_LARGE
+        row_limit = ROW_LIMIT if num_items <= LARGE_CATALOGUE else ROW_LIMIT_IF_LARGE
     frequency = np.bincount(items, minlength=num_items + 1)
     owner = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
     blocks = [
@@ -101,7 +99,7 @@ def _count(
 
 def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:
     """``[N + 1, D]`` half-whitened unit vectors of all items, each domain along its own axes; 0 where missing."""
-    max_axes = _AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
+    max_axes = AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
     vectors = torch.zeros(catalogue.num_items + 1, max_axes)
     for domain, offset in zip(catalogue.domains, catalogue.offsets[:-1], strict=True):
         if modality in domain.modalities and domain.present(modality).any():

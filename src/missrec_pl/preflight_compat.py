@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from omegaconf import DictConfig, ListConfig
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
+from missrec_pl.preflight_values import value_of
 from missrec_pl.resolvers import register_resolvers
 
 register_resolvers()  # the values that are checked here depend on it
@@ -25,8 +24,8 @@ _ABSENT = ("model.cooccurrence", "model.content")
 
 def compat_mistakes(cfg: DictConfig) -> list[str]:
     """One line for each flag that contradicts ``model.compat``, or that nothing but it makes sense of."""
-    if _value(cfg, "model.compat") is not True:
-        if _value(cfg, "objective.orthogonality_form") == "released":
+    if value_of(cfg, "model.compat") is not True:
+        if value_of(cfg, "objective.orthogonality_form") == "released":
             return ["objective.orthogonality_form=released: goes with model.compat=true only; choose another."]
         return []
     return [*_halves(cfg), *_batches(cfg), *_modalities(cfg)]
@@ -37,26 +36,27 @@ def _halves(cfg: DictConfig) -> list[str]:
     found = [
         f"{flag}={value}: model.compat=true means {str(wanted).lower()}; {advice}."
         for flag, wanted in RELEASED.items()
-        if (value := _value(cfg, flag)) != wanted
+        if (value := value_of(cfg, flag)) != wanted
     ]
     found += [
         f"{flag}={value}: the released network has none; {advice}."
         for flag in _ABSENT
-        if (value := _value(cfg, flag)) not in (None, "none")
+        if (value := value_of(cfg, flag)) not in (None, "none")
     ]
-    if cfg.phase.name == "pretrain" and _value(cfg, "objective.augmentation") is None:
+    if cfg.phase.name == "pretrain" and value_of(cfg, "objective.augmentation") is None:
         found.append(f"objective.augmentation=null: model.compat=true regularises a second view; {advice}.")
     return found
 
 
 def _batches(cfg: DictConfig) -> list[str]:
     found = []
-    if _value(cfg, "phase.module.length_buckets") not in (None, 1):
+    if value_of(cfg, "phase.module.length_buckets") not in (None, 1):
         found.append(
             f"phase.module.length_buckets={cfg.phase.module.length_buckets}: under model.compat=true the padding "
             "of a batch counts; leave the flag out."
         )
-    if cfg.phase.name == "finetune" and (candidates := _value(cfg, "data.candidates")) in ("in_batch", "sampled"):
+    candidates = value_of(cfg, "data.candidates")
+    if cfg.phase.name == "finetune" and candidates in ("in_batch", "sampled"):
         found.append(
             f"data.candidates={candidates}: model.compat=true fine-tunes against the whole catalogue; use "
             "data.candidates=all."
@@ -65,12 +65,7 @@ def _batches(cfg: DictConfig) -> list[str]:
 
 
 def _modalities(cfg: DictConfig) -> list[str]:
-    modalities, number = _value(cfg, "data.modalities"), _value(cfg, "interest.method.num_modalities")
+    modalities, number = value_of(cfg, "data.modalities"), value_of(cfg, "interest.method.num_modalities")
     if not isinstance(modalities, ListConfig) or number is None or number == len(modalities):
         return []
     return [f"interest.method.num_modalities={number}: data.modalities has {len(modalities)}; give that number."]
-
-
-def _value(cfg: DictConfig, flag: str) -> Any:
-    """The value of a flag; None where this config has no such flag."""
-    return OmegaConf.select(cfg, flag, throw_on_resolution_failure=False)

@@ -14,7 +14,7 @@ from missrec_pl.baselines.whitening import PrincipalAxes
 
 _NEIGHBOURS = 200
 _NEIGHBOURS_IF_LARGE = 50
-_AXES_IF_LARGE = 128
+AXES_IF_LARGE = 128
 
 
 class ContentKNN:
@@ -48,7 +48,7 @@ class ContentKNN:
         if not data.modalities:
             raise LeftOutError("the domain has no features")
         self._is_large, self._num_items = data.is_large, data.num_items
-        max_axes = _AXES_IF_LARGE if data.is_large else None
+        max_axes = AXES_IF_LARGE if data.is_large else None
         for modality in data.modalities:
             self._axes[modality] = PrincipalAxes(
                 data.features[modality], data.present[modality], max_axes=max_axes

@@ -13,8 +13,8 @@ from missrec_pl.baselines.registry import Context, register
 from missrec_pl.baselines.sparse_scores import SparseScores
 
 _WINDOW = 10
-_ROW_LIMIT = 1000
-_ROW_LIMIT_IF_LARGE = 200
+ROW_LIMIT = 1000
+ROW_LIMIT_IF_LARGE = 200
 # Pairs gathered at once: a dozen bytes each, four times that while they are merged.
 _BLOCK_PAIRS = 2**24
 
@@ -75,7 +75,7 @@ class CooccurrenceKNN:
         key = (pair_decay, backward)
         if key not in self._matrices:
             assert self._data is not None, "fit comes first"
-            limit = _ROW_LIMIT_IF_LARGE if self._data.is_large else _ROW_LIMIT
+            limit = ROW_LIMIT_IF_LARGE if self._data.is_large else ROW_LIMIT
             self._matrices[key] = cooccurrences(self._data, pair_decay, backward, row_limit=limit)
         return self._matrices[key]
 
@@ -86,7 +86,7 @@ def cooccurrences(
     backward: float,
     *,
     window: int = _WINDOW,
-    row_limit: int = _ROW_LIMIT,
+    row_limit: int = ROW_LIMIT,
     block_pairs: int = _BLOCK_PAIRS,
 ) -> sp.csr_array:
     """Normalised co-occurrences ``c(j, i) / sqrt(n(j))``.
