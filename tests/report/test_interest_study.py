@@ -42,6 +42,17 @@ def test_where_chooses_by_method_and_number(tmp_path, capsys):
     ]
 
 
+def test_other_experiments_are_taken_by_name(tmp_path, capsys):
+    for seed in (0, 1):
+        write_run(tmp_path, f"a{seed}", 0.2, seed=seed, experiment="tuned", **interest("NoInterests", 1))
+        write_run(tmp_path, f"b{seed}", 0.3, seed=seed, experiment="table3/tv", **interest("DPCKNN", 0.05))
+    where = ("--where", "experiment=tuned,table3/tv")
+    rows = printed(capsys, "interest_study", tmp_path, *R10, *where)
+    assert rows[-1][2:] == [
+        "MISSRecReleased, inductive, from scratch: against one prototype", "+0.1000 ± 0.0000", "2"
+    ]  # fmt: skip
+
+
 def test_without_one_prototype_it_says_so(tmp_path, capsys):
     overrides = ["interest=random", "interest.num_prototypes=0.05", "model.dropout=0.1"]
     write_run(tmp_path, "a", 0.2, **interest("RandomTokens", 0.05), overrides=overrides)

@@ -1,4 +1,8 @@
-"""Do interests pay? Ways to find prototypes, and their number, against one constant prototype, seed by seed."""
+"""Do interests pay? Ways to find prototypes, and their number, against one constant prototype, seed by seed.
+
+Of experiment=interest_study and of runs without an experiment; ``--where experiment=NAME`` takes others, which
+have to be the same but for their interests.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -31,7 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     metrics = chosen_metrics(arguments)
     results = [run for run in chosen_runs(arguments.paths, arguments.where) if run.phase != PRETRAIN]
-    kept = [run for run in results if run.interest is not None and run.experiment in _EXPERIMENTS]
+    is_chosen = any(condition.startswith("experiment=") for condition in arguments.where)
+    kept = [run for run in results if run.interest is not None and (is_chosen or run.experiment in _EXPERIMENTS)]
     if not kept:
         raise DataError(
             f"none of {len(results)} runs is of experiment=interest_study, or says which interests it used "
