@@ -32,9 +32,10 @@ tests_of.__test__ = False
         (["data=nope"], ["'data/nope'", "scientific_mm_subset"]),
         (["trainer.nope=1"], ["'trainer.nope'", "--cfg job"]),
         (["seed=abc", "data.split=foo"], ["seed=abc: must be a whole number", "data.split=foo: choose one of"]),
-        (
+        pytest.param(
             ["ckpt=/a", "resume=/b"],
             ["ckpt and resume are both given", "ckpt=/a: there is no", "resume=/b: there is no"],
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["group", "key", "values", "together"],
@@ -50,6 +51,7 @@ def test_mistake_is_one_line_each_with_exit_code_2_and_leaves_nothing(arguments,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # tests/hostile has the same without a process for each
 def test_damaged_data_is_one_line_with_exit_code_2(tmp_path):
     run = run_cli(
         "data=released", "data.name=nowhere", f"paths.data_dir={tmp_path}", f"hydra.run.dir={tmp_path / 'out'}"

@@ -74,6 +74,7 @@ def test_sigterm_stops_both_processes_at_the_same_step(tmp_path):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_resume_last_without_a_folder_says_which_flag(tmp_path):
     run = run_cli("data=synthetic", "resume=last", f"paths.cache_dir={tmp_path / 'cache'}")
     assert run.returncode == 2
