@@ -1,7 +1,7 @@
 """One table of baselines and runs: test metrics, mean over seeds, standard deviation where there are several.
 
-Baselines come first, then runs grouped by data, setting, start (from scratch or pre-trained), model and, where it
-differs, experiment. Pre-training runs have no test split and are listed below the table.
+Of each data set the baselines come first, then runs grouped by setting, start (from scratch or pre-trained), model
+and, where it differs, experiment. Pre-training runs have no test split and are listed below the table.
 """
 
 import argparse
@@ -41,16 +41,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def print_text(summary: Summary, console: Console) -> None:
-    """Print the table, baselines set apart by a rule, and below it one line per pre-training run."""
+    """Print the table, baselines and runs of a data set apart, and below it one line per pre-training run."""
     if summary.baselines or summary.runs:
         table = Table(*_labels(summary))
         for name in _number_headers(summary):
             table.add_column(name, justify="right", no_wrap=True)
-        for row in summary.baselines:
-            table.add_row(*map(Text, _baseline_cells(summary, row)))
-        table.add_section()
-        for run_row in summary.runs:
-            table.add_row(*map(Text, _run_cells(summary, run_row)))
+        for section in _sections(summary):
+            for cells in section:
+                table.add_row(*map(Text, cells))
+            table.add_section()
         console.print(table)
     for result in summary.pretraining:
         console.print(_pretraining_line(result), markup=False, highlight=False, soft_wrap=True)
@@ -63,12 +62,21 @@ def to_markdown(summary: Summary) -> str:
         labels = _labels(summary)
         headers = [*labels, *_number_headers(summary)]
         rule = ["---"] * len(labels) + ["---:"] * (len(headers) - len(labels))
-        rows = [_baseline_cells(summary, row) for row in summary.baselines]
-        rows += [_run_cells(summary, row) for row in summary.runs]
+        rows = [cells for section in _sections(summary) for cells in section]
         blocks.append("\n".join(markdown_row(cells) for cells in [headers, rule, *rows]))
     if summary.pretraining:
         blocks.append("\n".join(f"- {_pretraining_line(result)}" for result in summary.pretraining))
     return "\n\n".join(blocks)
+
+
+def _sections(summary: Summary) -> list[list[list[str]]]:
+    """Rows of cells: of each data set its baselines, then its runs."""
+    sections = []
+    names = {row.data for row in summary.baselines} | {row.data for row in summary.runs}
+    for data in sorted(names):
+        sections.append([_baseline_cells(summary, row) for row in summary.baselines if row.data == data])
+        sections.append([_run_cells(summary, row) for row in summary.runs if row.data == data])
+    return [section for section in sections if section]
 
 
 def _labels(summary: Summary) -> tuple[str, ...]:
