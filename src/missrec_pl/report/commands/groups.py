@@ -175,10 +175,10 @@ def _of_baselines(
     groups = []
     kinds = {(run.data, run.modalities): run for run in runs if run.is_tested}
     for run in kinds.values():
-        baselines = baselines_beside(results, run)
+        baselines, origin = baselines_beside(results, run), read_ranks(run)
         for name in names:
             ranks = pick_baseline(name, baselines)
-            check_same_targets(read_ranks(run), ranks)
+            check_same_targets(origin, ranks)
             sizes, means = _means_by_group(ranks, by, edges, metrics)
             groups += [
                 Group(run.data, one, _range_name(one, edges, by), sizes[one], name, "", {0: mean})

@@ -168,11 +168,9 @@ def _of_baseline(
 ) -> tuple[str, NDArray[np.float64]]:
     """What B is called, and its metrics ``[U, M]`` for the users of a run."""
     baselines = baselines_beside(results, run)
-    origin = read_ranks(run)
-    for ranks in baselines.values():
-        check_same_targets(origin, ranks)
+    chosen = pick_baseline(name if name != BEST else next(iter(baselines), name), baselines)
+    check_same_targets(read_ranks(run), chosen)  # all baselines are of one file, and so of the same users
     if name != BEST:
-        chosen = pick_baseline(name, baselines)
         return f"{run.data}, {name}", chosen.metrics(metrics)
     best = {}
     for metric in metrics:

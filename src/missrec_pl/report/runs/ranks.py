@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,15 @@ def read_baseline_ranks(result: RunResult) -> dict[str, Ranks]:
     excluded = "/history_excluded"
     names = [name.removesuffix(excluded) for name in table.column_names if name.endswith(excluded)]
     own = excluded if "mask_history" in result.protocol else "/history_included"
-    return {name: _ranks(result, path, table, name + own, name + excluded) for name in names}
+    if not names:
+        return {}
+    users = _ranks(result, path, table, names[0] + own, names[0] + excluded)  # the same for all
+    return {
+        name: replace(
+            users, rank=_rank_column(table, name + own), rank_history_excluded=_rank_column(table, name + excluded)
+        )
+        for name in names
+    }
 
 
 def _read(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -131,13 +139,18 @@ def _ranks(result: RunResult, path: Path, table: pa.Table, rank: str, excluded: 
         np.array(table["domain"].to_pylist()),
         table["user"].to_numpy().astype(np.int64),
         table["item"].to_numpy().astype(np.int64),
-        table[rank].to_numpy().astype(np.float64),
-        None if excluded is None else table[excluded].to_numpy().astype(np.float64),
+        _rank_column(table, rank),
+        None if excluded is None else _rank_column(table, excluded),
         table["history_length"].to_numpy().astype(np.int64),
         table["item_count"].to_numpy().astype(np.int64) if "item_count" in table.column_names else None,
         _percent(table["redundancy"]) if "redundancy" in table.column_names else None,
         "compat" in result.protocol,
     )
+
+
+def _rank_column(table: pa.Table, name: str) -> NDArray[np.float64]:
+    column: NDArray[np.float64] = table[name].to_numpy().astype(np.float64)
+    return column
 
 
 def _percent(shares: pa.ChunkedArray) -> NDArray[np.int64]:
