@@ -16,6 +16,7 @@ from missrec_pl.callbacks import ComputeLine, EpochMeans, NanGuard, RanksFile, R
 from missrec_pl.checkpoint_files import AtomicCheckpointIO
 from missrec_pl.checkpoints import Checkpoint as RunCheckpoint
 from missrec_pl.clustering import resolve_count
+from missrec_pl.data.encoders import encoders_of, other_encoders
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.evidence import attach_evidence
@@ -91,8 +92,9 @@ def load_weights(
     """
     _check_architecture(cfg, checkpoint, f"ckpt={cfg.ckpt}")
     same_items = checkpoint.data == fingerprints(datamodule)
+    others = other_encoders(checkpoint.encoders, encoders(datamodule))
     try:
-        report = transfer_weights(model, checkpoint.weights, same_items=same_items)
+        report = transfer_weights(model, checkpoint.weights, same_items=same_items, other_encoders=others)
     except CheckpointError as error:
         raise CheckpointError(f"ckpt={cfg.ckpt}: {error}") from error
     for line in report.lines():
@@ -192,7 +194,8 @@ def build_trainer(
         resumed: what the run is continued from: the loggers go on there.
     """
     clock = RunClock()
-    record = RunRecord(OmegaConf.to_container(cfg, resolve=False), fingerprints(datamodule))  # type: ignore[arg-type]
+    stored = OmegaConf.to_container(cfg, resolve=False)
+    record = RunRecord(stored, fingerprints(datamodule), encoders(datamodule))  # type: ignore[arg-type]
     chosen = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
     loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
     for logger in loggers:
@@ -247,6 +250,11 @@ def describe(cfg: DictConfig, datamodule: DomainDataModule, model: SequenceModel
 def fingerprints(datamodule: DomainDataModule) -> dict[str, str]:
     """Name and content fingerprint of each domain."""
     return {domain.name: domain.fingerprint() for domain in datamodule.catalogue.domains}
+
+
+def encoders(datamodule: DomainDataModule) -> dict[str, list[str]]:
+    """Per modality the encoders of the features of all domains."""
+    return encoders_of(domain.manifest for domain in datamodule.catalogue.domains)
 
 
 def count_parameters(model: nn.Module) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Checkpoint:
         weights: ``state_dict`` of the network.
         epochs: number of completed training epochs.
         logged_steps: number of the first step that was not logged before the checkpoint was written.
+        encoders: per modality the encoders of the features that the run read; empty where nobody noted them.
     """
 
     config: dict[str, Any]
@@ -35,6 +36,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     epochs: int
     logged_steps: int = 0
+    encoders: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
@@ -60,13 +62,14 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         record, progress = content[RECORD], content.get("loops", {}).get("fit_loop", {})
         config, data = dict(record["config"]), dict(record["data"])
         epochs, steps = whole_epochs(content), logged_steps(progress)
+        encoders = {str(name): [str(made) for made in by] for name, by in record.get("encoders", {}).items()}
         weights = _weights(content["state_dict"], f"{flag}={path}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{flag}={path} cannot be read: an entry of its record is missing or wrong ({error!r}); give the "
             "checkpoints/best.ckpt of a finished run."
         ) from error
-    return Checkpoint(config, data, weights, epochs, steps)
+    return Checkpoint(config, data, weights, epochs, steps, encoders)
 
 
 def _load(file: Path, flag: str) -> Any:

@@ -17,12 +17,16 @@ def module(datamodule):
 
 
 def test_the_record_and_the_interests_come_back_with_weights_only(module, datamodule, make_trainer, tmp_path):
-    record = RunRecord(CONFIG, {"synthetic_0": "abc"})
+    record = RunRecord(CONFIG, {"synthetic_0": "abc"}, {"text": ["synthetic-projection"]})
     trainer = make_trainer(record, InterestRefresh(KMeans()), max_epochs=1, limit_val_batches=0)
     trainer.fit(module, datamodule=datamodule)
     trainer.save_checkpoint(tmp_path / "run.ckpt")
     content = torch.load(tmp_path / "run.ckpt", weights_only=True)
-    assert content[RECORD] == {"config": CONFIG, "data": {"synthetic_0": "abc"}}
+    assert content[RECORD] == {
+        "config": CONFIG,
+        "data": {"synthetic_0": "abc"},
+        "encoders": {"text": ["synthetic-projection"]},
+    }
     stored = {name: content["state_dict"][f"model.{name}"] for name in module.model.state_dict()}
     assert torch.equal(stored["interests.assignment"], module.model.interests.assignment)
     assert stored["interests.num_refreshes"] == 1

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from missrec_pl.data.domain_manifest import Manifest
 from missrec_pl.data.domain_writer import FeatureMatrix, UserBlock, stream_domain
+from missrec_pl.data.encoders import encoders_of, other_encoders
 from missrec_pl.data.folders import DomainFolders
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
@@ -36,3 +38,30 @@ def test_one_encoder_for_each_modality(tmp_path: Path) -> None:
     DomainFolders(["a", "b", "c"], str(tmp_path), allow_mixed_encoders=True).prepare()
     with pytest.raises(DataError, match="no domain folder at"):
         DomainFolders(["a", "nope"], str(tmp_path)).prepare()
+
+
+def test_encoders_of_a_run(tmp_path: Path) -> None:
+    write(tmp_path, "a", text="clip@1", image="timm@2")
+    write(tmp_path, "b", text="clip@1", image="clip@1")
+    manifests = [Manifest.read(tmp_path / name) for name in "ab"]
+    assert encoders_of(manifests) == {"image": ["clip@1", "timm@2"], "text": ["clip@1"]}
+    assert encoders_of([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        ({"text": ["clip"]}, {"text": ["clip"], "image": ["clip"]}, []),
+        ({"text": ["clip", "lsa"]}, {"text": ["lsa"]}, []),
+        ({"text": ["clip"]}, {"text": ["lsa"]}, ["text"]),
+        ({"text": ["clip"]}, {"text": ["clip", "lsa"]}, ["text"]),
+        ({"text": ["released:feat1CLS"]}, {"text": ["lsa"]}, []),
+        ({"text": ["clip"]}, {"text": ["released:feat1CLS"]}, []),
+        ({}, {"text": ["lsa"]}, []),
+    ],
+    ids=["the same", "one of theirs", "another", "one more", "theirs unknown", "ours unknown", "nobody noted it"],
+)
+def test_other_encoders_than_a_checkpoints(
+    theirs: dict[str, list[str]], ours: dict[str, list[str]], told: list[str]
+) -> None:
+    assert list(other_encoders(theirs, ours)) == told

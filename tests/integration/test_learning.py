@@ -4,6 +4,7 @@ import pytest
 import torch
 from runs import composed, places, tiny
 
+from missrec_pl.callbacks import RECORD
 from missrec_pl.checkpoints import read_checkpoint
 from missrec_pl.errors import CheckpointError
 from missrec_pl.run import evaluate, train
@@ -104,6 +105,18 @@ def test_zero_shot_with_an_untrained_adapter_is_refused(pretrained, tmp_path):
     folder, _ = pretrained
     with pytest.raises(CheckpointError, match=r"adapters.linear.image.*the modalities that it knows \(text\)"):
         evaluation(best(folder), tmp_path, "data=synthetic", "data.modalities=[text,image]")
+
+
+def test_features_of_another_encoder_are_not_read_with_the_checkpoints_adapter(pretrained, tmp_path):
+    folder, _ = pretrained
+    content = torch.load(best(folder), weights_only=True)
+    assert content[RECORD]["encoders"]["text"] == ["synthetic-projection"]
+    content[RECORD]["encoders"]["text"] = ["another"]
+    other = tmp_path / "other.ckpt"
+    torch.save(content, other)
+    why = r"adapters.linear.text.weight \(features by another in the checkpoint, by synthetic-projection here\)"
+    with pytest.raises(CheckpointError, match=why):
+        evaluation(other, tmp_path, "data=synthetic", "data.modalities=[text]")
 
 
 @pytest.mark.parametrize("model", ["missrec", "missrec_released"])

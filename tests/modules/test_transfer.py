@@ -103,6 +103,18 @@ def test_another_feature_width_gets_a_wholly_fresh_adapter():
     assert "adapters.linear.text.bias" in report.loaded
 
 
+def test_features_of_another_encoder_get_a_fresh_adapter():
+    why = {"image": "features by clip in the checkpoint, by dinov2 here"}
+    report = transfer(network(BOTH, fresh=True), state(network(BOTH)), other_encoders=why)
+    assert {name for name in report.new if name.startswith("adapters.")} == {
+        "adapters.linear.image.weight",
+        "adapters.linear.image.bias",
+    }
+    assert report.new["adapters.linear.image.weight"] == why["image"]
+    assert f"new    adapters.linear.image.weight: {why['image']}" in report.lines()
+    assert "adapters.linear.text.weight" in report.loaded
+
+
 @pytest.mark.parametrize("dims", [TEXT, BOTH])
 def test_an_interest_table_of_other_sizes_is_not_taken_by_halves(dims):
     """The same items, but other prototypes or modalities: stale indices would point past the table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -10,15 +11,18 @@ RECORD = "missrec_pl"  # key of the record in a checkpoint
 
 
 class RunRecord(L.Callback):
-    """Stores the run's resolved config and the identity of its data in every checkpoint, as plain containers.
+    """Stores the run's config and the identity of its data in every checkpoint, as plain containers.
 
     Args:
-        config: the resolved config.
+        config: the config, interpolations unresolved.
         data: identity of the data: name and fingerprint of each domain.
+        encoders: per modality the encoders of its features.
     """
 
-    def __init__(self, config: dict[str, Any], data: dict[str, str]) -> None:
-        self.record = {"config": config, "data": data}
+    def __init__(
+        self, config: dict[str, Any], data: dict[str, str], encoders: Mapping[str, list[str]] | None = None
+    ) -> None:
+        self.record = {"config": config, "data": data, "encoders": dict(encoders or {})}
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

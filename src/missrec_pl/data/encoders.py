@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from missrec_pl.data.domain_manifest import Manifest
 from missrec_pl.errors import DataError
+
+UNKNOWN = "released:"
+"""How the encoders of released folders begin: their files do not say who made them."""
+
+
+def encoders_of(manifests: Iterable[Manifest]) -> dict[str, list[str]]:
+    """Per modality the encoders of its features, each once, in alphabetical order."""
+    made: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, info in manifest.modalities.items():
+            made.setdefault(name, set()).add(info.encoder)
+    return {name: sorted(encoders) for name, encoders in sorted(made.items())}
+
+
+def other_encoders(theirs: Mapping[str, Sequence[str]], ours: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Modalities that were made by other encoders there than here, and what to say of it.
+
+    An encoder that nobody knows (:data:`UNKNOWN`) may be any, and is taken at its word.
+
+    Args:
+        theirs: what :func:`encoders_of` said of the data of a checkpoint.
+        ours: what it says of the data at hand.
+    """
+    told = {}
+    for name in sorted(theirs.keys() & ours.keys()):
+        there, here = theirs[name], ours[name]
+        is_known = not any(encoder.startswith(UNKNOWN) for encoder in (*there, *here))
+        if is_known and not set(here) <= set(there):
+            told[name] = f"features by {', '.join(there)} in the checkpoint, by {', '.join(here)} here"
+    return told
 
 
 def check_encoders(manifests: Sequence[Manifest], flag: str) -> None:

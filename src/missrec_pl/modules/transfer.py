@@ -35,23 +35,30 @@ class TransferReport:
 
 
 def transfer_weights(
-    model: SequenceModel, source: Mapping[str, Tensor], *, same_items: bool = False
+    model: SequenceModel,
+    source: Mapping[str, Tensor],
+    *,
+    same_items: bool = False,
+    other_encoders: Mapping[str, str] | None = None,
 ) -> TransferReport:
     """Copy the weights of a checkpoint into a network for other items, modalities or settings.
 
-    Adapters of modalities (or feature widths) that the checkpoint does not know start fresh. Interest tables and
-    ID embeddings belong to the checkpoint's items and are taken only if the items are the same.
+    Adapters of modalities, feature widths or encoders that the checkpoint does not know start fresh. Interest
+    tables and ID embeddings belong to the checkpoint's items and are taken only if the items are the same.
 
     Args:
         model: the network to start.
         source: ``state_dict`` of the checkpoint's network.
         same_items: True if the checkpoint was trained on the very same catalogue.
+        other_encoders: modalities whose features other encoders made than the checkpoint's, and how to say so.
 
     Raises:
         CheckpointError: the checkpoint is of another architecture or of other sizes; nothing was copied.
     """
     own = model.state_dict()
     reasons = {name: _reason_to_start_fresh(name, tensor, source, same_items) for name, tensor in own.items()}
+    for modality, why in (other_encoders or {}).items():
+        reasons.update({name: why for name in own if name.startswith(f"adapters.linear.{modality}.")})
     new = {name: why for name, why in reasons.items() if why is not None}
     _start_whole_units_fresh(new, own)
     report = TransferReport(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.data.domain_writer import FeatureMatrix
+from missrec_pl.data.encoders import UNKNOWN
 from missrec_pl.errors import DataError
 
 _BLOCK_ROWS = 65_536
@@ -47,7 +48,7 @@ def read_features(path: Path, raw_ids: list[str], *, counted: bool) -> FeatureMa
                 f"{path}: row {row} (item {raw_ids[row]}) has NaN or infinite features; extract them again"
             )
         present[start : start + len(block)] = block.any(axis=1)
-    return FeatureMatrix(rows, present, encoder=f"released:{path.suffix[1:]}")
+    return FeatureMatrix(rows, present, encoder=f"{UNKNOWN}{path.suffix[1:]}")
 
 
 def _check_kind(path: Path, rows: npt.NDArray[np.float32]) -> None:
