@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
+from missrec_pl.run_files import whole_file
+
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
@@ -26,18 +28,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             OSError: it cannot be written (disk full, read-only); the file that was there is as it was.
         """
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        try:
-            with part.open("wb") as stream:
-                torch.save(checkpoint, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        with whole_file(Path(path), to_disk=True) as part, part.open("wb") as stream:
+            torch.save(checkpoint, stream)
 
 
 def keep_previous(folder: Path) -> None:

@@ -18,10 +18,9 @@ from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
 from missrec_pl.results import peak_rss_mb, versions, write_results
+from missrec_pl.run_files import BASELINE_RANKS_NAME
 
 log = logging.getLogger(__name__)
-
-BASELINE_RANKS_NAME = "baseline_ranks.parquet"
 
 _PROTOCOLS = {False: "history_included", True: "history_excluded"}
 

@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from missrec_pl import __version__
+from missrec_pl.run_files import RESULTS_NAME, whole_file
 
 _PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "pykeops", "numpy")
 
@@ -27,11 +28,9 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
     Returns:
         The file's path.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "results.json"
-    temporary = target.with_suffix(".json.part")
-    temporary.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    target = folder / RESULTS_NAME
+    with whole_file(target) as part:
+        part.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return target
 
 

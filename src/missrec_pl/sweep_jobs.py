@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from missrec_pl.errors import RunError
+from missrec_pl.run_files import RESULTS_NAME
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def run_as_own_command(output_dir: str) -> dict[str, Any]:
         )
         error.exit_code = ended.returncode if ended.returncode > 0 else 1
         raise error
-    results: dict[str, Any] = json.loads((Path(output_dir) / "results.json").read_text(encoding="utf-8"))
+    results: dict[str, Any] = json.loads((Path(output_dir) / RESULTS_NAME).read_text(encoding="utf-8"))
     return results
 
 

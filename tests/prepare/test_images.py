@@ -80,7 +80,7 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
         assert main(["images", str(shop), *HASTY, "--retry-failed", "--allow-host", "localhost"]) == 0
         assert server.asked["/gone/x"] == 2
         assert pictures(shop)[13] == jpeg(60)
-    assert not list(tmp_path.rglob(".part-*"))
+    assert not list(tmp_path.rglob(".*.part"))
 
 
 def test_a_server_is_not_asked_for_too_much_at_once(tmp_path: Path) -> None:

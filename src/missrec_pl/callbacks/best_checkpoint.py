@@ -9,6 +9,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from missrec_pl.run_files import whole_file
+
 _PATHS = ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path")
 
 
@@ -56,8 +58,6 @@ class BestCheckpoint(ModelCheckpoint):
             beside = Path(str(trainer.ckpt_path)).parent
             for name, target in self._copies.items():
                 if (beside / name).is_file() and not target.exists():
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    part = target.with_name(f".{name}.part")
-                    shutil.copyfile(beside / name, part)
-                    part.replace(target)
+                    with whole_file(target) as part:
+                        shutil.copyfile(beside / name, part)
         self._copies.clear()

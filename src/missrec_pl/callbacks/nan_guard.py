@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.distributed import any_process
 from missrec_pl.errors import RunError
+from missrec_pl.run_files import whole_file
 
 
 class NanGuard(L.Callback):
@@ -73,10 +74,10 @@ class NanGuard(L.Callback):
 
     def _write(self, trainer: L.Trainer, content: dict[str, Any]) -> Path:
         name = "nan_batch.json" if trainer.world_size == 1 else f"nan_batch_{trainer.global_rank}.json"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{name}.part"
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        return part.replace(self.folder / name)
+        target = self.folder / name
+        with whole_file(target) as part:
+            part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return target
 
 
 def _is_finite(tensor: Tensor | None) -> bool:

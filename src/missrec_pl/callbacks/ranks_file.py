@@ -14,8 +14,7 @@ from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.evaluated_users import evaluated_users, write_ranks
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.distributed import gather_rows
-
-RANKS_NAME = "test_ranks.parquet"
+from missrec_pl.run_files import RANKS_NAME
 
 
 class RanksFile(L.Callback):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from missrec_pl.data.domain_manifest import MANIFEST
 from missrec_pl.errors import DataError
+from missrec_pl.run_files import whole_file
 
 LISTING = "domains.json"
 """Names the domain folders of a cached set, in order."""
@@ -62,13 +63,8 @@ def replacing_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
         raise DataError(f"{target} is a folder; name a file in it")
     if target.exists() and not overwrite:
         raise DataError(f"{target} exists already; remove it, choose another name or pass --overwrite")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{target.name}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    try:
+    with whole_file(target, several_writers=True) as part:
         yield part
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from missrec_pl.errors import ConfigError
+from missrec_pl.run_files import whole_file
 
 # Okabe and Ito's colours, which all kinds of colour vision tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
@@ -44,12 +45,10 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    temporary = target.with_name(f".{target.name}.part")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        with whole_file(target) as part:
+            part.write_bytes(content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ConfigError(
             f"{target} cannot be written ({error.strerror}); choose another file by --out"
         ) from error

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from missrec_pl.data.atomic import replacing_file
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_files import FeatureMatrix
 from missrec_pl.data.domain_update import image_files
@@ -24,6 +23,7 @@ from missrec_pl.prepare.encoders.registry import EncoderChoice
 from missrec_pl.prepare.features.jobs import ImageJob, Job, TextJob, WordDrop
 from missrec_pl.prepare.features.status import Status, counts
 from missrec_pl.prepare.features.store import ChunkStore, StoredRows
+from missrec_pl.run_files import whole_file
 
 VIEW = "text_worddrop"
 _POLL_SECONDS = 0.5
@@ -177,7 +177,7 @@ def lock_of(domain: Path) -> FileLock:
 def write_problems(path: Path, domain: Domain, problems: Sequence[tuple[str, int, Status, str]]) -> None:
     """A CSV of all items with problems: domain, modality, item, raw id, file, problem, reason."""
     raw_ids, files = domain.raw_item_ids(), domain.image_paths()
-    with replacing_file(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(path, several_writers=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("domain", "modality", "item", "raw_id", "file", "problem", "reason"))
         for name, item, status, reason in problems:

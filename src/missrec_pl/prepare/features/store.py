@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.errors import DataError
+from missrec_pl.run_files import whole_file
 
 CHUNK_ROWS = 512
 
@@ -67,9 +67,7 @@ class ChunkStore:
 
     def write(self, number: int, chunk: Chunk) -> None:
         """Keeps a chunk."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{number}.{os.getpid()}"
-        with part.open("wb") as stream:
+        with whole_file(self._file(number), several_writers=True) as part, part.open("wb") as stream:
             np.savez(
                 stream,
                 rows=chunk.rows,
@@ -77,7 +75,6 @@ class ChunkStore:
                 truncated=chunk.truncated,
                 reasons=np.array(json.dumps(chunk.reasons)),
             )
-        part.replace(self._file(number))
 
     def read(self, number: int) -> Chunk:
         """A chunk that is there.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -13,12 +12,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from missrec_pl.data.atomic import replacing_file
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_update import image_urls, set_image_paths
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.images.fetching import Fetcher, FetchError, Limits
 from missrec_pl.prepare.interactions.item_images import stored_folder
+from missrec_pl.run_files import whole_file
 
 FAILURES = "failures.csv"
 _HEADER = ("url", "again", "reason")
@@ -80,7 +79,7 @@ def download(
     except Timeout as error:
         raise DataError(f"{folder}: another process downloads into it; wait for it") from error
     with lock:
-        for part in folder.glob("*/.part-*"):
+        for part in folder.glob("*/.*.part"):
             part.unlink()
         urls = list(dict.fromkeys(url for url in addresses if url))
         present = {url for url in urls if _found(folder, url)}
@@ -132,10 +131,8 @@ def _fetched(
 def _save(fetcher: Fetcher, url: str, folder: Path) -> None:
     content, suffix = fetcher.fetch(url)
     target = _base(folder, url).with_suffix(suffix)
-    target.parent.mkdir(exist_ok=True)
-    part = target.parent / f".part-{target.name}-{os.getpid()}"
-    part.write_bytes(content)
-    part.replace(target)
+    with whole_file(target) as part:
+        part.write_bytes(content)
 
 
 def _base(folder: Path, url: str) -> Path:
@@ -167,5 +164,5 @@ def _append_failure(path: Path, url: str, told: tuple[str, str]) -> None:
 
 
 def _write_failures(path: Path, failed: dict[str, tuple[str, str]]) -> None:
-    with replacing_file(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(path, several_writers=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([_HEADER, *((url, *told) for url, told in sorted(failed.items()))])

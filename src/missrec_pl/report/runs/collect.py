@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from missrec_pl.errors import DataError
+from missrec_pl.run_files import RESULTS_NAME
 
-RESULTS_NAME = "results.json"
 PRETRAIN = "pretrain"
 BASELINES = "baselines"
 HISTORY_EXCLUDED = "/history_excluded"
