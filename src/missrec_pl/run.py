@@ -22,7 +22,14 @@ from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.preflight import preflight
 from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
 from missrec_pl.resuming import find_checkpoint
-from missrec_pl.stored_runs import check_trained_on, load_members, load_network, resolved, stored_run
+from missrec_pl.stored_runs import (
+    check_trained_on,
+    complete_config,
+    load_members,
+    load_network,
+    resolved,
+    stored_run,
+)
 from missrec_pl.sweep_jobs import needs_own_command, run_as_own_command
 
 log = logging.getLogger(__name__)
@@ -94,12 +101,13 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         DataError: the data is missing or damaged.
     """
     checkpoint = read_checkpoint(cfg.ckpt)
-    run = stored_run(checkpoint.config, cfg)
-    preflight(run)
-    L.seed_everything(run.seed, workers=True, verbose=False)
-    datamodule = building.build_datamodule(run)
-    model = load_network(run, checkpoint, datamodule)
-    first = building.build_module(run, model)
+    with complete_config(f"ckpt={cfg.ckpt}"):
+        run = stored_run(checkpoint.config, cfg)
+        preflight(run)
+        L.seed_everything(run.seed, workers=True, verbose=False)
+        datamodule = building.build_datamodule(run)
+        model = load_network(run, checkpoint, datamodule)
+        first = building.build_module(run, model)
     module: RankingModule = first
     if cfg.ensemble:
         check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")

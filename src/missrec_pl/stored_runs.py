@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
 
 from missrec_pl import building
 from missrec_pl.checkpoints import Checkpoint, read_checkpoint
@@ -17,6 +20,21 @@ from missrec_pl.nn import SequenceModel
 
 log = logging.getLogger(__name__)
 
+_ABSENT = object()
+
+# Options that checkpoints of earlier versions do not know, at what these versions did. What an evaluation reads of
+# a run's config belongs here from the day that it is an option.
+_ADDED_LATER = {
+    "matmul_precision": "highest",
+    "compile": False,
+    "data.num_negatives": 8192,
+    "data.prefetch_factor": 2,
+    "model.cooccurrence": "none",
+    "model.content": "none",
+    "objective.eval_temperature": None,
+    "optim.fused": None,
+}
+
 # What members of an ensemble read and rank alike.
 _SHARED = ("data.modalities", "data.max_history", "data.split")
 
@@ -24,6 +42,9 @@ _SHARED = ("data.modalities", "data.max_history", "data.split")
 def stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
     """The config of the checkpoint's run with what the evaluation says on top of it."""
     run: DictConfig = OmegaConf.create(stored)
+    for name, value in _ADDED_LATER.items():
+        if OmegaConf.select(run, name, default=_ABSENT) is _ABSENT:
+            OmegaConf.update(run, name, value)
     given = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(given, dict)
     run.ckpt, run.resume, run.test = given["ckpt"], None, True
@@ -44,6 +65,23 @@ def stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
     run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
     run.logger = None
     return run
+
+
+@contextmanager
+def complete_config(flag: str) -> Iterator[None]:
+    """Say of an option that is asked for inside, and that the checkpoint's config lacks, whose fault it is.
+
+    Raises:
+        CheckpointError: names the option.
+    """
+    try:
+        yield
+    except (ConfigAttributeError, ConfigKeyError, InterpolationKeyError) as error:
+        name = error.full_key or error.key
+        raise CheckpointError(
+            f"{flag}: its config lacks {name}, which an evaluation needs: another version wrote it, or it was "
+            "changed; evaluate it with the version that trained it, or train again."
+        ) from error
 
 
 def load_network(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainDataModule) -> SequenceModel:
@@ -90,7 +128,8 @@ def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModul
                     f"ensemble={path} was trained with {name}={theirs}, ckpt={cfg.ckpt} with {ours}: members have "
                     "to agree in it."
                 )
-        members.append(building.build_module(run, load_network(run, checkpoint, datamodule)))
+        with complete_config(f"ensemble={path}"):
+            members.append(building.build_module(run, load_network(run, checkpoint, datamodule)))
     return members
 
 
