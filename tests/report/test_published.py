@@ -1,6 +1,7 @@
 """Our runs beside the reported numbers."""
 
 from fabricated import mistake, printed, write_run
+from runs import composed
 
 R10 = ("--metrics", "recall@10")
 TRANSDUCTIVE = {"setting": "transductive"}
@@ -111,7 +112,8 @@ def test_table4_on_data_of_ones_own_has_no_reported_numbers(tmp_path, capsys):
 def test_table5_on_a_part_of_the_papers_data_compares_what_an_ablation_costs(tmp_path, capsys):
     write_run(tmp_path, "a", 0.20, experiment="table5/full", **TRANSDUCTIVE)
     write_run(tmp_path, "b", 0.15, experiment="table5/no_adapters", **TRANSDUCTIVE)
-    write_run(tmp_path, "c", 0.15, experiment="table3/id_tv", **TRANSDUCTIVE)
+    write_run(tmp_path, "c", 0.15, experiment="table3/tv")
+    write_run(tmp_path, "d", 0.15, experiment="figure4/id_only", **TRANSDUCTIVE)
     rows = printed(capsys, "table5", tmp_path, *R10)
     ours, paper = "MISSRecReleased, from scratch", "paper on Scientific_mm_full"
     at = next(i for i, row in enumerate(rows) if row[1] == "(2) without adapters")
@@ -122,7 +124,19 @@ def test_table5_on_a_part_of_the_papers_data_compares_what_an_ablation_costs(tmp
         ["", "", f"{paper}: against (0)", "-0.0289", ""],
     ]
     assert rows[1][1] == "(0) whole model"
-    assert rows[-1] == ["- left out: 1 of experiment table3/id_tv"]
+    assert rows[-2:] == [
+        ["- left out: 1 of T+V, from scratch, which has no row"],
+        ["- left out: 1 of experiment figure4/id_only"],
+    ]
+
+
+def test_the_whole_model_of_table5_may_have_been_run_for_table3(tmp_path, capsys):
+    assert composed("experiment=table5/full") == composed("experiment=table3/id_tv")
+    write_run(tmp_path, "a", 0.20, experiment="table3/id_tv", **TRANSDUCTIVE)
+    write_run(tmp_path, "b", 0.15, experiment="table5/no_adapters", **TRANSDUCTIVE)
+    rows = printed(capsys, "table5", tmp_path, *R10)
+    assert rows[1][1:] == ["(0) whole model", "MISSRecReleased, from scratch", "0.2000", "1"]
+    assert ["", "", "MISSRecReleased, from scratch: against (0)", "-0.0500", "1"] in rows
 
 
 def test_a_network_of_its_own_is_held_against_the_whole_one_and_not_mistaken_for_it(tmp_path, capsys):

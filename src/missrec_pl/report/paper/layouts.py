@@ -17,6 +17,7 @@ ABLATIONS = {
 # These two are networks of their own; every other variant is the whole model's network.
 _NETWORKS = {"context_encoder": "ContextEncoder", "interest_encoder": "InterestEncoder"}
 _WHOLE_NETWORK = "MISSRec"
+_WHOLE_ELSEWHERE = "table3/id_tv"  # says what table5/full says
 
 Place = tuple[str, str]  # input type and variant, as in reported.csv
 
@@ -58,6 +59,10 @@ def _by_input_and_start(run: RunResult) -> Place | None:
 
 def _by_ablation(run: RunResult) -> Place | None:
     name = run.experiment.partition("/")[2]
+    if run.experiment == _WHOLE_ELSEWHERE:
+        name = "full"
+    elif not run.experiment.startswith("table5/"):
+        return None
     # An override such as model=missrec would run the whole model under an ablation's name.
     is_itself = run.model == _NETWORKS.get(name, run.model)
     return (input_type(run), name) if name in ABLATIONS and is_itself else None
@@ -93,7 +98,7 @@ TABLE4 = Layout(
 TABLE5 = Layout(
     "table5",
     "paper",
-    ("table5",),
+    ("table5", "table3"),
     _by_ablation,
     lambda place: ABLATIONS[place[1]],
     model=_whole_network,
