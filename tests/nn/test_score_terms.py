@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missrec_pl.evidence import item_pairs
-from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, ScoredRows
+from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, ScoredRows, cooccurrence
 from missrec_pl.nn.score_terms.cooccurrence import WINDOW
 
 NUM_ITEMS = 9
@@ -91,6 +91,22 @@ def test_evaluation_counts_all_training_sequences(users, histories):
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
 
 
+@given(many_users, many_users)
+@settings(deadline=None)
+def test_items_that_recur_are_counted_the_same_way(users, histories):
+    """Placing every pair by itself, and a product with each item's candidates, agree in values and gradients."""
+    found = []
+    for products in (0, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cooccurrence, "_PRODUCTS_PER_PAIR", products)
+            term, _ = attached(users)
+            lengths = torch.tensor([len(h) for h in histories])
+            value = term(ScoredRows(padded(histories), lengths, torch.tensor([7, 2, 9, 2])))
+            (value * torch.arange(1, value.numel() + 1).view_as(value)).sum().backward()
+            found.append([value.detach(), *(parameter.grad for parameter in term.parameters())])
+    torch.testing.assert_close(*found)
+
+
 @given(many_users, st.data())
 @settings(deadline=None)
 def test_a_training_row_is_scored_by_what_others_did(users, data):
@@ -135,7 +151,7 @@ def content_term():
     vectors = {}
     for modality in term.modalities:
         rows = torch.nn.functional.normalize(torch.randn(NUM_ITEMS + 1, 5).double(), dim=1)
-        rows[[0, 3]] = 0  # item 3 lacks both
+        rows[[0, 3, 5] if modality == "image" else [0, 3]] = 0  # item 3 lacks both
         vectors[modality] = rows
     term.attach(vectors)
     with torch.no_grad():

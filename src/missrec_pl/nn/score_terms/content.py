@@ -29,12 +29,14 @@ class ContentTerm(nn.Module):
         self.weight = nn.Parameter(torch.full((len(self.modalities),), weight))
         self.decay_logit = nn.Parameter(torch.full((len(self.modalities),), decay).logit())
         for modality in self.modalities:
-            self.register_buffer(f"vectors_{modality}", None, persistent=False)  # of the data, made anew from it
+            for kind in ("vectors", "present"):  # of the data, made anew from it
+                self.register_buffer(f"{kind}_{modality}", None, persistent=False)
 
     def attach(self, vectors: Mapping[str, Float[Tensor, "_ _"]]) -> None:
         """Take the vectors of the data in use, ``[N + 1, D]`` per modality; unit length, or 0 where missing."""
         for modality in self.modalities:
             setattr(self, f"vectors_{modality}", vectors[modality])
+            setattr(self, f"present_{modality}", vectors[modality].any(1))
 
     def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
         """The term of every distinct candidate.
@@ -48,5 +50,11 @@ class ContentTerm(nn.Module):
             if vectors is None:
                 raise RuntimeError("the content term has no vectors: attach() them first")
             decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
-            total = total + (decayed[:, None] @ vectors[rows.history_ids])[:, 0] @ vectors[rows.columns].T
+            profile = nn.functional.embedding_bag(
+                rows.history_ids, vectors, per_sample_weights=decayed.to(vectors.dtype), mode="sum"
+            )
+            # Items without the modality take no column of the product.
+            columns = getattr(self, f"present_{modality}")[rows.columns].nonzero()[:, 0]
+            cosines = profile @ vectors[rows.columns[columns]].T
+            total = total.index_add(1, columns, cosines.to(total.dtype))
         return rows.unmet(total)

@@ -9,9 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.score_terms.rows import ScoredRows
+from missrec_pl.precision import in_float32
 
 WINDOW = 10  # the largest gap that counts
-_FORWARD, _BACKWARD = 0, 1
+_PRODUCTS_PER_PAIR = 400  # so many products of a matrix product take as long as to place one pair by itself
 
 
 @dataclass(frozen=True)
@@ -89,19 +90,38 @@ class CooccurrenceTerm(nn.Module):
         self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
     ) -> Float[Tensor, "B K"]:
         """``c(u, i)`` by all training sequences."""
-        items, weights = rows.history_ids.flatten(), weight.flatten()
-        start, degree = self.offsets[items], self.offsets[items + 1] - self.offsets[items]
+        (num_rows, width), num_columns = rows.history_ids.shape, rows.num_columns
+        every = rows.history_ids.flatten()
+        items, place = every.unique(return_inverse=True)
+        met = self._degree(every).sum()
+        if num_rows * len(items) * num_columns < _PRODUCTS_PER_PAIR * met:
+            # Few items, each in many histories: the candidates of each item once.
+            source, column, values = self._pairs_of(items, rows, strength)
+            block = values.new_zeros(len(items) * num_columns).index_add(0, source * num_columns + column, values)
+            of_items = weight.new_zeros(num_rows, len(items)).scatter_add(1, place.view(num_rows, width), weight)
+            with in_float32(weight.device):
+                return of_items @ block.view(len(items), num_columns)
+        source, column, values = self._pairs_of(every, rows, strength)
+        total = values.new_zeros(num_rows * num_columns)
+        total = total.index_add(0, source // width * num_columns + column, values * weight.flatten()[source])
+        return total.view(num_rows, num_columns)
+
+    def _pairs_of(
+        self, items: Int[Tensor, " S"], rows: ScoredRows, strength: Float[Tensor, " R"]
+    ) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"], Float[Tensor, " E"]]:
+        """The pairs of some items: which of them it is of, the candidate's column, and the pair's strength."""
+        degree = self._degree(items)
         source = torch.repeat_interleave(torch.arange(len(items), device=items.device), degree)
         first = degree.cumsum(0) - degree
-        entry = torch.arange(len(source), device=items.device) + (start - first)[source]
+        entry = torch.arange(len(source), device=items.device) + (self.offsets[items] - first)[source]
         column, is_here = rows.find(self.neighbours[entry])
-        # Whichever is less: the strength of every pair once, or of those that the batch meets.
+        # Whichever is less: the strength of every pair once, or of those that the items meet.
         is_dense = len(entry) > len(self.counts)
         pair = (self.counts @ strength)[entry] if is_dense else self.counts[entry] @ strength
-        values = pair * weights[source] * is_here
-        place = source // rows.history_ids.shape[1] * rows.num_columns + column
-        flat = values.new_zeros(len(weight) * rows.num_columns).index_add(0, place, values)
-        return flat.view(len(weight), rows.num_columns)
+        return source, column, pair * is_here
+
+    def _degree(self, items: Int[Tensor, " S"]) -> Int[Tensor, " S"]:
+        return self.offsets[items + 1] - self.offsets[items]
 
     def _own_sums(
         self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
