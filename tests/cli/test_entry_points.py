@@ -168,10 +168,11 @@ def test_two_processes_run_both_phases_and_evaluate_to_the_same_digits(place):
     assert ranks[0].equals(ranks[1])
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_discovers_the_same_interests(place):
     """The last refresh of a run of one epoch sees the first weights, which do not depend on the processes.
 
-    Two processes: tests/clustering/test_processes.py.
+    Without the command line: tests/clustering/test_processes.py, tests/modules/test_odd_sizes.py.
     """
     tables = []
     for devices in (1, 3):
