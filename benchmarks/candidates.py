@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scene import Scene, cpu_seconds, forget_peak, in_a_process, machine, status_mb
+from scene import Scene, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
 
 FIXED = (
     "phase=finetune",
@@ -65,8 +65,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        job = json.loads(options.child)
-        Path(job["answer"]).write_text(json.dumps(measure(job)))
+        answer(options.child, measure)
         return
     if options.cache is None:
         parser.error("--cache: name a folder with room for 0.85 GB")

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from scene import ROOT, Placed, cpu_seconds, forget_peak, in_a_process, machine, status_mb
+from scene import ROOT, Placed, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
 
 from missrec_pl import building
 
@@ -69,8 +69,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        job = json.loads(options.child)
-        Path(job["answer"]).write_text(json.dumps(measure(job)))
+        answer(options.child, measure)
         return
     if options.cache is None:
         parser.error("--cache: name a folder with room for 0.85 GB")

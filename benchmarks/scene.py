@@ -107,6 +107,12 @@ def in_a_process(script: str, **job: Any) -> dict[str, Any]:
     return report
 
 
+def answer(call: str, measure: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """The other side of :func:`in_a_process`: what a script does with ``--child CALL``."""
+    job = json.loads(call)
+    Path(job["answer"]).write_text(json.dumps(measure(job)))
+
+
 def machine() -> str:
     """Processor, cores, threads and versions, as a line for a table's head."""
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]

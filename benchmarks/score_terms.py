@@ -9,14 +9,13 @@ is what a step needs beyond the data, the network and what the terms know.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scene import Scene, cpu_seconds, forget_peak, in_a_process, machine, status_mb
+from scene import Scene, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
 from training import write_data
 
 from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
@@ -70,8 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.child:
-        job = json.loads(options.child)
-        Path(job["answer"]).write_text(json.dumps(measure(job)))
+        answer(options.child, measure)
         return
     print(machine())
     print(f"{'':<10}{'CPU seconds of one thread':<30}{'step s':>8}{'times':>8}{'peak MB':>10}", flush=True)

@@ -8,13 +8,12 @@ compiler's work, too.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from scene import Scene, cpu_seconds, in_a_process, machine
+from scene import Scene, answer, cpu_seconds, in_a_process, machine
 from training import ROWS, write_data
 
 SWITCHES = {
@@ -46,8 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.child:
-        job = json.loads(options.child)
-        Path(job["answer"]).write_text(json.dumps(measure(job)))
+        answer(options.child, measure)
         return
     print(machine())
     print(f"{'CPU seconds of one thread':<32}{'first s':>9}{'epoch s':>9}", flush=True)

@@ -151,7 +151,7 @@ def content_term():
     vectors = {}
     for modality in term.modalities:
         rows = torch.nn.functional.normalize(torch.randn(NUM_ITEMS + 1, 5).double(), dim=1)
-        rows[[0, 3, 5] if modality == "image" else [0, 3]] = 0  # item 3 lacks both
+        rows[[0, 3, 5] if modality == "image" else [0, 3]] = 0  # item 3 lacks both, 5 the image
         vectors[modality] = rows
     term.attach(vectors)
     with torch.no_grad():
