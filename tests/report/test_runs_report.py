@@ -11,7 +11,7 @@ def test_one_row_per_command_with_its_seeds(tmp_path, capsys):
     ]
     for seed, cpu in ((1, 20), (0, 10)):
         timing = {"fit_s": 100.0 * (1 + seed), "fit_cpu_s": cpu, "epoch_s": [1.0] * (3 + seed)}
-        said = [word.replace("seed=0", f"seed={seed}") for word in overrides]
+        said = [word.replace("seed=0", f"seed={seed}") for word in overrides] + ["resume=last"] * seed
         write_run(tmp_path, f"a{seed}", 0.5, seed=seed, overrides=said, experiment="table3/tv", timing=timing)
     write_run(tmp_path, "b", 0.5, overrides=["+callbacks.x={a:1}"])
     header, *rows = printed(capsys, "runs", tmp_path)

@@ -12,7 +12,8 @@ from missrec_pl.report.runs.printing import print_rows
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_runs
 from missrec_pl.report.runs.summarise import by_seed
 
-_OF_THE_MACHINE = ("paths.", "hydra.", "callbacks.progress", "seed")
+# Where a run lies, and how it came to its end: not what it is.
+_OF_THE_MACHINE = ("paths.", "hydra.", "callbacks.progress", "resume=", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
