@@ -33,6 +33,13 @@ register_resolvers()
 _SHAPELESS = ("num_heads", "sequence_fusion", "positions_from")
 """Options of a network that no weight's shape tells."""
 
+_DATA = (
+    *("batch_size", "split", "max_history", "modalities", "overfit_rows"),
+    *("candidates", "num_negatives", "domain_sampling", "domain_temperature"),
+)
+_TRAINER = ("precision", "accumulate_grad_batches", "limit_train_batches", "gradient_clip_val")
+"""Options of data and trainer, beside whole groups, that decide about the outcome of training."""
+
 
 def build_datamodule(cfg: DictConfig) -> DomainDataModule:
     """The data module, prepared and set up: its catalogue decides the sizes of the network."""
@@ -91,7 +98,7 @@ def load_weights(
         CheckpointError: the checkpoint is of another model or of other sizes.
     """
     _check_architecture(cfg, checkpoint, f"ckpt={cfg.ckpt}")
-    same_items = checkpoint.data == fingerprints(datamodule)
+    same_items = is_same_data(checkpoint, datamodule)
     others = other_encoders(checkpoint.encoders, encoders(datamodule))
     try:
         report = transfer_weights(model, checkpoint.weights, same_items=same_items, other_encoders=others)
@@ -120,10 +127,11 @@ def check_resume(
                 f"{flag} is of a run with {name.removesuffix('.name')}={before}, this one has {now}: repeat the "
                 "command of that run, or start a new one with ckpt."
             )
-    if checkpoint.data != (data := fingerprints(datamodule)):
+    if not is_same_data(checkpoint, datamodule):
+        names = ", ".join(domain.name for domain in datamodule.catalogue.domains)
         raise CheckpointError(
-            f"{flag} is of a run on {', '.join(checkpoint.data)}, this one reads {', '.join(data)} (or their "
-            "content changed): repeat the command of that run, or start a new one with ckpt."
+            f"{flag} is of a run on {', '.join(checkpoint.data)}, this one reads {names} (or their content "
+            "changed): repeat the command of that run, or start a new one with ckpt."
         )
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     differing = [n for n, tensor in checkpoint.weights.items() if shapes.pop(n, None) != tuple(tensor.shape)]
@@ -160,9 +168,11 @@ def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -
 
 def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
     """Flags that decide about the outcome of training and differ."""
-    values = ("seed", "data.batch_size", "data.split", "data.max_history", "data.candidates", "data.num_negatives")
-    groups = ("objective", "interest", "optim", "finetune")
-    return [name for name in (*values, *groups) if OmegaConf.select(theirs, name) != OmegaConf.select(ours, name)]
+    names = ["seed", *(f"data.{name}" for name in _DATA), *(f"trainer.{name}" for name in _TRAINER)]
+    for group in ("model", "objective", "interest", "optim", "finetune", "phase.module"):
+        keys = {*(OmegaConf.select(theirs, group) or ()), *(OmegaConf.select(ours, group) or ())}
+        names += [f"{group}.{key}" for key in sorted(map(str, keys))]
+    return [name for name in names if OmegaConf.select(theirs, name) != OmegaConf.select(ours, name)]
 
 
 def build_module(cfg: DictConfig, model: SequenceModel) -> SequenceRecommender:
@@ -249,7 +259,16 @@ def describe(cfg: DictConfig, datamodule: DomainDataModule, model: SequenceModel
 
 def fingerprints(datamodule: DomainDataModule) -> dict[str, str]:
     """Name and content fingerprint of each domain."""
-    return {domain.name: domain.fingerprint() for domain in datamodule.catalogue.domains}
+    return {domain.name: domain.fingerprint for domain in datamodule.catalogue.domains}
+
+
+def is_same_data(checkpoint: RunCheckpoint, datamodule: DomainDataModule) -> bool:
+    """Whether a checkpoint's run saw the very same domains."""
+    domains = datamodule.catalogue.domains
+    return checkpoint.data in (
+        {domain.name: domain.fingerprint for domain in domains},
+        {domain.name: domain.file_fingerprint() for domain in domains},
+    )
 
 
 def encoders(datamodule: DomainDataModule) -> dict[str, list[str]]:

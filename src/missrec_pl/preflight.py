@@ -16,6 +16,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from missrec_pl.cli import user_mistakes
 from missrec_pl.errors import ConfigError
 from missrec_pl.preflight_compat import compat_mistakes
+from missrec_pl.preflight_folder import refuse_taken_folder
 from missrec_pl.preflight_values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.preflight_wandb import wandb_mistakes
 from missrec_pl.resuming import OWN
@@ -66,7 +67,9 @@ class PreflightCallback(Callback):
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with user_mistakes():
             preflight(own)
-            _make_folder(Path(config.hydra.run.dir))
+            folder = Path(config.hydra.run.dir)
+            refuse_taken_folder(folder, config.hydra.overrides.task, config.resume)
+            _make_folder(folder)
 
 
 def _make_folder(folder: Path) -> None:
@@ -148,12 +151,12 @@ def _together(cfg: DictConfig) -> list[str]:
     if value_of(cfg, "data.split") == "train_only":
         if cfg.test:
             found.append("test=true: data.split=train_only leaves nobody to test; set test=false.")
-        watching = [name for name, node in cfg.callbacks.items() if node is not None and node.get("monitor")]
-        if any(name != "epoch_lines" for name in watching):
+        if watching := [name for name in cfg.callbacks if value_of(cfg, f"callbacks.{name}.monitor")]:
             found.append(
                 f"callbacks: {', '.join(watching)} watch validation, but data.split=train_only validates "
                 "nobody; add callbacks=no_validation."
             )
+    found += _monitors(cfg)
     if cfg.test and cfg.callbacks.get("model_checkpoint", True) is None:
         found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
     if str(value_of(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
@@ -167,6 +170,33 @@ def _together(cfg: DictConfig) -> list[str]:
     modalities = value_of(cfg, "data.modalities")
     if modalities is not None and (isinstance(modalities, str) or not modalities):
         found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")
+    return found
+
+
+def _monitors(cfg: DictConfig) -> list[str]:
+    """Scores that callbacks wait for and nothing measures, and checkpoints that resume=last would not find."""
+    found: list[str] = []
+    ks = value_of(cfg, "metrics.ks")
+    measured = {f"val/{name}@{k}" for name in ("recall", "ndcg") for k in ks or ()} | {"val/mrr"}
+    for flag in ("optimized_metric", *(f"callbacks.{name}.monitor" for name in cfg.callbacks)):
+        score = str(value_of(cfg, flag))
+        is_new = not any(score in line for line in found)
+        if ks and is_new and score.startswith("val/") and score not in measured:
+            found.append(
+                f"{flag}={score}: is not measured with metrics.ks={list(ks)}; choose one of "
+                f"{', '.join(sorted(measured))} (optimized_metric sets it for early stopping and the best "
+                "checkpoint, too)."
+            )
+    place, folder = value_of(cfg, "callbacks.last_checkpoint.dirpath"), value_of(cfg, "paths.output_dir")
+    if (
+        place is not None
+        and folder is not None
+        and Path(place).absolute() != Path(folder).absolute() / "checkpoints"
+    ):
+        found.append(
+            f"callbacks.last_checkpoint.dirpath={place}: resume=last looks in the run's own checkpoints; move the "
+            "run with hydra.run.dir."
+        )
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from missrec_pl import building
@@ -15,11 +16,12 @@ from missrec_pl.callbacks import EpochLines, InterestRefresh, RunClock
 from missrec_pl.checkpoints import read_checkpoint
 from missrec_pl.comparison import baseline_entries, check_baselines, run_baselines
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.errors import ConfigError
 from missrec_pl.failures import explained
 from missrec_pl.modules.ensemble import Ensemble
 from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.preflight import preflight
+from missrec_pl.preflight_folder import refuse_taken_folder, refuse_trained_folder
 from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
 from missrec_pl.resuming import find_checkpoint
 from missrec_pl.stored_runs import (
@@ -47,11 +49,13 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         The results, as written.
 
     Raises:
-        ConfigError: the config cannot work; nothing was built.
+        ConfigError: the config cannot work, or the folder is another run's; nothing was built.
         DataError: the data is missing or damaged.
         CheckpointError: ``ckpt`` does not fit.
     """
     preflight(cfg)
+    if HydraConfig.initialized():  # else nobody knows which command this is
+        refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
     _settle(cfg)
@@ -74,14 +78,14 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     try:
         with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size):
             trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
-        validation = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
-        checkpoint = _best_checkpoint(trainer, required=cfg.test)
-        if cfg.test:
-            trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
-        results = _results(cfg, trainer, module, datamodule, clock, validation)
-        results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
-        if trainer.is_global_zero:
-            _finish(Path(cfg.paths.output_dir), results)
+            validation = _best_validation(trainer) or _scalars(trainer.callback_metrics, "val/")
+            checkpoint = _best_checkpoint(trainer, required=cfg.test)
+            if cfg.test:
+                trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+            results = _results(cfg, trainer, module, datamodule, clock, validation)
+            results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
+            if trainer.is_global_zero:
+                _finish(Path(cfg.paths.output_dir), results)
     finally:
         _finish_loggers()
     return results
@@ -97,9 +101,13 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         The results, as written to the run folder.
 
     Raises:
+        ConfigError: the folder holds the results of a training run.
         CheckpointError: ``ckpt`` cannot be read or does not fit.
         DataError: the data is missing or damaged.
     """
+    refuse_trained_folder(Path(cfg.paths.output_dir))
+    if needs_own_command(cfg):
+        return run_as_own_command(cfg.paths.output_dir)
     checkpoint = read_checkpoint(cfg.ckpt)
     with complete_config(f"ckpt={cfg.ckpt}"):
         run = stored_run(checkpoint.config, cfg)
@@ -120,7 +128,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     results["timing"]["fit_s"] = None
     if cfg.ensemble:
         results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
-    if checkpoint.config["phase"]["name"] == "pretrain" or checkpoint.data != results["data_fingerprints"]:
+    if checkpoint.config["phase"]["name"] == "pretrain" or not building.is_same_data(checkpoint, datamodule):
         results["init"] = "zero_shot"
     else:
         results["init"] = "scratch" if results["ckpt"] is None else "pretrained"
@@ -215,10 +223,9 @@ def _scalars(metrics: Any, prefix: str) -> dict[str, float]:
 
 
 def _relative(path: str, folder: str) -> str:
-    try:
-        return str(Path(path).resolve().relative_to(Path(folder).resolve()))
-    except ValueError as error:
-        raise CheckpointError(f"checkpoint {path} lies outside of the run folder {folder}.") from error
+    """The path as seen from the folder; as it is where it lies elsewhere."""
+    place, run = Path(path).absolute(), Path(folder).absolute()
+    return str(place.relative_to(run) if place.is_relative_to(run) else place)
 
 
 def _finish_loggers() -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from missrec_pl import building
 from missrec_pl.checkpoints import Checkpoint, read_checkpoint
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.errors import CheckpointError
+from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.nn import SequenceModel
 
@@ -35,12 +35,23 @@ _ADDED_LATER = {
     "optim.fused": None,
 }
 
+# What an evaluation says of its own, and what of the checkpoint's run it may change.
+_OWN = ("ckpt", "ensemble", "paths", "data", "trainer", "matmul_precision", "phase.name", "metrics")
+_CHANGEABLE = (
+    *("features.residency", "features.dtype", "baselines.names", "baselines.max_ease_items"),
+    *("objective.eval_temperature", "phase.module.max_logits"),
+)
+
 # What members of an ensemble read and rank alike.
 _SHARED = ("data.modalities", "data.max_history", "data.split")
 
 
 def stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
-    """The config of the checkpoint's run with what the evaluation says on top of it."""
+    """The config of the checkpoint's run with what the evaluation says on top of it.
+
+    Raises:
+        ConfigError: the evaluation says something that it does not read.
+    """
     run: DictConfig = OmegaConf.create(stored)
     for name, value in _ADDED_LATER.items():
         if OmegaConf.select(run, name, default=_ABSENT) is _ABSENT:
@@ -62,9 +73,26 @@ def stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
         # The longest history belongs to the network: it has so many position embeddings.
         kept = {"max_history": run.data.max_history}
         run.data = {**OmegaConf.to_container(run.data), **resolved(there.data), **kept}  # type: ignore[dict-item]
+    for name, value in _leaves(cast(dict[str, Any], given)):
+        if name in _CHANGEABLE:
+            OmegaConf.update(run, name, value, force_add=True)
+        elif not f"{name}.".startswith(tuple(f"{own}." for own in _OWN)):
+            known = ", ".join(_CHANGEABLE)
+            raise ConfigError(
+                f"{name}={value}: the checkpoint's run decides it; an evaluation may change {known}."
+            )
     run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
     run.logger = None
     return run
+
+
+def _leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Full names and values of a config's leaves."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 @contextmanager
@@ -139,7 +167,7 @@ def check_trained_on(datamodule: DomainDataModule, checkpoint: Checkpoint, flag:
     Raises:
         CheckpointError: it was.
     """
-    if checkpoint.config["phase"]["name"] != "finetune" or checkpoint.data != building.fingerprints(datamodule):
+    if checkpoint.config["phase"]["name"] != "finetune" or not building.is_same_data(checkpoint, datamodule):
         raise CheckpointError(
             f"{flag} is of phase={checkpoint.config['phase']['name']} on {', '.join(checkpoint.data)}, the "
             f"evaluation is on {', '.join(building.fingerprints(datamodule))} (or their content changed): members "

@@ -1,13 +1,16 @@
 import os
 import signal
 
+import lightning as L
 import pytest
 import torch
 from interruptions import StopAt
+from lightning.pytorch.callbacks import EarlyStopping
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, LastCheckpoint
 from missrec_pl.callbacks.interest_methods import KMeans
+from missrec_pl.callbacks.stop_signal import StopSignal
 from missrec_pl.errors import StoppedError
 
 
@@ -53,18 +56,62 @@ def test_half_a_step_is_not_saved(fit, datamodule):
     assert len(saved) == len(set(saved)) == -(-per_epoch // 2)
 
 
-def test_sigterm_ends_the_run_with_a_checkpoint_and_restores_the_handler(fit, tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(StoppedError, match=r"saved .*last.ckpt at epoch 0, batch 2") as stopped:
-        fit(StopAt(0, 1))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_a_checkpoint_and_restores_the_handler(number, fit, tmp_path):
+    before = signal.getsignal(number)
+    saved = rf"stopped by {number.name}; saved .*last.ckpt at epoch 0, batch 2"
+    with pytest.raises(StoppedError, match=saved) as stopped:
+        fit(StopAt(0, 1, number))
     assert stopped.value.exit_code == 75
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
 def test_sigterm_at_the_last_step_saves_the_whole_epoch(fit, datamodule):
     with pytest.raises(StoppedError, match="at the end of epoch 0"):
         fit(StopAt(0, len(datamodule.train_dataloader()) - 1))
+
+
+def test_the_second_ctrl_c_stops_at_once(capsys):
+    wish = StopSignal()
+    wish.install()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert wish.received == "SIGINT"
+    assert "Ctrl-C again" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class StopLater(L.Callback):
+    """Ends the fit as a time limit does: without early stopping's doing."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = True
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 1), (9, 4)])
+def test_what_a_time_limit_ended_goes_on_and_patience_is_this_commands(
+    patience, epochs, datamodule, make_trainer, tmp_path
+):
+    settings = {"enable_checkpointing": True, "num_sanity_val_steps": 0, "max_epochs": 4}
+    never = {"monitor": "val/ndcg@5", "mode": "max", "min_delta": 9.0, "check_finite": False}
+    callbacks = [InterestRefresh(KMeans()), EarlyStopping(**never, patience=5), LastCheckpoint(str(tmp_path))]
+    trainer = make_trainer(*callbacks, StopLater(), **settings)
+    trainer.fit(make_module(datamodule.catalogue), datamodule=datamodule)
+    assert trainer.current_epoch == 1
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    name = next(name for name in state["callbacks"] if "EarlyStopping" in name)
+    state["callbacks"][name]["wait_count"] = 1
+    torch.save(state, tmp_path / "last.ckpt")
+    stopping = EarlyStopping(**never, patience=patience)
+    again = make_trainer(InterestRefresh(KMeans()), stopping, LastCheckpoint(str(tmp_path)), **settings)
+    again.fit(
+        make_module(datamodule.catalogue),
+        datamodule=datamodule,
+        ckpt_path=tmp_path / "last.ckpt",
+        weights_only=True,
+    )
+    assert again.current_epoch == epochs
 
 
 def test_sigterm_ends_a_test(datamodule, make_trainer, tmp_path):

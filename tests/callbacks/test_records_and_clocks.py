@@ -2,10 +2,10 @@ import logging
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tiny_fit import make_module
 
-from missrec_pl.callbacks import RECORD, EpochLines, InterestRefresh, RunClock, RunRecord
+from missrec_pl.callbacks import RECORD, EpochLines, InterestRefresh, LastCheckpoint, RunClock, RunRecord
 from missrec_pl.callbacks.interest_methods import KMeans
 
 CONFIG = {"model": {"_target_": "missrec_pl.nn.MISSRec", "hidden_size": 8}, "seed": 3, "ks": [1, 5], "ckpt": None}
@@ -68,8 +68,8 @@ def test_testing_an_earlier_epoch_does_not_turn_the_clock_back(module, datamodul
 
 def test_a_line_per_epoch_marks_the_best(module, datamodule, make_trainer, caplog):
     caplog.set_level(logging.INFO, logger="missrec_pl.callbacks.epoch_lines")
-    lines = EpochLines(monitor="val/ndcg@5")
-    trainer = make_trainer(lines, InterestRefresh(KMeans()), max_epochs=2, num_sanity_val_steps=0)
+    lines, stopping = EpochLines(), EarlyStopping("val/ndcg@5", mode="max")
+    trainer = make_trainer(lines, stopping, InterestRefresh(KMeans()), max_epochs=2, num_sanity_val_steps=0)
     trainer.fit(module, datamodule=datamodule)
     first, second = [record.message for record in caplog.records if record.name.endswith("epoch_lines")]
     assert first.startswith("epoch 0: train/loss")
@@ -77,3 +77,29 @@ def test_a_line_per_epoch_marks_the_best(module, datamodule, make_trainer, caplo
     assert "val/ndcg@5" in second
     assert f"(best {lines.best['val/ndcg@5']:.4f})" in second
     assert set(lines.best) == {name for name in trainer.callback_metrics if name.startswith("val/")}
+
+
+def test_the_best_epoch_is_that_of_the_kept_checkpoint(module, datamodule, make_trainer, tmp_path):
+    lines = EpochLines()
+    best = ModelCheckpoint(tmp_path, monitor="val/recall@5", mode="min")
+    trainer = make_trainer(
+        lines, EarlyStopping("val/ndcg@5", mode="max"), best, InterestRefresh(KMeans()),
+        max_epochs=3, num_sanity_val_steps=0, enable_checkpointing=True,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=datamodule)
+    assert lines.best["val/recall@5"] == pytest.approx(float(best.best_model_score))
+
+
+def test_seconds_of_refreshes_before_a_resume_count(module, datamodule, make_trainer, tmp_path):
+    refresh, file = InterestRefresh(KMeans()), tmp_path / "last.ckpt"
+    settings = {"num_sanity_val_steps": 0, "enable_checkpointing": True}
+    trainer = make_trainer(refresh, LastCheckpoint(str(tmp_path)), max_epochs=1, **settings)
+    trainer.fit(module, datamodule=datamodule)
+    assert len(refresh.seconds) == 1
+    trainer.test(module, datamodule=datamodule, ckpt_path=file, weights_only=True, verbose=False)
+    assert len(refresh.seconds) == 1
+    resumed = InterestRefresh(KMeans())
+    again = make_trainer(resumed, LastCheckpoint(str(tmp_path)), max_epochs=2, **settings)
+    again.fit(module, datamodule=datamodule, ckpt_path=file, weights_only=True)
+    assert len(resumed.seconds) == 2
+    assert resumed.seconds[0] == refresh.seconds[0]

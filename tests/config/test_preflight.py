@@ -68,6 +68,8 @@ MISTAKES = {
     "model._target_=missrec_pl.nn.Nothing": "model._target_=missrec_pl.nn.Nothing: cannot be imported",
     "data.max_history=${data.longest}": "data.max_history: Interpolation key 'data.longest' not found",
     # of values together
+    "metrics.ks=[5,20]": "optimized_metric=val/ndcg@10: is not measured with metrics.ks=[5, 20]; choose",
+    "callbacks.model_checkpoint.monitor=val/auc": "callbacks.model_checkpoint.monitor=val/auc: is not measured",
     "callbacks.model_checkpoint=null": "callbacks.model_checkpoint=null: test=true tests the best checkpoint",
     "model.num_heads=7": "model.hidden_size=300: must be a multiple of model.num_heads=7",
     "data.split=train_only": "data.split=train_only",
@@ -121,6 +123,12 @@ def test_values_that_do_not_go_together(overrides, message):
     with pytest.raises(ConfigError) as refused:
         preflight(composed(*overrides))
     assert message in str(refused.value)
+
+
+def test_the_last_checkpoint_lies_where_resume_looks_for_it(tmp_path):
+    with pytest.raises(ConfigError, match=r"callbacks.last_checkpoint.dirpath=/else/where: resume=last looks in"):
+        preflight(tiny(tmp_path, "callbacks.last_checkpoint.dirpath=/else/where"))
+    preflight(tiny(tmp_path, "callbacks.model_checkpoint.dirpath=/else/where"))
 
 
 def test_an_optimiser_that_cannot_be_fused_is_named():

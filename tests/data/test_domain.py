@@ -99,9 +99,13 @@ def test_pickling_carries_no_features(folder: Path) -> None:
 
 def test_fingerprint_follows_the_content(tmp_path: Path, folder: Path) -> None:
     same = write_domain(tmp_path / "again", **parts(name="other name"))  # type: ignore[arg-type]
-    other = write_domain(tmp_path / "other", **parts(texts=["x"] * ITEMS))  # type: ignore[arg-type]
-    assert Domain.open(same).fingerprint() == Domain.open(folder).fingerprint()
-    assert Domain.open(other).fingerprint() != Domain.open(folder).fingerprint()
+    assert Domain.open(same).fingerprint == Domain.open(folder).fingerprint
+    for changes in ({"features": {}}, {"raw_item_ids": [f"x{row}" for row in range(ITEMS)]}):
+        other = write_domain(tmp_path / "other", **parts(**changes), overwrite=True)  # type: ignore[arg-type]
+        assert Domain.open(other).fingerprint != Domain.open(folder).fingerprint
+    path = Domain.open(same).path / "items.parquet"  # as another version would write it
+    pq.write_table(pq.read_table(path), path, compression="gzip", version="1.0")
+    assert Domain.open(same).fingerprint == Domain.open(folder).fingerprint
 
 
 def test_one_corrupted_byte_is_found(folder: Path) -> None:
@@ -230,14 +234,14 @@ def test_wrong_content_is_refused_and_leaves_nothing(
 
 
 def test_existing_targets_are_kept_unless_told(tmp_path: Path, folder: Path) -> None:
-    before = Domain.open(folder).fingerprint()
+    before = Domain.open(folder).file_fingerprint()
     with pytest.raises(DataError, match="exists already"):
         write_domain(folder, **parts(texts=["x"] * ITEMS))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="NaN"):
         write_domain(folder, **parts(features=broken(np.nan)), overwrite=True)  # type: ignore[arg-type]
-    assert Domain.open(folder, verify=True).fingerprint() == before
+    assert Domain.open(folder, verify=True).file_fingerprint() == before
     write_domain(folder, **parts(texts=["x"] * ITEMS), overwrite=True)  # type: ignore[arg-type]
-    assert Domain.open(folder, verify=True).fingerprint() != before
+    assert Domain.open(folder, verify=True).file_fingerprint() != before
     assert [path.name for path in tmp_path.iterdir()] == ["toys"]
 
 
@@ -287,7 +291,7 @@ def test_streamed_users_are_those_written_at_once(tmp_path: Path, monkeypatch: p
     ]
     once = [UserBlock(Sequences.from_lists(lists, times), ["u4", "u1", "u2"])]
     one, other = streamed(tmp_path / "a", alone), streamed(tmp_path / "b", once)
-    assert one.fingerprint() == other.fingerprint()
+    assert one.fingerprint == other.fingerprint
     assert pq.ParquetFile(one.path / "sequences.parquet").num_row_groups == 2
     np.testing.assert_array_equal(one.sequences.items, [1, 2, 3, 2, 5, 4, 1])
     np.testing.assert_array_equal(one.sequences.timestamps, [10, 10, 12, 15, 3, 7, 9])

@@ -81,7 +81,7 @@ def test_same_seed_same_bytes_for_any_block_size(tmp_path: Path, monkeypatch: py
 
     def fingerprint(name: str, number: int = 0, seed: int = 0, block_rows: int = 8192) -> str:
         path = write_paper_sized(tmp_path / name, number, shape, seed, block_rows=block_rows)
-        return Domain.open(path).fingerprint()
+        return Domain.open(path).fingerprint
 
     first = fingerprint("a")
     assert fingerprint("b") == first
@@ -95,7 +95,7 @@ def test_domains_are_made_once_for_each_scale_and_seed(tmp_path: Path, domains: 
     with pytest.raises(DataError, match="not prepared"):
         source.paths()
     source.prepare()
-    assert [Domain.open(path).fingerprint() for path in source.paths()] == [d.fingerprint() for d in domains]
+    assert [Domain.open(path).fingerprint for path in source.paths()] == [d.fingerprint for d in domains]
     made = [(path / "domain.json").stat().st_mtime_ns for path in source.paths()]
     source.prepare()
     assert [(path / "domain.json").stat().st_mtime_ns for path in source.paths()] == made

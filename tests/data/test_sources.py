@@ -75,7 +75,7 @@ def _prepare(released: Path, cache: Path, barrier, results) -> None:  # type: ig
     source.prepare()
     synthetic.prepare()
     paths = [*source.paths(), *synthetic.paths()]
-    results.put([(str(path), path.stat().st_ino, Domain.open(path, verify=True).fingerprint()) for path in paths])
+    results.put([(str(path), path.stat().st_ino, Domain.open(path, verify=True).fingerprint) for path in paths])
 
 
 def test_two_processes_prepare_one_set(released: Path, tmp_path: Path) -> None:

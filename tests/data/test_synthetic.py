@@ -24,14 +24,14 @@ def test_default_domains(tmp_path: Path) -> None:
         assert (lengths.min(), lengths.max()) == (4, 15)
         assert domain.sequences.timestamps is not None
         assert all(len(set(domain.sequences.of(user))) == lengths[user] for user in range(200))
-    assert len({domain.fingerprint() for domain in domains}) == 3
+    assert len({domain.fingerprint for domain in domains}) == 3
 
 
 def test_a_domain_depends_on_seed_and_number_only(tmp_path: Path) -> None:
     def fingerprints(cache: str, **settings: int) -> list[str]:
         source = SyntheticDomains(tmp_path / cache, **settings)  # type: ignore[arg-type]
         source.prepare()
-        return [Domain.open(path).fingerprint() for path in source.paths()]
+        return [Domain.open(path).fingerprint for path in source.paths()]
 
     three = fingerprints("a", num_domains=3)
     assert fingerprints("b", num_domains=1, first_domain=2) == three[2:]

@@ -110,7 +110,7 @@ def by_hand(run, domain):
 def domain(shared, finetuned):
     manifests = [file.parent for file in (shared / "cache").rglob("domain.json")]
     digests = torch.load(finetuned / "checkpoints" / "best.ckpt", weights_only=True)["missrec_pl"]["data"]
-    return next(found for found in map(Domain.open, manifests) if found.fingerprint() in digests.values())
+    return next(found for found in map(Domain.open, manifests) if found.fingerprint in digests.values())
 
 
 def listed(lines):

@@ -12,12 +12,10 @@ log = logging.getLogger(__name__)
 class EpochLines(L.Callback):
     """Logs the epoch's losses and its validation scores beside the best so far, and keeps the best epoch's scores.
 
-    Args:
-        monitor: the validation score that counts, higher is better.
+    The score that counts is the one by which the best checkpoint is kept, or else training is stopped.
     """
 
-    def __init__(self, monitor: str = "val/ndcg@10") -> None:
-        self.monitor = monitor
+    def __init__(self) -> None:
         self.best: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, dict[str, float]]:
@@ -32,13 +30,20 @@ class EpochLines(L.Callback):
         """Log the line; validation of the epoch has run by now."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         parts = [f"{name} {value:.4f}" for name, value in metrics.items() if name.startswith("train/")]
-        if self.monitor in metrics:
-            is_best = metrics[self.monitor] > self.best.get(self.monitor, float("-inf"))
+        monitor, sign = _monitored(trainer)
+        if monitor in metrics:
+            is_best = monitor not in self.best or sign * metrics[monitor] > sign * self.best[monitor]
             if is_best:
                 self.best = {name: value for name, value in metrics.items() if name.startswith("val/")}
             mark = " *" if is_best else ""
-            parts.append(
-                f"{self.monitor} {metrics[self.monitor]:.4f} (best {self.best.get(self.monitor, 0):.4f}){mark}"
-            )
+            parts.append(f"{monitor} {metrics[monitor]:.4f} (best {self.best.get(monitor, 0):.4f}){mark}")
         if trainer.is_global_zero:
             log.info("epoch %d: %s", trainer.current_epoch, ", ".join(parts))
+
+
+def _monitored(trainer: L.Trainer) -> tuple[str, int]:
+    """The name of the score that decides, and 1 if more is better, else -1; an empty name if none decides."""
+    for callback in (*trainer.checkpoint_callbacks, *trainer.early_stopping_callbacks):
+        if monitor := getattr(callback, "monitor", None):
+            return str(monitor), -1 if getattr(callback, "mode", "max") == "min" else 1
+    return "", 1

@@ -36,6 +36,20 @@ class InterestRefresh(L.Callback):
         self.every_n_epochs = every_n_epochs
         self.seed = seed
         self.seconds: list[float] = []
+        self._has_fitted = False
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """The refreshes' seconds so far, for a resumed run."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, list[float]]) -> None:
+        """Take over the seconds before the interruption; testing the best epoch's checkpoint changes nothing."""
+        if not self._has_fitted:
+            self.seconds = list(state_dict["seconds"])
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From now on a checkpoint is loaded to be tested."""
+        self._has_fitted = True
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refresh before every n-th epoch."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from missrec_pl.callbacks.stop_signal import StopSignal
 from missrec_pl.checkpoint_files import LAST, keep_previous
@@ -22,8 +22,8 @@ class LastCheckpoint(Checkpoint):
     """Writes ``last.ckpt``: after every epoch, every so often within one, and when the process is told to stop.
 
     Within an epoch it is written after a step that no validation follows, so that Lightning resumes with the next
-    step. The one before stays as ``previous.ckpt``. After SIGTERM the run ends with :class:`StoppedError`: after
-    the step in progress, or after the epoch if its last step is done.
+    step. The one before stays as ``previous.ckpt``. After SIGTERM or Ctrl-C the run ends with
+    :class:`StoppedError`: after the step in progress, or after the epoch if its last step is done.
 
     Args:
         dirpath: folder of the checkpoints.
@@ -37,33 +37,41 @@ class LastCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self._signal = StopSignal()
         self._saved_at = time.monotonic()
-        self._stopped_early = False
+        self._patience: list[int] = []
 
-    def state_dict(self) -> dict[str, Any]:
-        """Whether the run had ended by early stopping."""
-        return {"stopped_early": self._stopped_early}
-
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """A run that had stopped early does not train one more epoch when it is continued."""
-        state = checkpoint.get("callbacks", {}).get(self.state_key, {})
-        if state.get("stopped_early") and trainer.state.fn == "fit":
-            log.info("resume: the run had stopped early after epoch %d", checkpoint["epoch"])
-            trainer.should_stop = True
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Note the patience of this command, which Lightning replaces by the checkpoint's."""
+        self._patience = [callback.patience for callback in _early_stopping(trainer)]
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over SIGTERM from Lightning."""
+        """Take over the signals."""
         self._signal.install()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over SIGTERM from Lightning."""
+        """Take over the signals; a run whose patience had run out does not train one more epoch."""
         self._signal.install()
         self._saved_at = time.monotonic()
+        for callback, patience in zip(_early_stopping(trainer), self._patience, strict=True):
+            callback.patience = patience
+            if 0 < callback.wait_count >= patience:
+                log.info("resume: the run had stopped early after epoch %d", trainer.current_epoch - 1)
+                trainer.should_stop = True
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over SIGTERM from Lightning."""
+        """Take over the signals."""
         self._signal.install()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give Ctrl-C back."""
+        self._signal.restore()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give Ctrl-C back."""
+        self._signal.restore()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Give Ctrl-C back."""
+        self._signal.restore()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -71,9 +79,9 @@ class LastCheckpoint(Checkpoint):
         """Save where it is due and possible.
 
         Raises:
-            StoppedError: SIGTERM has come.
+            StoppedError: a signal has come.
         """
-        stop, due = any_process(self._signal.received, self._is_due(batch_idx + 1))
+        stop, due = any_process(bool(self._signal.received), self._is_due(batch_idx + 1))
         if not (stop or due) or not _is_between_steps(trainer, batch_idx + 1):
             return
         self._save(trainer)
@@ -84,21 +92,20 @@ class LastCheckpoint(Checkpoint):
         """Save the epoch; the last callback to see it end, so that all others' state is complete.
 
         Raises:
-            StoppedError: SIGTERM has come.
+            StoppedError: a signal has come.
         """
-        self._stopped_early = trainer.should_stop
         self._save(trainer)
-        if any_process(self._signal.received)[0]:
+        if any_process(bool(self._signal.received))[0]:
             self._stop(trainer, f"the end of epoch {trainer.current_epoch}")
 
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """End a test that SIGTERM interrupts.
+        """End a test that a signal interrupts.
 
         Raises:
-            StoppedError: SIGTERM has come.
+            StoppedError: a signal has come.
         """
         if self._signal.received:  # each process by itself: shards have different numbers of batches
-            raise StoppedError(f"stopped by SIGTERM while testing; {self.path} is complete.")
+            raise StoppedError(f"stopped by {self._signal.received} while testing; {self.path} is complete.")
 
     def _is_due(self, done: int) -> bool:
         by_steps = self.every_n_steps is not None and done % self.every_n_steps == 0
@@ -114,7 +121,12 @@ class LastCheckpoint(Checkpoint):
         self._saved_at = time.monotonic()
 
     def _stop(self, trainer: L.Trainer, where: str) -> None:
-        raise StoppedError(f"stopped by SIGTERM; saved {self.path} at {where}.")
+        name = self._signal.received or "a signal to another process"
+        raise StoppedError(f"stopped by {name}; saved {self.path} at {where}.")
+
+
+def _early_stopping(trainer: L.Trainer) -> list[EarlyStopping]:
+    return [callback for callback in trainer.early_stopping_callbacks if isinstance(callback, EarlyStopping)]
 
 
 def _is_between_steps(trainer: L.Trainer, done: int) -> bool:

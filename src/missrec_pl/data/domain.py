@@ -104,8 +104,22 @@ class Domain:
         """The source's user ids [U]."""
         return self._column(SEQUENCES, "raw_user_id")
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Sha256 over the content hashes of ``domain.json``: the same for the same data, wherever it lies."""
+        """Sha256 of item ids, which modalities items have, features and sequences: what a network sees.
+
+        The same for the same data, wherever it lies and whichever version of a library wrote the files.
+        """
+        digest = hashlib.sha256("\0".join(self.raw_item_ids()).encode())
+        for name in (*self.modalities, *self.views):
+            digest.update(f"\0{name}\0{self.manifest.sha256[self.info(name).file]}\0".encode())
+            digest.update(self.present(name).tobytes())
+        for array in (self.sequences.items.astype("<i4"), self.sequences.offsets.astype("<i8")):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def file_fingerprint(self) -> str:
+        """Sha256 over the hashes of all files: what checkpoints named before there was :attr:`fingerprint`."""
         lines = "".join(f"{file}\0{digest}\n" for file, digest in sorted(self.manifest.sha256.items()))
         return hashlib.sha256(lines.encode()).hexdigest()
 

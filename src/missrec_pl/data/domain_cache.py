@@ -34,11 +34,20 @@ class DomainCache:
         Args:
             inputs: Plain values that decide about the content.
             build: Writes domain folders into the folder that it gets and returns them in order.
+
+        Raises:
+            DataError: The cache's folder cannot be made.
         """
         target = self._target(inputs)
         if (target / LISTING).is_file():
             return
-        self.cache_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.cache_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"paths.cache_dir={self.cache_dir} cannot be made ({error.strerror}); choose a folder that can be "
+                "written."
+            ) from error
         with FileLock(self.cache_dir / f".{self.name}.lock"):
             if (target / LISTING).is_file():
                 return

@@ -3,6 +3,7 @@
 UTF-8 with or without a byte order mark, lines ended by LF or CRLF. Every complaint names file and line.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,22 +73,31 @@ def read_merged_rows(path: Path, *, merged: bool = True) -> dict[int, Rows]:
     Raises:
         DataError: As for ``read_rows``; also a row with items of several domains.
     """
-    users, histories, targets, lines = _columns(path)
-    domains = np.zeros(len(users), np.int64)
-    if merged:
-        domains, histories, targets = _strip_domains(path, histories, targets, lines)
-    counts = np.fromiter((len(history) for history in histories), np.int64, len(histories))
-    items = _integers(path, [token for history in histories for token in history], np.repeat(lines, counts))
-    goals = _integers(path, targets, lines)
+    users: list[str] = []
+    known: dict[str, str] = {}  # one string a user, however many rows
+    numbers = {name: array("q") for name in ("domains", "counts", "lines")}
+    items, targets = array("i"), array("i")
+    for line, user, tokens in _tokens(path):
+        domain, rows = _without_domain(path, line, tokens) if merged else (0, tokens)
+        *history, target = _integers(path, line, rows)
+        users.append(known.setdefault(user, user))
+        items.extend(history)
+        targets.append(target)
+        for name, number in (("domains", domain), ("counts", len(history)), ("lines", line)):
+            numbers[name].append(number)
+    if not users:
+        raise DataError(f"{path}: the split is empty: there is a header and no row")
+    domains, counts, lines = (np.frombuffer(numbers[name], np.int64) for name in ("domains", "counts", "lines"))
+    all_items, all_targets = np.frombuffer(items, np.int32), np.frombuffer(targets, np.int32)
     parts = {}
     for domain in np.unique(domains):
         chosen = domains == domain
         parts[int(domain)] = Rows(
             path=path,
             users=[user for user, here in zip(users, chosen, strict=True) if here],
-            items=items[np.repeat(chosen, counts)],
+            items=all_items[np.repeat(chosen, counts)],
             offsets=np.concatenate([[0], np.cumsum(counts[chosen])]).astype(np.int64),
-            targets=goals[chosen],
+            targets=all_targets[chosen],
             lines=lines[chosen],
         )
     return parts
@@ -137,10 +147,10 @@ def read_texts(path: Path) -> dict[str, str]:
     return texts
 
 
-def _columns(path: Path) -> tuple[list[str], list[list[str]], list[str], npt.NDArray[np.int64]]:
+def _tokens(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Line number, user, and the item tokens of its history and its target, the target last."""
     lines = _lines(path)
     _check_header(path, next(lines, (1, ""))[1], INTER_HEADER)
-    users, histories, targets, numbers = [], [], [], []
     for number, line in lines:
         cells = line.split("\t")
         if len(cells) != 3:
@@ -156,40 +166,25 @@ def _columns(path: Path) -> tuple[list[str], list[list[str]], list[str], npt.NDA
             raise DataError(
                 f"{path}:{number}: user {user} has a history but no target; remove the row or give its target"
             )
-        users.append(user)
-        histories.append(history)
-        targets.append(target)
-        numbers.append(number)
-    if not users:
-        raise DataError(f"{path}: the split is empty: there is a header and no row")
-    return users, histories, targets, np.asarray(numbers, np.int64)
+        yield number, user, [*history, target]
 
 
-def _strip_domains(
-    path: Path, histories: list[list[str]], targets: list[str], lines: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], list[list[str]], list[str]]:
-    numbers, stripped, goals = [], [], []
-    for history, target, line in zip(histories, targets, lines, strict=True):
-        pairs = [token.partition("-") for token in (*history, target)]
-        domain = pairs[-1][0]
-        wrong = next((pair for pair in pairs if not pair[1] or not pair[0].isdecimal()), None)
-        if wrong is not None:
-            raise DataError(f"{path}:{line}: item token {''.join(wrong)!r}; expected '<domain number>-<row>'")
-        if any(pair[0] != domain for pair in pairs):
-            raise DataError(f"{path}:{line}: items of several domains in one row; split the user by domain")
-        numbers.append(int(domain))
-        stripped.append([pair[2] for pair in pairs[:-1]])
-        goals.append(pairs[-1][2])
-    return np.asarray(numbers, np.int64), stripped, goals
+def _without_domain(path: Path, line: int, tokens: list[str]) -> tuple[int, list[str]]:
+    pairs = [token.partition("-") for token in tokens]
+    wrong = next((pair for pair in pairs if not pair[1] or not pair[0].isdecimal()), None)
+    if wrong is not None:
+        raise DataError(f"{path}:{line}: item token {''.join(wrong)!r}; expected '<domain number>-<row>'")
+    domain = pairs[-1][0]
+    if any(pair[0] != domain for pair in pairs):
+        raise DataError(f"{path}:{line}: items of several domains in one row; split the user by domain")
+    return int(domain), [pair[2] for pair in pairs]
 
 
-def _integers(path: Path, tokens: list[str], lines: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+def _integers(path: Path, line: int, tokens: list[str]) -> list[int]:
     if not all(map(_is_row, tokens)):
-        at = next(at for at, token in enumerate(tokens) if not _is_row(token))
-        raise DataError(
-            f"{path}:{lines[at]}: item token {tokens[at]!r} is not an integer row number of the feature files"
-        )
-    return np.fromiter(map(int, tokens), np.int32, len(tokens))
+        wrong = next(token for token in tokens if not _is_row(token))
+        raise DataError(f"{path}:{line}: item token {wrong!r} is not an integer row number of the feature files")
+    return list(map(int, tokens))
 
 
 def _is_row(token: str) -> bool:

@@ -31,7 +31,7 @@ class Check:
                     damaged.append(str(error))
                     continue
                 found = list(findings(domain))
-            print(f"{path}: ok, fingerprint {domain.fingerprint()[:16]}")
+            print(f"{path}: ok, fingerprint {domain.fingerprint[:16]}")
             for finding in found:
                 print(f"  {'warning: ' if finding.is_warning else ''}{finding.text}")
             warnings = sum(finding.is_warning for finding in found)

@@ -116,7 +116,7 @@ def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestM
             f"{str(error).rstrip('.')} (the run had data={cfg.data.name} and paths.data_dir={cfg.paths.data_dir}; "
             "--data-dir says where the data lies now)."
         ) from error
-    if checkpoint.data != building.fingerprints(datamodule):
+    if not building.is_same_data(checkpoint, datamodule):
         raise DataError(
             f"{file} was trained on {', '.join(checkpoint.data)} as it was then; its content has changed, so that "
             "the interests belong to other items. Name the folder of the old data by --data-dir, or train again."
