@@ -141,7 +141,7 @@ def test_items_keep_the_pictures_that_they_had(tmp_path: Path) -> None:
 
 
 def test_a_linked_domain_stays_a_link_and_a_dot_is_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "shop"
@@ -154,6 +154,9 @@ def test_a_linked_domain_stays_a_link_and_a_dot_is_the_folder(
         first = Domain.open(shop).image_paths()
         monkeypatch.chdir(shop)
         assert main(["images", "."]) == 0
+        assert main(["images", "."]) == 2
+        assert "the current folder was replaced" in capsys.readouterr().err
+        monkeypatch.chdir(tmp_path)
     assert Domain.open(shop).image_paths() == first
     assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["shop", "shop.images"]
 

@@ -86,8 +86,15 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 
 def real_path(path: Path | str) -> Path:
-    """The absolute path of a file or folder, links followed: its name is no ``.`` and its parent holds it."""
-    return Path(os.path.realpath(path))  # Path.resolve raises at a link that leads to itself
+    """The absolute path of a file or folder, links followed: its name is no ``.`` and its parent holds it.
+
+    Raises:
+        DataError: The path counts from the current folder, which is there no more.
+    """
+    try:
+        return Path(os.path.realpath(path))  # Path.resolve raises at a link that leads to itself
+    except FileNotFoundError as error:
+        raise DataError(f'{path}: the current folder was replaced; enter the new one with cd "$PWD"') from error
 
 
 def remove_leftovers(target: Path) -> None:
