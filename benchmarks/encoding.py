@@ -53,7 +53,8 @@ def measure(encoder: ImageEncoder, files: list[Path], workers: int, batch_size: 
 
     def together() -> None:
         spans = (slice(start, min(start + CHUNK_ROWS, len(files))) for start in range(0, len(files), CHUNK_ROWS))
-        assert sum(len(chunk.status) for chunk in ImageJob(encoder, files, batch_size, workers).encoded(spans))
+        job = ImageJob(encoder, [str(file) for file in files], Path(), batch_size, workers)
+        assert sum(len(chunk.status) for chunk in job.encoded(spans))
 
     timed(f"decode, {workers} threads", len(files), decode)
     timed("encode", len(files), encode)

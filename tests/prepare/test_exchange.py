@@ -9,7 +9,7 @@ import pytest
 from small_shop import write_shop
 
 from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_update import add_features
+from missrec_pl.data.domain_update import add_features, image_urls, known_image_urls
 from missrec_pl.data.domain_writer import FeatureMatrix
 from missrec_pl.prepare.__main__ import main
 
@@ -123,6 +123,15 @@ def test_merge_to_one_domain(tmp_path: Path) -> None:
     assert mix.num_users == sum(part.num_users for part in parts)
     last = parts[1].sequences.of(parts[1].num_users - 1) + 7
     assert mix.sequences.of(mix.num_users - 1).tolist() == last.tolist()
+
+
+def test_merge_keeps_the_addresses_of_pictures(tmp_path: Path) -> None:
+    one = write_shop(tmp_path / "one", ["a", "b"], urls=["http://x/1", None])
+    two = write_shop(tmp_path / "two", ["c"])
+    assert main(["merge", str(one), str(two), str(tmp_path / "mix")]) == 0
+    assert image_urls(tmp_path / "mix") == ["http://x/1", None, None]
+    assert main(["merge", str(two), str(tmp_path / "without")]) == 0
+    assert known_image_urls(tmp_path / "without") is None
 
 
 def test_merge_to_the_released_layout(tmp_path: Path) -> None:

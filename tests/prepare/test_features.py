@@ -3,19 +3,27 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from small_shop import titles, write_pictures, write_shop
 from tiny_clip import write_tiny_clip
 
 from missrec_pl.data.domain import Domain
+from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.__main__ import main
+from missrec_pl.prepare.encoders.backbones import timm_preprocessing
+from missrec_pl.prepare.encoders.base import Recipe
+from missrec_pl.prepare.features.jobs import ImageJob
 
 pytest.importorskip("PIL", reason='needs pip install "missrec-pl[prepare]"')
 pytest.importorskip("transformers", reason='needs pip install "missrec-pl[clip]"')
@@ -125,6 +133,59 @@ def test_the_word_dropped_view(clip: Path, tmp_path: Path) -> None:
     assert Domain.open(shop).manifest.sha256 == first
     assert features(shop, *arguments, "--overwrite", "--seed", 1) == 0
     assert Domain.open(shop).manifest.sha256 != first
+
+
+def test_the_report_holds_every_domain(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pictures(tmp_path, ["good.jpg"])
+    (tmp_path / "bad.jpg").write_bytes(b"x")
+    images = ["../good.jpg", "../bad.jpg", "../nowhere.jpg"]
+    shops = [
+        write_shop(tmp_path / name, titles(3), images[:count] + [None] * (3 - count)) for name, count in SHOPS
+    ]
+    report = tmp_path / "problems.csv"
+    assert features(*shops, "--encoder", "clip", "--model", clip, "--modality", "image", "--report", report) == 2
+    assert "none: no item has image features" in capsys.readouterr().err
+    rows = list(csv.DictReader(report.read_text().splitlines()))
+    told = [(row["domain"], row["raw_id"], row["problem"]) for row in rows]
+    assert told == [("two", "item 2", "broken"), ("three", "item 2", "broken"), ("three", "item 3", "gone")]
+
+
+SHOPS = (("two", 2), ("three", 3), ("none", 0))
+
+
+def test_shards_join_wherever_they_run(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("missrec_pl.prepare.features.store.CHUNK_ROWS", 2)
+    write_pictures(tmp_path / "pictures", ["1.jpg"])
+    shop = write_shop(tmp_path / "disk" / "shop", titles(4), ["../../pictures/1.jpg"] * 4)
+    (tmp_path / "links").mkdir()
+    link, model = tmp_path / "links" / "shop", tmp_path / "another name"
+    link.symlink_to(shop)
+    shutil.copytree(clip, model)
+    monkeypatch.chdir(tmp_path)
+    common = ("--encoder", "clip", "--modality", "image", "--model")
+    assert features(link, *common, clip, "--shard", "0/2") == 0
+    assert Domain.open(shop).modalities == {}
+    assert features("disk/shop", *common, model.name, "--shard", "1/2") == 0
+    assert Domain.open(shop, verify=True).present("image")[1:].all()
+    assert link.is_symlink()
+    monkeypatch.chdir(shop)
+    assert features(".", *common, clip, "--overwrite") == 0
+    monkeypatch.chdir(tmp_path)
+    folders = [path.name for path in (*(tmp_path / "disk").iterdir(), *shop.iterdir()) if path.is_dir()]
+    assert sorted(folders) == ["features", "shop"]
+
+
+def test_a_replaced_picture_is_encoded_again(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["1.jpg"])
+
+    def key(model: str = "a folder", encoder: str = "toy@1") -> object:
+        recipe = Recipe(encoder, model, "as it is", versions={"toy": model})
+        return ImageJob(SimpleNamespace(image_recipe=recipe, image_dim=2), ["1.jpg", ""], tmp_path, 1, 1).key()
+
+    first, state = key(), (tmp_path / "1.jpg").stat()
+    assert key(model="another folder") == first != key(encoder="toy@2")
+    os.utime(tmp_path / "1.jpg", (state.st_atime, state.st_mtime + 5))
+    assert key() != first
 
 
 @pytest.fixture(scope="module")
@@ -291,6 +352,9 @@ MISTAKES = {
         "no words",
     ),
     "precision": (("--encoder", "clip", "--precision", "int8"), "--precision int8"),
+    "device": (("--encoder", "clip", "--device", "gpu"), "--device gpu: Expected one of cpu"),
+    "device without data": (("--encoder", "clip", "--device", "meta"), "--device meta: "),
+    "report": (("--encoder", "lsa", "--report", "{tmp}/r.csv"), "leave out --report"),
 }
 
 
@@ -301,10 +365,103 @@ def test_mistakes_are_told_in_one_line(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     shop = write_shop(tmp_path / "shop", ["", ""])
     arguments, expected = MISTAKES[case]
-    assert features(shop, *(str(tmp_path) if one == "{tmp}" else one for one in arguments)) == 2
+    assert features(shop, *(one.replace("{tmp}", str(tmp_path)) for one in arguments)) == 2
     error = capsys.readouterr().err
     assert expected in error
     assert error.count("\n") == 1
+
+
+def without_texts(model: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(model / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("text_model.encoder")}
+    save_file(kept, model / "model.safetensors", metadata={"format": "pt"})
+
+
+def of_another_kind(model: Path) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "model_type": "siglip"}))
+
+
+def cut_off(model: Path) -> None:
+    weights = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (without_texts, "lack 32 weights, such as text_model.encoder.layers.0.layer_norm1.bias"),
+        (of_another_kind, "says model_type 'siglip', not 'clip'"),
+        (cut_off, "cannot be loaded (Error while deserializing"),
+    ],
+)
+def test_no_weights_are_made_up(
+    damage: Callable[[Path], None], expected: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Path(shutil.copytree(clip, tmp_path / "model"))
+    damage(model)
+    shop = write_shop(tmp_path / "shop", ["glue"])
+    assert features(shop, "--encoder", "clip", "--model", model, "--modality", "image") == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+TIMM = {
+    "input_size": (3, 8, 8),
+    "crop_pct": 0.9,
+    "mean": (0.5,) * 3,
+    "std": (0.5,) * 3,
+    "interpolation": "bicubic",
+}
+
+
+def fake_timm(monkeypatch: pytest.MonkeyPatch, *layers: torch.nn.Module, **data: object) -> None:
+    """A library of one network, which says of itself that its vectors are seven wide."""
+    network = torch.nn.Sequential(*layers)
+    network.num_features = 7
+    library, its_data = ModuleType("timm"), ModuleType("timm.data")
+    library.create_model = lambda *arguments, **named: network
+    library.__version__ = "0"
+    its_data.resolve_model_data_config = lambda network: {**TIMM, "crop_mode": "center", **data}
+    monkeypatch.setitem(sys.modules, "timm", library)
+    monkeypatch.setitem(sys.modules, "timm.data", its_data)
+
+
+def test_a_timm_model_is_asked_for_its_width_and_transform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(tmp_path, ["1.jpg"])
+    shop = write_shop(tmp_path / "shop", ["glue"], ["../1.jpg"])
+    linear = torch.nn.Linear(3 * 8 * 8, 5)
+    fake_timm(monkeypatch, torch.nn.Flatten(), linear, torch.nn.BatchNorm1d(5))
+    assert features(shop, "--encoder", "timm") == 0
+    assert Domain.open(shop, verify=True).info("image").dim == 5
+    fake_timm(monkeypatch, torch.nn.Conv2d(3, 4, 1))
+    assert features(shop, "--encoder", "timm", "--overwrite") == 2
+    assert "gives (4, 8, 8) a picture instead of one vector" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, "shorter side to 8 (bicubic), centre 8,"),
+        ({"input_size": (3, 224, 224)}, "shorter side to 248 (bicubic), centre 224,"),
+        ({"crop_pct": 1.0, "crop_mode": "squash"}, "both sides to 8 (bicubic), mean"),
+        ({"crop_pct": 0.8, "crop_mode": "squash"}, "both sides to 10 (bicubic), centre 8, mean"),
+    ],
+)
+def test_timm_transforms(data: dict[str, object], expected: str) -> None:
+    from PIL import Image
+
+    transform = timm_preprocessing({**TIMM, **data}, "toy")
+    assert expected in str(transform)
+    assert transform.cut(Image.new("RGB", (90, 40))).shape == (transform.crop, transform.crop, 3)
+    for wrong, told in (({"crop_mode": "border"}, "crop_mode 'border'"), ({"input_size": (3, 8, 9)}, "8 x 9")):
+        with pytest.raises(ConfigError, match=told):
+            timm_preprocessing({**TIMM, **wrong}, "toy")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from time import tzset
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +105,57 @@ def test_own_table(kind: str, tmp_path: Path) -> None:
     assert domain.sequences.timestamps is not None
     assert domain.sequences.timestamps[0] == 1577836800 + 50
     assert domain.texts()[1] == "Glue, strong."
+
+
+def test_times_are_the_same_wherever_the_machine_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two moments around the end of New York's summer time, which its clocks show in the other order."""
+    moments = np.array(["2020-11-01T05:50", "2020-11-01T06:10"], "datetime64[s]")
+    rows = {"user": ["ann"] * 6, "item": ["B1", "B2", "B3", "B4", "B5", "B6"]}
+    sources = [raw_files.write_lines(tmp_path / "offsets.csv", ["user,item,time", *OFFSETS])]
+    for unit, zone in (("us", "Europe/Berlin"), ("ns", "UTC")):
+        times = pa.array(np.tile(moments, 3)).cast(pa.timestamp(unit, "UTC")).cast(pa.timestamp(unit, zone))
+        sources.append(tmp_path / f"{unit}.parquet")
+        pq.write_table(pa.table({**rows, "time": times}), sources[-1])
+    monkeypatch.setenv("TZ", "America/New_York")
+    tzset()
+    try:
+        for source in sources:
+            out = tmp_path / source.stem
+            assert prepare(source, out, "--format", "table", "--keep-items-without-text", "--k-core", 1) == 0
+            found = Domain.open(out).sequences.timestamps
+            assert found is not None
+            assert found.tolist() == [1604209800] * 3 + [1604211000] * 3, source
+    finally:
+        monkeypatch.undo()
+        tzset()
+
+
+OFFSETS = [
+    "ann,B1,2020-11-01T05:50:00Z",
+    "ann,B2,2020-11-01 06:10:00",
+    "ann,B3,2020-11-01T06:50:00+01:00",
+    "ann,B4,2020-11-01T02:10:00-0400",
+    "ann,B5,1604209800",
+    "ann,B6,1604211000.5",
+]
+
+
+def test_fields_that_say_nothing_are_no_text_and_lists_in_cells_are_lists(tmp_path: Path) -> None:
+    source = raw_files.write_lines(tmp_path / "r.csv", ["user,item,time", *(f"ann,B{n},{n}" for n in range(6))])
+    cells = ["Glue", "&nbsp;", "<br>", "!?", "null", "[7]"]
+    lines = [f'B{number},{cell},"[""Home"", ""<i>Craft</i>""]"' for number, cell in enumerate(cells)]
+    metadata = raw_files.write_lines(tmp_path / "m.csv", ["item,title,classes", *lines])
+    common = (source, "--format", "table", "--metadata", metadata, "--k-core", 1, "--text")
+    assert prepare(*common[:1], tmp_path / "titles", *common[1:], "title") == 0
+    assert Domain.open(tmp_path / "titles").texts()[1:] == ["Glue.", "null.", "[7]."]
+    assert prepare(*common[:1], tmp_path / "both", *common[1:], "title,classes") == 0
+    assert Domain.open(tmp_path / "both").texts()[1:3] == ["Glue. Home Craft.", "Home Craft."]
+
+
+def test_an_index_column_without_a_name_does_no_harm(tmp_path: Path) -> None:
+    source = raw_files.write_lines(tmp_path / "orders.csv", [",user,item,time", "0,ann,B1,1", "1,ann,B2,2"])
+    assert prepare(source, tmp_path / "out", "--format", "table", "--keep-items-without-text", "--k-core", 1) == 0
+    assert as_words(Domain.open(tmp_path / "out")) == {"ann": ["B1", "B2"]}
 
 
 def test_repeats_and_ratings(tmp_path: Path) -> None:
@@ -210,7 +262,8 @@ DAMAGES = {
     "a row too short": ("r.csv", b"ann,B1,5.0,1\nann,B2\n", "r.csv"),
     "no columns": ("r.csv", b"", "is empty"),
     "two columns": ("r.csv", b"ann,B1\n", "expected user, item, rating, time"),
-    "a time in words": ("r.csv", b"ann,B1,5.0,1\nann,B2,5.0,noon\n", "no time that can be read"),
+    "a time in words": ("r.csv", b"ann,B1,5.0,1\nann,B2,5.0,noon\n", "= ('ann', 'B2', 'noon'); times are seconds"),
+    "nanoseconds": ("r.csv", b"ann,B1,5.0,1577836800000000000\n", "'1577836800000000000'); times are seconds"),
     "no user": ("r.csv", b"ann,B1,5.0,1\n,B2,5.0,2\n", "1 rows have no user"),
     "broken JSON": ("r.json", b'{"reviewerID": "a", "asin": "b"\n{oops}\n', "Malformed JSON"),
     "no gzip": ("r.json.gz", b"not compressed", "cannot be read"),
@@ -230,7 +283,9 @@ def test_damaged_files_are_named(case: str, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
-    source = raw_files.write_lines(tmp_path / "r.csv", ["ann,B1,5.0,1", ",B2,5.0,2", "bob,B1,4.0,x"])
+    bad = ["x", "nan", "1e30", "1577836800000000000", "99999999999999999999", "31/12/2020"]
+    lines = ["ann,B1,5.0,1", ",B2,5.0,2", *(f"bob,B1,4.0,{time}" for time in bad)]
+    source = raw_files.write_lines(tmp_path / "r.csv", lines)
     arguments = ("--format", "amazon2014", "--keep-items-without-text", "--k-core", 1, "--skip-bad-rows")
     assert prepare(source, tmp_path / "out", *arguments) == 0
     assert as_words(Domain.open(tmp_path / "out")) == {"ann": ["B1"]}
@@ -242,6 +297,61 @@ def test_a_bad_line_of_2014_metadata_is_named(tmp_path: Path, capsys: pytest.Cap
     metadata.write_bytes(gzip.compress(b"{'asin': 'B1', 'title': 'x'}\n{'asin': open('f')}\n"))
     assert prepare(source, tmp_path / "out", "--format", "amazon2014", "--metadata", metadata) == 2
     assert "meta.json.gz:2: neither JSON nor a Python literal" in capsys.readouterr().err
+
+
+def half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+METADATA = {
+    "cut off": (
+        "m.json.gz",
+        half(gzip.compress(b"{'asin': 'B1'}\n" * 3)),
+        "m.json.gz: cannot be read beyond line 0",
+    ),
+    "damaged": ("m.json.gz", gzip.compress(b"x")[:10] + b"\xff" * 9, "m.json.gz: cannot be read beyond line 0"),
+    "Latin-1": (
+        "m.json",
+        b"{'asin': 'B1'}\n" * 999 + b"{'asin': 'Caf\xe9'}\n",
+        "m.json:1000: not UTF-8 (byte 0xe9",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_damaged_metadata_of_2014_is_named(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = raw_files.amazon_ratings(tmp_path / "r.csv", "amazon2014")
+    name, content, expected = METADATA[case]
+    (tmp_path / name).write_bytes(content)
+    assert prepare(source, tmp_path / "out", "--format", "amazon2014", "--metadata", tmp_path / name) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "orders.parquet"])
+def test_two_columns_of_one_name_are_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, columns = tmp_path / name, {"user": ["ann"], "ID": ["B1"], "time": [1], "id": ["B2"]}
+    if name.endswith("csv"):
+        raw_files.write_lines(source, [",".join(columns), "ann,B1,1,B2"])
+    else:
+        pq.write_table(pa.table(columns), source)
+    arguments = ("--format", "table", "--item", "id", "--keep-items-without-text")
+    assert prepare(source, tmp_path / "out", *arguments) == 2
+    where = f"{source}:1" if name.endswith("csv") else source
+    assert f"error: {where}: several columns are called 'id'" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"user {number}", f"item {number}", 5.0, number) for number in range(20_000)]
+    source = raw_files.amazon_ratings(tmp_path / "r.csv", "amazon2014", rows)
+    arguments = ("--format", "amazon2014", "--keep-items-without-text", "--memory", "1MB")
+    assert prepare(source, tmp_path / "out", *arguments) == 2
+    error = capsys.readouterr().err
+    assert f"--memory 1MB: raise it, or free disk beside {tmp_path / 'out'}" in error
+    assert error.count("\n") == 1
 
 
 def test_what_made_the_folder_is_written_down(tmp_path: Path) -> None:

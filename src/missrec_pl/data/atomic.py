@@ -23,6 +23,8 @@ LISTING = "domains.json"
 def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """Gives an empty folder beside ``target`` that takes its place if the block ends without an error.
 
+    A symbolic link stays one: the folder that it leads to is replaced.
+
     Args:
         target: The folder to make.
         overwrite: Replace an existing domain folder instead of refusing.
@@ -31,6 +33,7 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
         DataError: ``target`` exists and may not be replaced.
     """
     check_target(target, overwrite=overwrite)
+    target = real_path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     unique = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder = target.parent / f".{target.name}.tmp-{unique}"
@@ -82,8 +85,21 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise DataError(f"{target} is no domain folder and is not overwritten; choose another folder")
 
 
+def real_path(path: Path | str) -> Path:
+    """The absolute path of a file or folder, links followed: its name is no ``.`` and its parent holds it.
+
+    Raises:
+        DataError: The path counts from the current folder, which is there no more.
+    """
+    try:
+        return Path(os.path.realpath(path))  # Path.resolve raises at a link that leads to itself
+    except FileNotFoundError as error:
+        raise DataError(f'{path}: the current folder was replaced; enter the new one with cd "$PWD"') from error
+
+
 def remove_leftovers(target: Path) -> None:
     """Removes what killed processes left of ``target``; call it only while nobody else can be making it."""
+    target = real_path(target)
     for pattern in (f".{target.name}.tmp-*", f".{target.name}.old-*"):
         for folder in target.parent.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from missrec_pl.data.atomic import replacing
+from missrec_pl.data.atomic import real_path, replacing
 from missrec_pl.data.domain_checks import sha256_of
 from missrec_pl.data.domain_files import FeatureMatrix, write_features
 from missrec_pl.data.domain_manifest import ITEMS, MANIFEST, Manifest
@@ -39,6 +39,7 @@ def add_features(
     Raises:
         DataError: The folder is damaged, or features do not fit it; then it stays as it was.
     """
+    path = real_path(path)
     manifest = Manifest.read(path)
     new = {**features, **(views or {})}
     check_features(list(new), dtype, path)
@@ -71,6 +72,7 @@ def set_image_paths(path: Path, images: Sequence[str | None]) -> None:
     Raises:
         DataError: The folder is damaged, or the number of paths is another than N.
     """
+    path = real_path(path)
     manifest = Manifest.read(path)
     if len(images) != manifest.items:
         raise DataError(f"{path}: {len(images)} image paths for {manifest.items} items")
@@ -116,11 +118,19 @@ def image_urls(path: Path) -> list[str | None]:
     Raises:
         DataError: The domain has no addresses.
     """
+    addresses = known_image_urls(path)
+    if addresses is None:
+        raise DataError(
+            f"{path / ITEMS} has no column image_url: prepare the domain again with metadata that has "
+            "addresses (Amazon), or with --image-url COLUMN"
+        )
+    return addresses
+
+
+def known_image_urls(path: Path) -> list[str | None] | None:
+    """Like ``image_urls``, but None if the domain has no addresses. ``path`` is a folder that ``Domain`` opens."""
     with pq.ParquetFile(path / ITEMS) as parquet:
         if "image_url" not in parquet.schema_arrow.names:
-            raise DataError(
-                f"{path / ITEMS} has no column image_url: prepare the domain again with metadata that has "
-                "addresses (Amazon), or with --image-url COLUMN"
-            )
+            return None
         addresses: list[str | None] = parquet.read(columns=["image_url"])["image_url"].to_pylist()
     return addresses

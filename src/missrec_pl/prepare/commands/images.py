@@ -6,6 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from missrec_pl.data.atomic import real_path
+from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_update import image_urls
 from missrec_pl.prepare.images.fetching import Limits
 from missrec_pl.prepare.images.run import FAILURES, download
@@ -38,8 +40,9 @@ class Images:
 
     def run(self, arguments: Namespace, console: Console) -> None:
         """Downloads, with a progress bar; prints what became of the addresses."""
-        domain = Path(arguments.domain)
-        folder = Path(arguments.folder) if arguments.folder else domain.parent / f"{domain.resolve().name}.images"
+        domain = real_path(arguments.domain)
+        Domain.open(domain)
+        folder = Path(arguments.folder) if arguments.folder else domain.parent / f"{domain.name}.images"
         limits = Limits(
             connections=arguments.connections,
             per_host=arguments.per_host,

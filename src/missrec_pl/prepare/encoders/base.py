@@ -23,7 +23,7 @@ class Recipe:
         model: Name or folder that the user gave.
         preprocessing: What happens before the network.
         options: What else decides about the vectors.
-        versions: Of the libraries at work; for the record, they decide about nothing here.
+        versions: Of the libraries at work; for the record, as is ``model``: neither decides about anything here.
     """
 
     encoder: str
@@ -35,6 +35,10 @@ class Recipe:
     def plain(self) -> dict[str, Any]:
         """For ``domain.json``."""
         return asdict(self)
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides about the vectors, wherever the model lies: the weights' digest tells which one it is."""
+        return {name: value for name, value in self.plain().items() if name not in ("model", "versions")}
 
 
 @dataclass(frozen=True)

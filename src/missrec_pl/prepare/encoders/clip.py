@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.base import Recipe, TextVectors
 from missrec_pl.prepare.encoders.devices import Compute, weights_digest
+from missrec_pl.prepare.encoders.loading import loading
 from missrec_pl.prepare.encoders.pixels import Preprocessing
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
@@ -31,7 +32,8 @@ class ClipEncoder:
         compute: Device and precision.
 
     Raises:
-        ConfigError: ``transformers`` is missing, the model cannot be loaded, or ``output`` is none.
+        ConfigError: ``transformers`` is missing, the model cannot be loaded or is no whole CLIP, or ``output`` is
+            none.
     """
 
     def __init__(
@@ -90,22 +92,24 @@ class ClipEncoder:
 def _load(model: str) -> tuple[Any, Any, Preprocessing, str]:
     try:
         import transformers
-        from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+        from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, PreTrainedConfig
     except ImportError as error:
         raise ConfigError("encoder clip needs transformers: pip install 'missrec-pl[clip]'") from error
     if Path(model).exists() and not (Path(model) / "config.json").is_file():
         raise ConfigError(f"--model {model}: no config.json in it; give a folder written by save_pretrained")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a second bar beside ours
-    try:
-        network = CLIPModel.from_pretrained(model, dtype=torch.float32)
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings are errors here
+    advice = (
+        "give a folder with config.json, weights, tokenizer and preprocessor_config.json, or the name of a CLIP "
+        "model on a hub that is within reach"
+    )
+    with loading(model, advice):
+        _check_kind(model, PreTrainedConfig.get_config_dict(model)[0].get("model_type", "clip"))
+        loaded: Any = CLIPModel.from_pretrained(model, dtype=torch.float32, output_loading_info=True)
+        network, report = loaded
+        _check_whole(model, report["missing_keys"])
         tokenizer = AutoTokenizer.from_pretrained(model)
         processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise ConfigError(
-            f"--model {model}: cannot be loaded ({reason}); give a folder with config.json, weights, "
-            "tokenizer and preprocessor_config.json, or the name of a CLIP model on a hub that is within reach"
-        ) from error
     resize = processor.size.get("shortest_edge") or processor.size["height"]
     settings = Preprocessing(
         resize=int(resize),
@@ -115,3 +119,20 @@ def _load(model: str) -> tuple[Any, Any, Preprocessing, str]:
         resample=int(processor.resample),
     )
     return network, tokenizer, settings, str(transformers.__version__)
+
+
+def _check_kind(model: str, kind: str) -> None:
+    if kind != "clip":
+        raise ConfigError(
+            f"--model {model}: its config.json says model_type {kind!r}, not 'clip'; give a CLIP model"
+        )
+
+
+def _check_whole(model: str, missing: Iterable[str]) -> None:
+    """Refuses weights that the library filled up with random numbers: the digest would be another in every run."""
+    random = sorted(name for name in missing if name != "logit_scale" and not name.endswith("position_ids"))
+    if random:
+        raise ConfigError(
+            f"--model {model}: its files lack {len(random)} weights, such as {random[0]}, and would encode with "
+            "random ones; give a model with both towers and their projections"
+        )

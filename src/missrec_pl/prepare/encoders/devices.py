@@ -31,6 +31,11 @@ class Compute:
             raise ConfigError(f"--precision {self.precision}: choose one of {', '.join(PRECISIONS)}")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError(f"--device {self.device}: no GPU is visible here; use --device cpu")
+        try:
+            torch.empty(0, device=self.resolved()).cpu()
+        except (RuntimeError, AssertionError) as error:  # no such kind, none of it here, or not that many
+            reason = str(error).splitlines()[0][:200]
+            raise ConfigError(f"--device {self.device}: {reason}; use auto, cpu, cuda or cuda:N") from error
 
     def resolved(self) -> torch.device:
         """The device."""

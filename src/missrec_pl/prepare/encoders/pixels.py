@@ -25,7 +25,7 @@ class Preprocessing:
         crop: Side of the square that is cut from the centre, at most ``resize``.
         mean, std: By channel, of values 0..1.
         resample: Pillow's number of the interpolation; 3 is bicubic.
-        squash: Resize both sides to ``crop`` instead: the whole picture, out of proportion.
+        squash: Both sides to ``resize`` instead: out of proportion, and the whole picture if ``crop`` is no less.
     """
 
     resize: int
@@ -39,7 +39,8 @@ class Preprocessing:
         kind = _NAMES.get(self.resample, str(self.resample))
         values = f"mean {self.mean}, std {self.std}"
         if self.squash:
-            return f"RGB, both sides to {self.crop} ({kind}), {values}"
+            cut = f"centre {self.crop}, " if self.crop < self.resize else ""
+            return f"RGB, both sides to {self.resize} ({kind}), {cut}{values}"
         return f"RGB, shorter side to {self.resize} ({kind}), centre {self.crop}, {values}"
 
     def cut(self, image: Image) -> npt.NDArray[np.uint8]:
@@ -49,18 +50,16 @@ class Preprocessing:
             uint8 [crop, crop, 3].
         """
         picture = image.convert("RGB")
-        if self.squash:
-            return np.asarray(picture.resize((self.crop, self.crop), self.resample))
-        width, height = picture.size
-        short = min(width, height)
-        size = (
-            (self.resize, self.resize * height // short)
-            if width <= height
-            else (self.resize * width // short, self.resize)
-        )
+        size = self._size(*picture.size)
         picture = picture.resize(size, self.resample)
         left, top = (size[0] - self.crop) // 2, (size[1] - self.crop) // 2
         return np.asarray(picture.crop((left, top, left + self.crop, top + self.crop)))
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        if self.squash:
+            return self.resize, self.resize
+        short = min(width, height)
+        return self.resize * width // short, self.resize * height // short
 
     def normalised(self, pixels: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
         """What the network reads: float32 [B, 3, crop, crop] from uint8 [B, crop, crop, 3]."""

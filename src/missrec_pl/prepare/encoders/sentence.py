@@ -10,6 +10,7 @@ import torch
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.base import Recipe, TextVectors
 from missrec_pl.prepare.encoders.devices import Compute, weights_digest
+from missrec_pl.prepare.encoders.loading import loading
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -33,11 +34,8 @@ class SentenceEncoder:
                 "encoder sentence needs sentence-transformers: pip install 'missrec-pl[sentence]'"
             ) from error
         self.compute = compute or Compute()
-        try:
+        with loading(model):
             self._model = sentence_transformers.SentenceTransformer(model, device=str(self.compute.resolved()))
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0][:200]
-            raise ConfigError(f"--model {model}: cannot be loaded ({reason})") from error
         self._model.eval()
         self.max_tokens = int(self._model.max_seq_length or 512)
         self.text_dim = int(self._model.encode(["width"], show_progress_bar=False).shape[1])

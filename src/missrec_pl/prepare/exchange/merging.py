@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_files import FeatureMatrix, UserBlock
+from missrec_pl.data.domain_update import known_image_urls
 from missrec_pl.data.domain_writer import stream_domain
 from missrec_pl.data.encoders import check_encoders
 from missrec_pl.data.sequences import Sequences
@@ -58,6 +59,7 @@ def merge_domains(
         features={name: _stacked(domains, name) for name in modalities},
         views={name: _stacked(domains, name) for name in views},
         image_paths=[_absolute(domain, image) for domain in domains for image in domain.image_paths()[1:]],
+        image_urls=_image_urls(domains),
         created_by={
             "program": "missrec_pl.prepare.merge",
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -119,6 +121,14 @@ def _users(domains: Sequence[Domain]) -> Iterator[UserBlock]:
         )
         first += domain.num_items
         domain.forget_sequences()
+
+
+def _image_urls(domains: Sequence[Domain]) -> list[str | None] | None:
+    known = [known_image_urls(domain.path) for domain in domains]
+    if not any(known):
+        return None
+    none: list[str | None] = [None]
+    return [url for domain, urls in zip(domains, known, strict=True) for url in urls or none * domain.num_items]
 
 
 def _absolute(domain: Domain, image: str) -> str | None:

@@ -16,7 +16,6 @@ from filelock import FileLock
 
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_files import FeatureMatrix
-from missrec_pl.data.domain_update import image_files
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder
 from missrec_pl.prepare.encoders.registry import EncoderChoice
@@ -34,7 +33,7 @@ class Extraction:
     """What to do with one modality of one domain; small and plain, so that it goes to other processes.
 
     Attributes:
-        domain: The domain folder.
+        domain: The domain folder, its real path: the finished rows lie beside it.
         name: ``text``, ``image`` or ``text_worddrop``.
         encoder: Who encodes.
         batch_size: Rows encoded together.
@@ -60,8 +59,8 @@ class Extraction:
         if self.name == "image":
             if not isinstance(encoder, ImageEncoder):
                 raise ConfigError(f"--encoder {self.encoder.name} encodes no pictures")
-            files = image_files(self.domain, domain.image_paths()[1:])
-            job = ImageJob(encoder, files, self.batch_size, self.workers)
+            names = domain.image_paths()[1:]
+            job = ImageJob(encoder, names, self.domain, self.batch_size, self.workers)
         else:
             if not isinstance(encoder, BatchTextEncoder):
                 raise ConfigError(f"--encoder {self.encoder.name} encodes no texts")
@@ -174,12 +173,26 @@ def lock_of(domain: Path) -> FileLock:
     return FileLock(domain.parent / f".{domain.name}.features.lock")
 
 
-def write_problems(path: Path, domain: Domain, problems: Sequence[tuple[str, int, Status, str]]) -> None:
-    """A CSV of all items with problems: domain, modality, item, raw id, file, problem, reason."""
+def problem_rows(domain: Domain, found: Sequence[Extracted]) -> list[tuple[str | int, ...]]:
+    """Every item with a problem: domain, modality, item, raw id, file, problem, reason."""
     raw_ids, files = domain.raw_item_ids(), domain.image_paths()
+    return [
+        (
+            domain.name,
+            one.name,
+            item,
+            raw_ids[item],
+            files[item] if one.name == "image" else "",
+            status.name.lower(),
+            reason,
+        )
+        for one in found
+        for item, status, reason in one.problems
+    ]
+
+
+def write_problems(path: Path, rows: Sequence[tuple[str | int, ...]]) -> None:
+    """A CSV of what ``problem_rows`` gives, of any number of domains."""
     with whole_file(path, several_writers=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("domain", "modality", "item", "raw_id", "file", "problem", "reason"))
-        for name, item, status, reason in problems:
-            file = files[item] if name == "image" else ""
-            writer.writerow((domain.name, name, item, raw_ids[item], file, status.name.lower(), reason))
+        header = ("domain", "modality", "item", "raw_id", "file", "problem", "reason")
+        csv.writer(stream).writerows([header, *rows])

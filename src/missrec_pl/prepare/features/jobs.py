@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from missrec_pl.data.domain_update import image_files
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder, Recipe
 from missrec_pl.prepare.features.pictures import quiet_decoders, read_picture, require_pillow
 from missrec_pl.prepare.features.status import Status
@@ -80,7 +81,7 @@ class TextJob:
         """Recipe, texts and batches."""
         digest = hashlib.sha256("\0".join(self._texts).encode()).hexdigest()
         drop = None if self._drop is None else [self._drop.share, self._drop.seed]
-        return {"recipe": self.recipe.plain(), "texts": digest, "batch": self._batch_size, "drop": drop}
+        return {"recipe": self.recipe.deciding(), "texts": digest, "batch": self._batch_size, "drop": drop}
 
     def encoded(self, spans: Iterable[slice]) -> Iterator[Chunk]:
         """Encodes texts of similar length together: less padding."""
@@ -104,23 +105,30 @@ class ImageJob:
 
     Args:
         encoder: Encodes batches.
-        files: Of items 1..N, None where there is none.
+        names: Of items 1..N's files, as ``items.parquet`` keeps them; "" where there is none.
+        domain: The folder from which relative names count.
         batch_size: Pictures encoded together.
         workers: Threads that decode; Pillow lets them run side by side.
     """
 
-    def __init__(self, encoder: ImageEncoder, files: Sequence[Path | None], batch_size: int, workers: int) -> None:
+    def __init__(
+        self, encoder: ImageEncoder, names: Sequence[str], domain: Path, batch_size: int, workers: int
+    ) -> None:
         require_pillow()
         self.recipe, self.dim = encoder.image_recipe, encoder.image_dim
-        self._encoder, self._files, self._batch_size, self._workers = encoder, files, batch_size, workers
+        self._encoder, self._batch_size, self._workers = encoder, batch_size, workers
+        self._names, self._files = names, image_files(domain, names)
 
     def key(self) -> dict[str, Any]:
-        """Recipe, names, sizes and times of the files, and batches."""
+        """Recipe, stored names, sizes and times of the files, and batches.
+
+        Times tell of a picture that was replaced by one of its size; whole seconds, for copies keep no more.
+        """
         digest = hashlib.sha256()
-        for file in self._files:
+        for name, file in zip(self._names, self._files, strict=True):
             state = file.stat() if file is not None and file.is_file() else None
-            digest.update(f"{file}\0{state and (state.st_size, state.st_mtime_ns)}\n".encode())
-        return {"recipe": self.recipe.plain(), "files": digest.hexdigest(), "batch": self._batch_size}
+            digest.update(f"{name}\0{state and (state.st_size, int(state.st_mtime))}\n".encode())
+        return {"recipe": self.recipe.deciding(), "files": digest.hexdigest(), "batch": self._batch_size}
 
     def encoded(self, spans: Iterable[slice]) -> Iterator[Chunk]:
         """Decodes the next chunks' pictures while one is encoded."""

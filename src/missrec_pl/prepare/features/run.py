@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
+from missrec_pl.data.atomic import real_path
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_files import FeatureMatrix
 from missrec_pl.data.domain_manifest import Manifest
@@ -28,9 +27,11 @@ from missrec_pl.prepare.features.extraction import (
     encode_chunks,
     encode_in_processes,
     lock_of,
+    problem_rows,
     write_problems,
 )
 from missrec_pl.prepare.features.jobs import Job, WordDrop
+from missrec_pl.prepare.features.progress import progress
 from missrec_pl.prepare.features.status import sentence
 from missrec_pl.prepare.features.store import ChunkStore
 
@@ -49,7 +50,7 @@ class Plan:
         shard: This command's share ``(i, n)`` of the rows, for several machines; None: all.
         dtype: How features are stored.
         overwrite: Replace features that are there.
-        report: CSV of all items with problems.
+        report: CSV of all items with problems, of all domains.
     """
 
     encoder: EncoderChoice
@@ -78,12 +79,22 @@ def extract(plan: Plan, domains: Sequence[Path], console: Console) -> list[str]:
         ConfigError: The encoder cannot be made or does not encode what is asked for.
         DataError: A domain is damaged, has such features already, or nothing to encode.
     """
+    domains = [real_path(path) for path in domains]
     for path in domains:
         _check(plan, Domain.open(path))
     if plan.encoder.name == "lsa":
         return _fitted(plan, domains)
     encoder = plan.encoder.on_gpu(0).build()
-    return [line for path in domains for line in _one(plan, path, encoder, console)]
+    lines: list[str] = []
+    rows: list[tuple[str | int, ...]] = []
+    for path in domains:
+        told, found = _one(plan, path, encoder, console)
+        lines += told
+        if found and plan.report is not None:
+            rows += problem_rows(Domain.open(path), found)
+            write_problems(plan.report, rows)  # now: at a later domain's error this one's would be lost
+            lines.append(f"{path}: {sum(len(one.problems) for one in found)} problems listed in {plan.report}")
+    return lines
 
 
 def _check(plan: Plan, domain: Domain) -> None:
@@ -97,8 +108,10 @@ def _check(plan: Plan, domain: Domain) -> None:
         raise ConfigError(f"{domain.path} has no text features, of which {VIEW} is a view: add --modality text")
 
 
-def _one(plan: Plan, path: Path, encoder: BatchTextEncoder | ImageEncoder, console: Console) -> list[str]:
-    domain = Domain.open(path)
+def _one(
+    plan: Plan, path: Path, encoder: BatchTextEncoder | ImageEncoder, console: Console
+) -> tuple[list[str], list[Extracted]]:
+    """One domain: lines about it, and its features if this command put them into the folder."""
     work = []
     for name in plan.names():
         drop = plan.drop if name == VIEW else None
@@ -108,10 +121,10 @@ def _one(plan: Plan, path: Path, encoder: BatchTextEncoder | ImageEncoder, conso
         work.append((extraction, job, store))
     with lock_of(path):
         if any(name in Manifest.read(path).modalities for name in plan.modalities) and not plan.overwrite:
-            return [f"{path}: another shard has put the features into the folder"]
+            return [f"{path}: another shard has put the features into the folder"], []
         left = sum(len(store.missing()) for _, _, store in work)
         if left:
-            return [f"{path}: this shard is done, {left} chunks of other shards are not there yet"]
+            return [f"{path}: this shard is done, {left} chunks of other shards are not there yet"], []
         found = [collected(extraction, job, store) for extraction, job, store in work]
         matrices = {one.name: one.matrix for one in found}
         views = {VIEW: matrices.pop(VIEW)} if VIEW in matrices else {}
@@ -119,13 +132,13 @@ def _one(plan: Plan, path: Path, encoder: BatchTextEncoder | ImageEncoder, conso
         for one in found:
             one.store.remove()
     lines = [f"{path}: {one.name} by {one.matrix.encoder}: {sentence(one.found)}" for one in found]
-    return lines + _problems(plan, domain, found)
+    return lines + ([] if plan.report is not None else _problems(path, found)), found
 
 
 def _encode(plan: Plan, extraction: Extraction, job: Job, store: ChunkStore, console: Console) -> None:
     missing = store.missing()
     there = store.num_items - sum(store.span(number).stop - store.span(number).start for number in missing)
-    with _progress(console) as bar:
+    with progress(console) as bar:
         task = bar.add_task(f"{extraction.domain.name} {extraction.name}", total=store.num_items, completed=there)
 
         def advance(rows: int) -> None:
@@ -137,16 +150,13 @@ def _encode(plan: Plan, extraction: Extraction, job: Job, store: ChunkStore, con
             encode_chunks(job, store, *(plan.shard or (0, 1)), advance)
 
 
-def _problems(plan: Plan, domain: Domain, found: Sequence[Extracted]) -> list[str]:
+def _problems(path: Path, found: Sequence[Extracted]) -> list[str]:
     problems = [(one.name, *problem) for one in found for problem in one.problems]
-    if plan.report is not None:
-        write_problems(plan.report, domain, problems)
-        return [f"{domain.path}: {len(problems)} problems listed in {plan.report}"]
     if not problems:
         return []
     name, item, status, reason = problems[0]
     first = f"{name} of item {item}: {status.name.lower()} ({reason})"
-    return [f"{domain.path}: {len(problems)} problems, such as {first}; all of them with --report FILE"]
+    return [f"{path}: {len(problems)} problems, such as {first}; all of them with --report FILE"]
 
 
 def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
@@ -155,6 +165,8 @@ def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
 
     if plan.drop is not None or plan.shard is not None or plan.processes > 1:
         raise ConfigError("--encoder lsa fits all texts at once: leave out --worddrop, --shard and --processes")
+    if plan.report is not None:
+        raise ConfigError("--encoder lsa only counts the items without text: leave out --report")
     encoder = LsaEncoder(plan.encoder.dim, plan.encoder.seed)
     opened = [Domain.open(path) for path in domains]
     texts = [domain.texts()[1:] for domain in opened]
@@ -184,16 +196,3 @@ def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
         add_features(path, {"text": matrix}, dtype=plan.dtype)
         lines.append(f"{path}: text by {encoder.name}@{fit}, {rows.shape[1]}-d: {sentence(found)}")
     return lines
-
-
-class _Rate(ProgressColumn):
-    """Items per second."""
-
-    def render(self, task: object) -> Text:
-        speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
-        return Text("" if speed is None else f"{speed:,.0f} items/s")
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _BLOCK = 1 << 16
-_KINDS = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp"}
+# MPO: what phones write, a JPEG with further pictures behind it.
+_KINDS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp"}
 _MAX_WAIT = 60.0  # seconds that a server may ask us to wait
 
 
@@ -61,12 +62,13 @@ class FetchError(Exception):
     """A picture that was not to be had.
 
     Attributes:
-        passing: Whether a later try may succeed.
+        passing: Whether another try may succeed.
+        again: Whether a later run may succeed: it passes, or our own limits forbade it.
     """
 
-    def __init__(self, reason: str, *, passing: bool, wait_s: float = 0.0) -> None:
+    def __init__(self, reason: str, *, passing: bool, by_limits: bool = False, wait_s: float = 0.0) -> None:
         super().__init__(reason)
-        self.passing, self.wait_s = passing, wait_s
+        self.passing, self.again, self.wait_s = passing, passing or by_limits, wait_s
 
 
 class Fetcher:
@@ -113,20 +115,22 @@ class Fetcher:
         raise AssertionError("unreachable")
 
     def _once(self, url: str) -> bytes:
-        deadline = time.monotonic() + self._limits.total_s
+        left = self._limits.total_s
         first, hops = _host(url), 0
         while True:
             with self._turn(_host(url)):
+                started = time.monotonic()  # waiting for the turn does not count
                 try:
                     response = self._pool.request("GET", url, preload_content=False, redirect=False)
                     try:
                         target = self._checked(response, url, first)
                         if target is None:
-                            return self._read(response, deadline)
+                            return self._read(response, started + left)
                     finally:
                         response.close()
                 except self._errors.HTTPError as error:
                     raise FetchError(_named(error), passing=True) from error
+                left -= time.monotonic() - started
             hops, url = hops + 1, target
             if hops > _MAX_REDIRECTS:
                 raise FetchError(f"more than {_MAX_REDIRECTS} redirects", passing=False)
@@ -141,7 +145,8 @@ class Fetcher:
             target = urljoin(url, response.headers.get("Location", ""))
             host = _host(target)
             if host != first and not self._limits.allowed_hosts & {host, "*"}:
-                raise FetchError(f"redirected to {host}; allow it with --allow-host {host}", passing=False)
+                told = f"redirected to {host}; allow it with --allow-host {host}"
+                raise FetchError(told, passing=False, by_limits=True)
             return target
         if response.status != 200:
             passing = response.status in (408, 425, 429) or response.status >= 500
@@ -153,7 +158,7 @@ class Fetcher:
             )
         length = response.headers.get("Content-Length", "")
         if length.isdigit() and int(length) > self._limits.max_bytes:
-            raise FetchError(f"larger than {self._limits.max_bytes} bytes", passing=False)
+            raise self._too_large()
         return None
 
     def _read(self, response: BaseHTTPResponse, deadline: float) -> bytes:
@@ -162,10 +167,14 @@ class Fetcher:
         while block := response.read1(_BLOCK):
             content += block
             if len(content) > self._limits.max_bytes:
-                raise FetchError(f"larger than {self._limits.max_bytes} bytes", passing=False)
+                raise self._too_large()
             if time.monotonic() > deadline:
                 raise FetchError(f"not done after {self._limits.total_s:g} s", passing=True)
         return bytes(content)
+
+    def _too_large(self) -> FetchError:
+        told = f"larger than {self._limits.max_bytes} bytes; allow it with --max-bytes"
+        return FetchError(told, passing=False, by_limits=True)
 
     @contextmanager
     def _turn(self, host: str) -> Iterator[None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from missrec_pl.data.atomic import real_path
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.domain_update import image_urls, set_image_paths
 from missrec_pl.errors import DataError
@@ -52,8 +53,9 @@ def download(
     """Downloads what is missing, then notes the files in ``items.parquet``.
 
     Files are named by a digest of their address, so that nothing in an address or an id decides where they lie and
-    equal addresses are asked once. A file that is there is complete. Failures that will not pass (404, no picture,
-    redirects to other hosts) are noted in ``failures.csv`` and not tried again.
+    equal addresses are asked once. A file that is there is complete. Failures that no later run can mend (404, no
+    picture) are noted in ``failures.csv`` and not tried again. An item whose picture is not to be had keeps the
+    file that it had.
 
     Args:
         path: The domain folder.
@@ -69,8 +71,9 @@ def download(
         ConfigError: A library is missing.
         DataError: The domain is damaged or has no addresses, or another process downloads into the folder.
     """
-    addresses = image_urls(path)
+    path = real_path(path)
     Domain.open(path)
+    addresses = image_urls(path)
     fetcher = Fetcher(limits)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
@@ -81,7 +84,7 @@ def download(
     with lock:
         for part in folder.glob("*/.*.part"):
             part.unlink()
-        urls = list(dict.fromkeys(url for url in addresses if url))
+        urls = dict.fromkeys(url for url in addresses if url)
         present = {url for url in urls if _found(folder, url)}
         failed = {} if retry_failed else _read_failures(folder / FAILURES)
         wanted = [url for url in urls if url not in present and failed.get(url, ("yes", ""))[0] != "no"]
@@ -93,14 +96,12 @@ def download(
             if problem is None:
                 new += 1
                 continue
-            failed[url] = ("yes" if problem.passing else "no", str(problem))
-            if not problem.passing:
+            failed[url] = ("yes" if problem.again else "no", str(problem))
+            if not problem.again:
                 _append_failure(folder / FAILURES, url, failed[url])
-        failed = {url: told for url, told in failed.items() if url in set(urls)}
+        failed = {url: told for url, told in failed.items() if url in urls}
         _write_failures(folder / FAILURES, failed)
-        stored = stored_folder(folder, path)
-        files = {url: _found(folder, url) for url in urls}
-        set_image_paths(path, [_stored(stored, folder, files.get(url or "")) for url in addresses])
+        set_image_paths(path, _image_paths(path, folder, addresses))
     reasons = Counter(reason for _, reason in failed.values())
     return Downloaded(len(present), new, dict(reasons.most_common()), sum(not url for url in addresses))
 
@@ -145,8 +146,16 @@ def _found(folder: Path, url: str) -> Path | None:
     return next((file for suffix in _SUFFIXES if (file := base.with_suffix(suffix)).is_file()), None)
 
 
-def _stored(stored: Path, folder: Path, file: Path | None) -> str | None:
-    return None if file is None else (stored / file.relative_to(folder)).as_posix()
+def _image_paths(path: Path, folder: Path, addresses: Sequence[str | None]) -> list[str | None]:
+    """Every item's file as ``items.parquet`` keeps it: the one in the folder, else the one that it had."""
+    stored = stored_folder(folder, path)
+    files = {url: file.relative_to(folder) for url in set(addresses) if url and (file := _found(folder, url))}
+    paths: list[str | None] = []
+    for url, before in zip(addresses, Domain.open(path).image_paths()[1:], strict=True):
+        lost = Path(before).is_relative_to(stored) and not (path / before).is_file()  # removed from the folder
+        had = None if lost else before or None
+        paths.append((stored / files[url]).as_posix() if url in files else had)
+    return paths
 
 
 def _read_failures(path: Path) -> dict[str, tuple[str, str]]:

@@ -16,14 +16,12 @@ from missrec_pl.prepare.interactions.tables import (
     Source,
     delimited,
     described,
-    header_of,
     is_json,
     json_lines,
-    milliseconds,
-    opened_text,
     require_file,
     selected,
 )
+from missrec_pl.prepare.interactions.text_files import distinct_names, header_of, lines_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,8 @@ def read_amazon(edition: Edition, ratings: Path, metadata: Path | None, work: Pa
         relation,
         names[edition.user],
         names[edition.item],
-        milliseconds(names[edition.time], edition.time_unit),
+        names[edition.time],
+        edition.time_unit,
         names[edition.rating],
     )
     return Source(interactions, None if metadata is None else _items(edition, metadata, work))
@@ -131,7 +130,8 @@ def _ratings(edition: Edition, path: Path) -> tuple[str, dict[str, str]]:
     keys = {"user": edition.user, "item": edition.item, "time": edition.time, "rating": edition.rating}
     first = header_of(path)
     if {edition.user, edition.item, edition.time} <= set(first):
-        return delimited(path, first, header=True), {key: f'"{key}"' for key in keys.values()}
+        names = distinct_names(first, f"{path}:1")
+        return delimited(path, names, header=True), {key: f'"{key}"' for key in keys.values()}
     if len(first) != 4:
         found = f"{len(first)} columns: {','.join(first)[:60]!r}"
         raise DataError(f"{path}:1: expected {', '.join(edition.columns)}, found {found}")
@@ -150,8 +150,8 @@ def _items(edition: Edition, path: Path, work: Path) -> str:
 
 def _translated(path: Path, out: Path, keys: tuple[str, ...]) -> Path:
     """The 2014 metadata as JSON: its lines are Python literals, which no JSON reader takes."""
-    with opened_text(path) as source, out.open("w", encoding="utf-8") as target:
-        for number, line in enumerate(source, start=1):
+    with out.open("w", encoding="utf-8") as target:
+        for number, line in enumerate(lines_of(path), start=1):
             if line.strip():
                 entry = _parsed(line, path, number)
                 target.write(json.dumps({key: entry[key] for key in keys if key in entry}) + "\n")

@@ -1,8 +1,8 @@
 """Filters of interactions, as SQL on the tables of a working data base.
 
-Tables: ``raw`` (user, item, time_ms, rating, as read), ``metadata`` (item, fields, image_url, one row an item),
-``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), ``kept`` (user and item numbers,
-time_ms): what the filters have left.
+Tables: ``raw`` (user, item, time_ms, rating, time_text, as read), ``metadata`` (item, fields, image_url, one row
+an item), ``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), ``kept`` (user and item
+numbers, time_ms): what the filters have left. The function ``has_text`` says whether fields make a text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.interactions.database import count
+from missrec_pl.prepare.interactions.texts import has_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from missrec_pl.prepare.interactions.tables import Source
 
 REPEATS = ("first", "last", "all")
+_TIMES = (
+    "times are seconds or milliseconds (--time-unit), or moments like 2020-12-31, 2020-12-31 23:59:59 and "
+    "2020-12-31T23:59:59+01:00; "
+)
 _COMPLETE = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
 # Numbers in the order of numbers, then everything else in the order of letters.
 _BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
@@ -65,7 +70,7 @@ class Step:
 
 
 def load(connection: DuckDBPyConnection, source: Source, report: Callable[[str], None]) -> None:
-    """Reads the source into ``raw`` and ``metadata``.
+    """Reads the source into ``raw`` and ``metadata``, and makes ``has_text`` known.
 
     Of several metadata rows of one item the one with the longest text counts, whatever their order.
     """
@@ -78,6 +83,7 @@ def load(connection: DuckDBPyConnection, source: Source, report: Callable[[str],
         "first(image_url ORDER BY length(fields) DESC, fields, image_url) AS image_url "
         f"FROM ({items}) WHERE item IS NOT NULL GROUP BY item"
     )
+    connection.create_function("has_text", has_text, ["VARCHAR"], "BOOLEAN")
 
 
 def clean(
@@ -133,12 +139,13 @@ def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) ->
         raise DataError(f"{where} holds no interactions")
     for (name, what), bad in zip(columns.items(), absent, strict=True):
         if bad and not filters.skip_bad_rows:
+            keys, advice = ("user, item, time_text", _TIMES) if name == "time_ms" else ("user, item", "")
             row = connection.execute(
-                f"SELECT user, item FROM raw WHERE {name} IS NULL ORDER BY ALL LIMIT 1"
+                f"SELECT {keys} FROM raw WHERE {name} IS NULL ORDER BY ALL LIMIT 1"
             ).fetchone()
             raise DataError(
-                f"{where}: {bad:,} rows have {what}, such as (user, item) = {row}; "
-                "mend them, or leave them out with --skip-bad-rows"
+                f"{where}: {bad:,} rows have {what}, such as ({keys.removesuffix('_text')}) = {row}; {advice}mend "
+                "them, or leave them out with --skip-bad-rows"
             )
     if filters.min_rating is not None and not ratings:
         raise DataError(f"{where} has no ratings, which --min-rating needs")
@@ -168,11 +175,12 @@ def _choose(connection: DuckDBPyConnection, filters: Filters) -> None:
         wanted += f" AND rating >= {float(filters.min_rating)!r}"
     items = "item_ids"
     if filters.require_text:
-        # A field that says something has a letter or digit besides JSON's own "null".
-        items = (
-            "(SELECT raw_id, id FROM item_ids SEMI JOIN metadata ON metadata.item = raw_id "
-            "AND regexp_matches(replace(fields, 'null', ''), '[\\pL\\pN]'))"
+        # A table of its own: as a filter, has_text would be asked of metadata that no interaction is about.
+        connection.execute(
+            "CREATE TABLE described AS SELECT raw_id, id, has_text(fields) AS has_text "
+            "FROM item_ids JOIN metadata ON metadata.item = raw_id"
         )
+        items = "(SELECT raw_id, id FROM described WHERE has_text)"
     connection.execute(
         "CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms "
         f"FROM (SELECT * FROM raw WHERE {wanted}) chosen "

@@ -28,7 +28,7 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[Duc
         threads: Threads of the queries.
 
     Raises:
-        ConfigError: DuckDB is not installed, or a setting is none.
+        ConfigError: DuckDB is not installed, a setting is none, or memory and disk do not suffice.
         DataError: A query failed on what the files hold.
     """
     if not _MEMORY.fullmatch(memory.strip()):
@@ -50,9 +50,13 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[Duc
     try:
         connection = duckdb.connect(str(folder / "work.duckdb"), config=settings)
         try:
+            connection.execute("SET TimeZone = 'UTC'")  # not the machine's: casts of moments follow it
             yield connection
         finally:
             connection.close()
+    except duckdb.OutOfMemoryException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--memory {memory}: raise it, or free disk beside {beside} ({reason})") from error
     except duckdb.Error as error:
         raise DataError(_one_line(str(error))) from error
     finally:

@@ -13,13 +13,12 @@ from missrec_pl.prepare.interactions.tables import (
     columns_sql,
     delimited,
     described,
-    header_of,
-    milliseconds,
     pick,
     relation_of,
     require_file,
     selected,
 )
+from missrec_pl.prepare.interactions.text_files import column_names, distinct_names, header_of
 
 _TEXT_WORDS = ("title", "name", "categor", "genre", "class", "brand")
 
@@ -55,7 +54,7 @@ def read_movielens(folder: Path) -> Source:
     """
     ratings = require_file(folder / "ratings.csv", "MovieLens ratings")
     movies = require_file(folder / "movies.csv", "MovieLens titles and genres")
-    names = header_of(ratings)
+    names = column_names(ratings)
     user = pick(names, ("userId", "user_id"), ratings)
     item = pick(names, ("movieId", "movie_id"), ratings)
     time = pick(names, ("timestamp",), ratings)
@@ -64,10 +63,11 @@ def read_movielens(folder: Path) -> Source:
         delimited(ratings, names, header=True),
         column(user),
         column(item),
-        milliseconds(column(time), "s"),
+        column(time),
+        "s",
         rating,
     )
-    titles = header_of(movies)
+    titles = column_names(movies)
     key = pick(titles, ("movieId", "movie_id"), movies)
     genres = "CASE genres WHEN '(no genres listed)' THEN NULL ELSE string_split(genres, '|') END"
     fields = [column(pick(titles, ("title",), movies)), *([genres] if "genres" in titles else [])]
@@ -93,12 +93,12 @@ def read_atomic(folder: Path, text: Sequence[str]) -> Source:
         )
     inter = found[0]
     names = _fields(inter)
-    time = milliseconds(column(pick(names, ("timestamp",), inter)), "s")
     interactions = selected(
         delimited(inter, names, header=True, separator="\t", quotes=False),
         column(pick(names, ("user_id",), inter)),
         column(pick(names, ("item_id",), inter)),
-        time,
+        column(pick(names, ("timestamp",), inter)),
+        "s",
         column("rating") if "rating" in names else "NULL",
     )
     items = inter.with_suffix(".item")
@@ -126,9 +126,7 @@ def read_table(path: Path, metadata: Path | None, columns: Columns) -> Source:
     item = pick(names, (columns.item,), path, "--item")
     time = pick(names, (columns.time,), path, "--time")
     rating = "NULL" if columns.rating is None else column(pick(names, (columns.rating,), path, "--rating"))
-    interactions = selected(
-        relation, column(user), column(item), milliseconds(column(time), columns.time_unit), rating
-    )
+    interactions = selected(relation, column(user), column(item), column(time), columns.time_unit, rating)
     if metadata is None:
         return Source(interactions, None)
     if not columns.text:
@@ -147,4 +145,4 @@ def _fields(path: Path) -> list[str]:
     without = [cell for cell in cells if ":" not in cell]
     if without:
         raise DataError(f"{path}:1: {without[0]!r} has no type; RecBole's fields are written 'name:type'")
-    return [cell.partition(":")[0] for cell in cells]
+    return distinct_names([cell.partition(":")[0] for cell in cells], f"{path}:1")

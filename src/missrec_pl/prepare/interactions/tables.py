@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from missrec_pl.data.lookup import near_names
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.interactions.database import column, quoted
+from missrec_pl.prepare.interactions.text_files import column_names, distinct_names
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Source:
 
     Attributes:
         interactions: ``SELECT`` with the columns ``user``, ``item`` (text), ``time_ms`` (whole milliseconds since
-            1970) and ``rating`` (number, NULL where there is none).
+            1970), ``rating`` (number, NULL where there is none) and ``time_text`` (where ``time_ms`` is NULL).
         items: ``SELECT`` with ``item``, ``fields`` (a JSON list: title, categories, brand, each a text or a
             list) and ``image_url``; None if nothing is known of the items.
     """
@@ -64,33 +61,6 @@ def delimited(path: Path, names: Sequence[str], *, header: bool, separator: str 
     )
 
 
-@contextmanager
-def opened_text(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text file, unpacked if its name ends in ``.gz``."""
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as packed:
-            yield packed
-    else:
-        with path.open(encoding="utf-8-sig", newline="") as plain:
-            yield plain
-
-
-def header_of(path: Path, separator: str = ",") -> list[str]:
-    """The column names in the first line of a delimited file.
-
-    Raises:
-        DataError: The file is empty or no UTF-8.
-    """
-    try:
-        with opened_text(path) as stream:
-            names = next(csv.reader(stream, delimiter=separator), [])
-    except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: not a readable UTF-8 text file ({error})") from error
-    if not names:
-        raise DataError(f"{path} is empty; expected a line of column names")
-    return [name.strip() for name in names]
-
-
 def pick(names: Sequence[str], choices: Sequence[str], path: Path, flag: str | None = None) -> str:
     """The first of ``choices`` that is a column.
 
@@ -107,24 +77,29 @@ def pick(names: Sequence[str], choices: Sequence[str], path: Path, flag: str | N
 def milliseconds(text: str, unit: str) -> str:
     """SQL that turns a text, number or moment into whole milliseconds since 1970; NULL if it is none.
 
+    A moment without a time zone is one of UTC, the zone of the working data base, on every machine.
+
     Args:
         text: SQL of the value.
         unit: ``s`` or ``ms``, what plain numbers count.
     """
     factor = {"s": 1000, "ms": 1}[unit]
-    whole = f"TRY_CAST({text} AS BIGINT) * {factor}"
-    number = f"CAST(floor(TRY_CAST({text} AS DOUBLE) * {factor}) AS BIGINT)"
+    # What does not fit (nanoseconds taken for seconds, NaN) is no time: arithmetic that fails would end the query.
+    whole = f"TRY_CAST(CAST(TRY_CAST({text} AS BIGINT) AS HUGEINT) * {factor} AS BIGINT)"
+    number = f"TRY_CAST(floor(TRY_CAST({text} AS DOUBLE) * {factor}) AS BIGINT)"
     # BIGINT first: a double would round the milliseconds of large numbers. A CAST of 'x.5' to BIGINT rounds up.
     exact = f"CASE WHEN CAST({text} AS VARCHAR) SIMILAR TO '[+-]?[0-9]+' THEN {whole} ELSE {number} END"
-    return f"coalesce({exact}, epoch_ms(TRY_CAST({text} AS TIMESTAMP)))"
+    return f"coalesce({exact}, epoch_ms(TRY_CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)))"
 
 
-def selected(relation: str, user: str, item: str, time_ms: str, rating: str = "NULL") -> str:
-    """The ``SELECT`` of interactions, from SQL of its columns."""
+def selected(relation: str, user: str, item: str, time: str, unit: str, rating: str = "NULL") -> str:
+    """The ``SELECT`` of interactions, from SQL of its columns; ``unit`` is ``s`` or ``ms``, of plain numbers."""
+    time_ms = milliseconds(time, unit)
     return (
         f"SELECT nullif(trim(CAST({user} AS VARCHAR)), '') AS \"user\", "
         f"nullif(trim(CAST({item} AS VARCHAR)), '') AS item, {time_ms} AS time_ms, "
-        f"TRY_CAST({rating} AS DOUBLE) AS rating FROM {relation}"
+        f"TRY_CAST({rating} AS DOUBLE) AS rating, "
+        f"CASE WHEN {time_ms} IS NULL THEN CAST({time} AS VARCHAR) END AS time_text FROM {relation}"
     )
 
 
@@ -141,20 +116,20 @@ def relation_of(path: Path) -> tuple[str, list[str]]:
     """Any CSV, TSV, JSON lines or Parquet file as a relation, and its column names.
 
     Raises:
-        DataError: Missing, or of another kind.
+        DataError: Missing or of another kind, or two columns have one name.
     """
     require_file(path, "a .csv, .tsv, .jsonl or .parquet file (.gz as well)")
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         try:
-            return f"read_parquet({quoted(path)})", list(pq.read_schema(path).names)
+            return f"read_parquet({quoted(path)})", distinct_names(pq.read_schema(path).names, str(path))
         except (ValueError, OSError) as error:
             raise DataError(f"{path}: not a readable parquet file ({error})") from error
     if is_json(path):
         raise DataError(f"{path}: JSON lines have no list of columns; convert it to CSV or Parquet")
     separator = "\t" if ".tsv" in path.suffixes[-2:] else ","
-    names = header_of(path, separator)
+    names = column_names(path, separator)
     return delimited(path, names, header=True, separator=separator), names
 
 

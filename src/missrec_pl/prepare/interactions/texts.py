@@ -21,22 +21,41 @@ def item_text(fields: str | None) -> str:
         fields: JSON list of texts and (nested) lists of texts; None if nothing is known.
 
     Returns:
-        ``"Title. Category Sub-category. Brand."``, or "" if no field says anything.
+        ``"Title. Category Sub-category. Brand."``, or "" if no field has a letter or a digit.
     """
-    if fields is None:
-        return ""
-    sentences = (" ".join(dict.fromkeys(_parts(field))) for field in json.loads(fields))
-    return " ".join(sentence.rstrip(". ") + "." for sentence in sentences if sentence.strip(". "))
+    return " ".join(_sentences(fields)) if has_text(fields) else ""
+
+
+def has_text(fields: str | None) -> bool:
+    """Whether ``item_text`` of the fields is not empty, without making all of it."""
+    return any(char.isalnum() for sentence in _sentences(fields) for char in sentence)
+
+
+def _sentences(fields: str | None) -> Iterator[str]:
+    for field in [] if fields is None else json.loads(fields):
+        sentence = " ".join(dict.fromkeys(_parts(field)))
+        if sentence.strip(". "):
+            yield sentence.rstrip(". ") + "."
 
 
 def _parts(field: Any) -> Iterator[str]:
-    """The texts of a field, however deep; a text that itself is JSON (a list in a CSV cell) counts as such."""
+    """The texts of a field, however deep; a text that is a JSON list of texts (in a CSV cell) counts as a list."""
     if isinstance(field, list):
         for part in field:
             yield from _parts(part)
     elif isinstance(field, str):
-        cleaned = _SPACE.sub(" ", _TAG.sub(" ", html.unescape(field))).strip()
-        if cleaned:
+        listed = _listed(field) if field.lstrip().startswith("[") else None
+        if listed is not None:
+            yield from _parts(listed)
+        elif cleaned := _SPACE.sub(" ", _TAG.sub(" ", html.unescape(field))).strip():
             yield cleaned
     elif isinstance(field, int | float) and not isinstance(field, bool):
         yield str(field)
+
+
+def _listed(text: str) -> list[str] | None:
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, list) and all(isinstance(part, str) for part in parsed) else None
