@@ -52,7 +52,7 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
     check_baselines(cfg, datamodule)
     for line in building.describe_data(datamodule):
         log.info(line)
-    report = _evaluated(cfg, datamodule)
+    report = _evaluated(cfg, datamodule, keep_ranks=True)
     results = {
         "phase": cfg.phase.name,
         "data": cfg.data.name,
@@ -109,7 +109,7 @@ def baseline_entries(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str,
     return _entries(_evaluated(cfg, datamodule), is_excluded=bool(cfg.metrics.mask_history))
 
 
-def _evaluated(cfg: DictConfig, datamodule: DomainDataModule) -> BaselineReport:
+def _evaluated(cfg: DictConfig, datamodule: DomainDataModule, *, keep_ranks: bool = False) -> BaselineReport:
     names = OmegaConf.select(cfg, "baselines.names")
     limit = OmegaConf.select(cfg, "baselines.max_ease_items")
     sequences, max_history = datamodule.sequences, cfg.data.max_history
@@ -121,6 +121,7 @@ def _evaluated(cfg: DictConfig, datamodule: DomainDataModule) -> BaselineReport:
         ks=tuple(cfg.metrics.ks),
         compat=cfg.metrics.compat,
         options=Options() if limit is None else Options(max_ease_items=limit),
+        keep_ranks=keep_ranks,
     )
     for name, reason in report.left_out.items():
         log.info("baseline %s is left out: %s", name, reason)

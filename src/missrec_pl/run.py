@@ -22,13 +22,14 @@ from missrec_pl.modules.ensemble import Ensemble
 from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.preflight import preflight
 from missrec_pl.preflight_folder import refuse_taken_folder, refuse_trained_folder
-from missrec_pl.results import command, peak_rss_mb, score_lines, versions, write_results
+from missrec_pl.results import command, peak_rss_mb, score_lines, source_commit, versions, write_results
 from missrec_pl.resuming import find_checkpoint
 from missrec_pl.stored_runs import (
     check_trained_on,
     complete_config,
     load_members,
     load_network,
+    origin,
     resolved,
     stored_run,
 )
@@ -59,6 +60,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
     _settle(cfg)
+    source_commit()  # before anybody commits something else
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.phase.name == "baselines":
         return run_baselines(cfg)
@@ -71,8 +73,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if cfg.resume is not None:
         resumed = read_checkpoint(cfg.resume, "resume")
         building.check_resume(cfg, resumed, model, datamodule)
+        cfg.command.ckpt_origin = (resumed.config.get("command") or {}).get("ckpt_origin")
     elif cfg.ckpt is not None:
-        building.load_weights(cfg, read_checkpoint(cfg.ckpt), model, datamodule)
+        start = read_checkpoint(cfg.ckpt)
+        building.load_weights(cfg, start, model, datamodule)
+        cfg.command.ckpt_origin = origin(start)
     module = building.build_module(cfg, model)
     trainer, clock = building.build_trainer(cfg, datamodule, resumed)
     try:
@@ -108,6 +113,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     refuse_trained_folder(Path(cfg.paths.output_dir))
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
+    source_commit()  # before anybody commits something else
     checkpoint = read_checkpoint(cfg.ckpt)
     with complete_config(f"ckpt={cfg.ckpt}"):
         run = stored_run(checkpoint.config, cfg)
@@ -155,7 +161,8 @@ def _settle(cfg: DictConfig) -> None:
             cfg.ckpt = read_checkpoint(cfg.resume, "resume").config["ckpt"]
         if cfg.phase.name == "finetune":
             cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
-        cfg.command = command()  # kept in the checkpoint: an evaluation is of the same experiment
+        # Kept in the checkpoint: an evaluation is of the same experiment.
+        cfg.command = {**command(), "ckpt_origin": None}
 
 
 def _results(
@@ -166,6 +173,7 @@ def _results(
     clock: RunClock,
     validation: dict[str, float],
 ) -> dict[str, Any]:
+    peak = peak_rss_mb()  # the model's: the baselines come after it
     refreshes = [c.seconds for c in trainer.callbacks if isinstance(c, InterestRefresh)]  # type: ignore[attr-defined]
     return {
         "phase": cfg.phase.name,
@@ -195,7 +203,7 @@ def _results(
             "interest_refresh_s": [seconds for refresh in refreshes for seconds in refresh],
             "test_s": clock.test_seconds,
         },
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": peak,
         **building.count_parameters(module),
         "data_fingerprints": building.fingerprints(datamodule),
         "versions": versions(),

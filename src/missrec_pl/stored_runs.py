@@ -42,6 +42,9 @@ _CHANGEABLE = (
     *("objective.eval_temperature", "phase.module.max_logits"),
 )
 
+# Of the command that made a checkpoint: where files lie, and what the checkpoint says in other ways.
+_OF_ONE_RUN = ("seed=", "ckpt=", "resume=", "phase=", "setting=", "paths.", "hydra.", "hydra/")
+
 # What members of an ensemble read and rank alike.
 _SHARED = ("data.modalities", "data.max_history", "data.split")
 
@@ -93,6 +96,27 @@ def _leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
+
+
+def origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What made a checkpoint, for the ``results.json`` of a run that starts from it.
+
+    Returns:
+        ``phase``, ``data`` (domains), ``setting``, and its command as :func:`missrec_pl.results.command` says it,
+        without the seed and where files lie; ``ckpt_origin``: the same of the checkpoint that it was started from
+        itself, or None.
+    """
+    config = OmegaConf.create(checkpoint.config)
+    nothing: dict[str, Any] = {"experiment": None, "experiment_model": None, "overrides": [], "ckpt_origin": None}
+    said = nothing | (checkpoint.config.get("command") or {})
+    kept = [word for word in said["overrides"] if not word.lstrip("+~").startswith(_OF_ONE_RUN)]
+    return {
+        "phase": OmegaConf.select(config, "phase.name"),
+        "data": "+".join(checkpoint.data),
+        "setting": OmegaConf.select(config, "setting.name"),
+        **said,
+        "overrides": [word.replace("${", "\\${") for word in kept],  # not to be looked up in another config
+    }
 
 
 @contextmanager

@@ -46,13 +46,16 @@ def test_evaluation_on_a_case_worked_by_hand():
     assert report.metrics(history_excluded=False) is report.included
     assert report.settings == {}
     assert set(report.seconds) == {"popularity", "text_knn"}
+    assert report.ranks == {}
 
 
 def test_excluding_the_history_never_takes_out_the_target():
     test = held_out([[2, 3], [2, 3]], [1, 2])
-    report = evaluate_baselines(make_data(), test, names=["popularity"], ks=(1,))
+    report = evaluate_baselines(make_data(), test, names=["popularity"], ks=(1,), keep_ranks=True)
     assert report.included["popularity"]["test/mrr"] == pytest.approx((1 / 3 + 1) / 2)
     assert report.excluded["popularity"]["test/mrr"] == 1
+    ranks = report.ranks["popularity"]
+    assert (ranks.included.tolist(), ranks.excluded.tolist()) == ([3, 1], [1, 1])
 
 
 def test_constants_are_the_best_of_the_grid_on_validation_for_each_protocol():

@@ -126,11 +126,26 @@ def test_every_overlay_is_in_the_documentation():
 
 
 def test_a_run_knows_its_experiment_and_overrides():
-    assert command() == {"experiment": None, "overrides": []}
+    assert command() == {"experiment": None, "experiment_model": None, "overrides": []}
     overrides = ["experiment=table3/tv", "seed=1", "data.batch_size=${model.hidden_size}"]
+    assert command_of(*overrides) == {
+        "experiment": "table3/tv",
+        "experiment_model": "missrec_released",
+        "overrides": [*overrides[:2], "data.batch_size=300"],
+    }
+
+
+@pytest.mark.parametrize(("experiment", "model"), [("tuned", "missrec_tuned"), ("table3/tv", "missrec_released")])
+def test_a_run_knows_which_model_its_experiment_would_have_taken(experiment, model):
+    for overrides in ((), ("model=missrec",)):
+        assert command_of(f"experiment={experiment}", *overrides)["experiment_model"] == model
+
+
+def command_of(*overrides):
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            HydraConfig.instance().set_config(compose("train", overrides=overrides, return_hydra_config=True))
-        assert command() == {"experiment": "table3/tv", "overrides": [*overrides[:2], "data.batch_size=300"]}
+            cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+            return command()
     finally:
         HydraConfig.instance().cfg = None

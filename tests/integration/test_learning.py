@@ -58,9 +58,20 @@ def test_adapters_recipe_leaves_the_rest_as_pretrained(setting, pretrained, shar
     results = train(tiny(shared, f"setting={setting}", f"ckpt={best(folder)}", name=name))
     assert results["init"] == "pretrained"
     assert results["modalities"] == ["text", "image"]
+    assert results["ckpt_origin"] == {
+        "phase": "pretrain",
+        "data": "synthetic_0+synthetic_1+synthetic_2",
+        "setting": "inductive",
+        "experiment": None,
+        "experiment_model": None,
+        "overrides": [],
+        "ckpt_origin": None,
+    }
     assert "adapters.linear.image" in caplog.text
 
-    source, own = read_checkpoint(best(folder)).weights, read_checkpoint(best(shared / name)).weights
+    made = read_checkpoint(best(shared / name))
+    assert made.config["command"]["ckpt_origin"] == results["ckpt_origin"]  # an evaluation says it, too
+    source, own = read_checkpoint(best(folder)).weights, made.weights
     trains = ("adapters.", "fusion.", "history_bias.", "id_embedding.", "interests.")
     frozen = [name for name in own if not name.startswith(trains)]
     assert frozen

@@ -2,17 +2,23 @@
 
 import json
 import math
+import re
+import subprocess
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from runs import composed, places, tiny
 
-from missrec_pl.checkpoints import read_checkpoint
+from missrec_pl import run
+from missrec_pl.checkpoints import Checkpoint, read_checkpoint
 from missrec_pl.data.domain import Domain
 from missrec_pl.metrics import RankingMetrics
+from missrec_pl.results import commit_of
 from missrec_pl.run import evaluate, train
+from missrec_pl.stored_runs import origin, resolved
 
 NAMES = ("recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr")
 SCHEMA = {
@@ -23,10 +29,12 @@ SCHEMA = {
     "seed": int,
     "init": str,
     "ckpt": (str, type(None)),
+    "ckpt_origin": (dict, type(None)),
     "protocol": dict,
     "modalities": list,
     "interest": dict,
     "experiment": (str, type(None)),
+    "experiment_model": (str, type(None)),
     "overrides": list,
     "metrics": dict,
     "baselines": dict,
@@ -59,6 +67,51 @@ def test_results_have_the_schema(finetuned):
     assert len(timing["interest_refresh_s"]) == 2  # one for Lightning's sanity check, one for the epoch
     assert timing["test_s"] > 0
     assert {"torch", "lightning", "missrec_pl"} <= set(results["versions"])
+    assert all(isinstance(version, str) for version in results["versions"].values())
+
+
+def test_what_made_a_checkpoint_is_its_command_without_its_seed_and_its_folders():
+    overrides = ["phase=pretrain", "seed=2", "paths.data_dir=/x", "ckpt=a.ckpt", "resume=last", "data.name=${x}"]
+    command = {"experiment": "movies", "experiment_model": "missrec_released", "overrides": overrides}
+    config = {"phase": {"name": "pretrain"}, "setting": {"name": "inductive"}}
+    first = origin(Checkpoint(config, {"comedy": "1", "drama": "2"}, {}, 1))
+    assert first == {
+        "phase": "pretrain",
+        "data": "comedy+drama",
+        "setting": "inductive",
+        "experiment": None,
+        "experiment_model": None,
+        "overrides": [],
+        "ckpt_origin": None,
+    }
+    second = origin(Checkpoint({**config, "command": {**command, "ckpt_origin": first}}, {"deli": "3"}, {}, 1))
+    kept = {"overrides": ["data.name=${x}"], "ckpt_origin": first}
+    assert resolved(OmegaConf.create({"x": 1, "command": {"ckpt_origin": second}}).command) == {
+        "ckpt_origin": {**first, "data": "deli", **command, **kept}
+    }
+
+
+def test_the_commit_of_a_checkout_and_whether_it_was_changed_are_told(tmp_path):
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
+
+    assert commit_of(tmp_path) is None
+    git("init")
+    assert commit_of(tmp_path) is None
+    (tmp_path / "src").mkdir()
+    for name in ("src/a.py", "notes.md"):
+        (tmp_path / name).write_text("1\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = commit_of(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{40}", commit)
+    assert commit_of(tmp_path / "src") is None  # a folder in a checkout is not its top
+    (tmp_path / "notes.md").write_text("2\n")
+    (tmp_path / "src" / "new.py").write_text("2\n")
+    assert commit_of(tmp_path) == commit
+    (tmp_path / "src" / "a.py").write_text("2\n")
+    assert commit_of(tmp_path) == f"{commit}+changes"
 
 
 def test_ranks_file_explains_the_metrics(finetuned):
@@ -114,8 +167,13 @@ def test_pretraining_logs_its_losses_and_tests_nothing(pretrained):
     assert len(results["data_fingerprints"]) == 3
 
 
-def test_same_seed_same_numbers_other_seed_others(finetuned, shared):
+def test_same_seed_same_numbers_other_seed_others(finetuned, shared, monkeypatch):
+    order = []
+    for name in ("peak_rss_mb", "baseline_entries"):
+        own = getattr(run, name)
+        monkeypatch.setattr(run, name, lambda *given, name=name, own=own: (order.append(name), own(*given))[1])
     again = train(tiny(shared, name="again"))
+    assert order == ["peak_rss_mb", "baseline_entries"]  # the memory is the model's
     other = train(tiny(shared, "seed=1", name="other"))
     assert again["metrics"] == finetuned[1]["metrics"]
     assert other["metrics"] != finetuned[1]["metrics"]

@@ -138,6 +138,7 @@ def test_a_run_from_ckpt_resumes_as_what_it_is(pretrained, shared):
         train(tiny(shared, *command, stop_at(1, 0), name="tuned"))
     resumed = train(tiny(shared, *command, name="tuned"))
     assert (resumed["init"], resumed["ckpt"]) == ("pretrained", straight["ckpt"])
+    assert resumed["ckpt_origin"]["phase"] == "pretrain"
     assert resumed["metrics"] == straight["metrics"]
     named = f"resume={shared / 'tuned'}"  # the folder alone says which recipe it was
     again = train(tiny(shared, *MIDWAY, named, name="tuned-again"))

@@ -5,6 +5,8 @@ import pytest
 from fabricated import NAMES, mistake, write_run
 
 from missrec_pl.report.__main__ import main
+from missrec_pl.report.commands.chart import bars_by_data
+from missrec_pl.report.runs.collect import collect
 
 BASELINES = {
     "ease": {f"test/{name}": 0.02 for name in NAMES},
@@ -64,3 +66,24 @@ def test_mistakes_are_named_and_leave_nothing(runs, capsys):
     assert "--baselines knn: " in mistake(capsys, "chart", runs, *out, "--baselines", "knn")
     assert "lacks test/speed" in mistake(capsys, "chart", runs, *out, "--metric", "speed")
     assert not (runs / "chart.svg").exists()
+
+
+def test_baselines_of_other_modalities_have_bars_of_their_own(tmp_path):
+    for name, value in (("text", 0.1), ("image", 0.3)):
+        baselines = {one: {f"test/{metric}": value for metric in NAMES} for one in ("hybrid_knn", name)}
+        baselines["popularity"] = {f"test/{metric}": 0.01 for metric in NAMES}
+        write_run(tmp_path, name, 0.2, modalities=[name], experiment=f"table3/{name}", baselines=baselines)
+    write_run(tmp_path, "trial", 0.2, metrics={})
+    bars = bars_by_data(collect([tmp_path]), "recall@10", ["hybrid_knn", "popularity"])["Scientific_mm_subset"]
+    assert [(bar.label, bar.value) for bar in bars if bar.is_baseline] == [
+        ("hybrid_knn (image)", 0.3),
+        ("hybrid_knn (text)", 0.1),
+        ("popularity", 0.01),
+    ]
+
+
+def test_nothing_to_draw_is_said(tmp_path, capsys):
+    write_run(tmp_path, "trial", 0.2, metrics={})
+    assert "none of 1 runs tested a model or baselines" in mistake(
+        capsys, "chart", tmp_path, "--out", tmp_path / "chart.svg"
+    )

@@ -111,3 +111,35 @@ def test_other_mistakes_are_named(tmp_path, capsys):
     assert "pre-training runs, which test nobody" in mistake(
         capsys, "groups", tmp_path / "d", "--by", "history_length"
     )
+
+
+def test_baselines_of_other_modalities_or_histories_are_told_apart(tmp_path, capsys):
+    same = [1, 90]
+    for name, ranks in (("text", [1, 90]), ("image", [90, 90])):
+        run_with(tmp_path, f"run-{name}", [1, 1], counts=[0, 0], modalities=[name])
+        both = {"hybrid_knn": (ranks, ranks), "popularity": (same, same)}
+        write_baselines(tmp_path, f"simple-{name}", both, modalities=[name])
+    names = ("--baselines", "hybrid_knn", "hybrid_knn/history_excluded", "popularity")
+    arguments = ("groups", tmp_path, "--by", "history_length", "--edges", "9", *R10, *names)
+    rows = printed(capsys, *arguments, "--where", "phase=finetune")
+    assert [row[3:5] for row in rows[1:6]] == [
+        ["hybrid_knn (image)", "0.0000"],
+        ["hybrid_knn (text)", "0.5000"],
+        ["hybrid_knn/history_excluded (image)", "0.0000"],
+        ["hybrid_knn/history_excluded (text)", "0.5000"],
+        ["popularity", "0.5000"],
+    ]
+    write_run(tmp_path, "short", 0.5, modalities=["text"], model="MISSRec")
+    write_ranks(tmp_path, "short", [1, 1], history_length=[1, 1])
+    assert "run phase=baselines with the run's data.max_history" in mistake(capsys, *arguments)
+
+
+def test_runs_without_a_test_are_left_out(tmp_path, capsys):
+    origin = {"phase": "pretrain", "data": "Office", "setting": "inductive"}
+    run_with(tmp_path, "a", [1] * 6, init="pretrained", ckpt_origin=origin)
+    write_run(tmp_path, "trial", 0.5, metrics={"val/ndcg@10": 0.1})
+    for arguments in (("groups", "--by", "history_length"), ("figure4",)):
+        rows = printed(capsys, arguments[0], tmp_path, *arguments[1:], *R10)
+        assert rows[1][3] == "T+V, MISSRecReleased, pre-trained, from [Office]"
+        assert rows[-1] == ["- left out: 1 of runs without test metrics"]
+    assert "or runs without a test" in mistake(capsys, "groups", tmp_path / "trial", "--by", "history_length")

@@ -73,3 +73,24 @@ def test_damaged_interests_are_refused(tmp_path, capsys, number):
 def test_runs_of_other_experiments_alone_are_refused(tmp_path, capsys):
     write_run(tmp_path, "a", 0.2, experiment="table3/tv")
     assert "none of 1 runs is of experiment=interest_study" in mistake(capsys, "interest_study", tmp_path)
+
+
+def test_other_choices_of_a_way_are_rows_of_their_own_against_the_same_prototype(tmp_path, capsys):
+    for seed, value in ((0, 0.2), (1, 0.3)):
+        shared = {"seed": seed, "experiment": "interest_study"}
+        write_run(
+            tmp_path, f"none{seed}", 0.1, **interest("NoInterests", 1), overrides=["interest=none"], **shared
+        )
+        write_run(tmp_path, f"a{seed}", value, overrides=["interest=dpc_knn"], **shared)
+    overrides = ["interest=dpc_knn", "interest.method.k=100"]
+    write_run(tmp_path, "b", 0.5, overrides=overrides, experiment="interest_study")
+    write_run(tmp_path, "trial", 0.5, seed=2, metrics={}, experiment="interest_study")
+    ours = "MISSRecReleased, inductive, from scratch"
+    rows = [row[2:] for row in printed(capsys, "interest_study", tmp_path, *R10)[2:]]
+    assert rows == [
+        [ours, "0.2500 ± 0.0707", "2"],
+        [f"{ours}, interest.method.k=100", "0.5000", "1"],
+        [f"{ours}: against one prototype", "+0.1500 ± 0.0707", "2"],
+        [f"{ours}, interest.method.k=100: against one prototype", "+0.4000", "1"],
+        [],
+    ]

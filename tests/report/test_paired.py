@@ -43,6 +43,7 @@ def test_where_splits_one_folder_into_both_sides(tmp_path, capsys):
     split = ("--where", "init=pretrained", "--against-where", "init=scratch")
     rows = printed(capsys, "paired", tmp_path, *split, "--metrics", "recall@10")
     assert rows[1][1:4] == ["0.6667", "0.3333", "+0.3333"]
+    assert rows[-1] == ["- one seed: the interval leaves out how seeds differ"]
     assert "A has to be runs of one kind, choose with --where" in mistake(
         capsys, "paired", tmp_path, "--against", tmp_path / "b"
     )
@@ -175,3 +176,31 @@ def test_metrics_without_the_history_are_of_the_other_ranks(tmp_path, capsys):
     assert "lacks rank_history_excluded: test the run's checkpoint again" in mistake(
         capsys, "paired", tmp_path, *metrics
     )
+
+
+def test_baselines_of_several_runs_count_together_unless_they_disagree(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 1, 90])
+    write_baselines(tmp_path, "first", {"ease": BASELINES["ease"]})
+    write_baselines(tmp_path, "second", BASELINES)
+    write_run(tmp_path, "trial", 0.5, metrics={})
+    arguments = ("paired", tmp_path, "--against-baseline", "best", "--metrics", "recall@10")
+    rows = printed(capsys, *arguments)
+    assert rows[2] == ["- A: Scientific_mm_subset, T+V, MISSRecReleased, from scratch"]
+    assert rows[3] == ["- B: Scientific_mm_subset, the best baseline: R@10 hybrid_knn/history_excluded"]
+    assert rows[-1] == ["- left out: 1 of runs without test metrics"]
+    write_baselines(tmp_path, "third", {"ease": ([11, 11, 11, 40], [90, 90, 90, 80])})
+    error = mistake(capsys, *arguments)
+    assert "baseline ease differs between" in error
+    assert "first/baseline_ranks.parquet and" in error
+    assert "third/baseline_ranks.parquet: name one of them only" in error
+
+
+def test_baselines_that_read_longer_histories_are_not_paired(tmp_path, capsys):
+    run_with(tmp_path, "a", [1, 1, 1, 90], columns={"history_length": [1, 2, 2, 2]})
+    write_baselines(tmp_path, "baselines", BASELINES)
+    error = mistake(capsys, "paired", tmp_path, "--against-baseline", "hybrid_knn")
+    assert "a/test_ranks.parquet reads at most 2 items and" in error
+    assert "baselines/baseline_ranks.parquet reads at most 4 items of a history" in error
+    run_with(tmp_path, "b", [1, 90, 90, 90], model="MISSRec")  # two models may differ in it
+    rows = printed(capsys, "paired", tmp_path / "a", "--against", tmp_path / "b", "--metrics", "recall@10")
+    assert rows[1][3] == "+0.5000"

@@ -36,6 +36,8 @@ def test_runs_are_recognised_without_an_overlay_and_told_apart(tmp_path, capsys)
         "model=missrec",
         "data.modalities=[text]",
         "logger=wandb",
+        "data.prefetch_factor=4",
+        "baselines.names=[]",
     ]
     write_run(tmp_path, "a", 0.1, model="MISSRec", modalities=["text"], overrides=noise)
     changed = [*noise, "interest=none", "+trainer.limit_train_batches=3"]
@@ -56,12 +58,14 @@ def test_what_does_not_belong_is_left_out_and_said(tmp_path, capsys):
     write_run(tmp_path, "b", 0.2, experiment="table5/full")
     write_run(tmp_path, "c", 0.3, protocol={"mask_history": False, "compat": True})
     write_run(tmp_path, "d", 0.4, phase="pretrain")
+    write_run(tmp_path, "e", 0.4, experiment="table3/tv", seed=1, metrics={"val/ndcg@10": 0.1})
     rows = printed(capsys, "table3", tmp_path, *R10)
     notes = [row[0] for row in rows if row[0].startswith("- ")]
     assert notes == [
         "- left out: 1 of experiment table5/full",
         "- left out: 1 of another protocol than the default (compat)",
         "- left out: 1 of pre-training",
+        "- left out: 1 of runs without test metrics",
     ]
     error = mistake(capsys, "table3", tmp_path / "b", tmp_path / "d")
     assert "no run belongs to table3; left out: 1 of experiment table5/full; left out: 1 of pre-training" in error
@@ -156,6 +160,7 @@ def test_released_runs_compare_under_the_released_evaluator_alone(tmp_path, caps
     compat = {"protocol": {"mask_history": False, "compat": True}}
     write_run(tmp_path, "a", 0.13, data="Scientific_mm_full", experiment="released/run03", **compat)
     write_run(tmp_path, "b", 0.13, data="Scientific_mm_full", experiment="released/run03")
+    write_run(tmp_path, "mended", 0.19, data="Scientific_mm_full", seed=1, **compat)
     rows = printed(capsys, "released", tmp_path, *R10)
     at = next(i for i, row in enumerate(rows) if row[1] == "T+V, from scratch")
     assert rows[at : at + 3] == [
@@ -163,7 +168,10 @@ def test_released_runs_compare_under_the_released_evaluator_alone(tmp_path, caps
         ["", "", "released code", "0.1269", ""],
         ["", "", "MISSRecReleased - released code", "+0.0031", ""],
     ]
-    assert rows[-1] == ["- left out: 1 of another protocol than compat (the default)"]
+    assert rows[-2:] == [
+        ["- left out: 1 of another protocol than compat (the default)"],
+        ["- left out: 1 of experiment none"],
+    ]
 
 
 def test_a_metric_that_nobody_reports_has_an_empty_cell(tmp_path, capsys):
@@ -202,3 +210,52 @@ def test_results_of_earlier_versions_can_be_read(tmp_path, capsys):
     path.write_text(json.dumps(content))
     rows = printed(capsys, "table3", tmp_path, *R10)
     assert rows[-1][:3] == ["Scientific_mm_subset", "unknown", "MISSRecReleased, from scratch"]
+
+
+def test_another_config_of_the_same_class_is_told_apart(tmp_path, capsys):
+    tuned = {"experiment": "tuned", "experiment_model": "missrec_tuned"}
+    table3 = {"experiment": "table3/tv", "experiment_model": "missrec_released"}
+    plain = ["model=missrec_released"]
+    write_run(tmp_path, "a", 0.20, **tuned)
+    write_run(tmp_path, "b", 0.30, **tuned, seed=1, overrides=["experiment=tuned", "model=missrec_tuned"])
+    write_run(tmp_path, "c", 0.10, **tuned, seed=2, overrides=["experiment=tuned", *plain])
+    write_run(tmp_path, "d", 0.40, **table3)
+    write_run(tmp_path, "e", 0.60, **table3, seed=1, overrides=plain)
+    write_run(tmp_path, "f", 0.50, **table3, model="MISSRec", overrides=["model=missrec"])
+    assert [row[3:6] for row in printed(capsys, "table", tmp_path, *R10)[1:]] == [
+        ["MISSRec", "table3/tv", "0.5000"],
+        ["MISSRecReleased", "table3/tv", "0.5000 ± 0.1414"],
+        ["MISSRecReleased", "tuned", "0.2500 ± 0.0707"],
+        ["MISSRecReleased", "tuned model=missrec_released", "0.1000"],
+    ]
+
+
+def test_runs_from_other_pretrainings_are_rows_of_their_own_against_the_same_runs_from_scratch(tmp_path, capsys):
+    origin = {"phase": "pretrain", "data": "Office", "setting": "inductive", "experiment": "table4/scientific"}
+    longer = {**origin, "overrides": ["trainer.max_epochs=9", "model=missrec_released", "trainer=cpu"]}
+    again = {**origin, "phase": "finetune", "experiment": None, "ckpt_origin": origin}
+    for seed, value in ((0, 0.1), (1, 0.2)):
+        shared = {"seed": seed, "experiment": "table4/scientific"}
+        write_run(tmp_path, f"s{seed}", value, **shared)
+        write_run(
+            tmp_path, f"a{seed}", value + 0.1, init="pretrained", ckpt=f"{seed}", ckpt_origin=origin, **shared
+        )
+        write_run(tmp_path, f"b{seed}", value + 0.3, init="pretrained", ckpt_origin=longer, **shared)
+    write_run(tmp_path, "c", 0.9, init="pretrained", ckpt_origin=again, experiment="table4/scientific")
+    words = "from [Office table4/scientific]", "from [Office table4/scientific trainer.max_epochs=9]"
+    last = "from [Office finetune from [Office table4/scientific]]"
+    assert [row[4:6] for row in printed(capsys, "table", tmp_path, *R10)[2:]] == [
+        [f"table4/scientific {last}", "0.9000"],
+        [f"table4/scientific {words[1]}", "0.4500 ± 0.0707"],
+        [f"table4/scientific {words[0]}", "0.2500 ± 0.0707"],
+    ]
+    assert "Experiment" not in printed(capsys, "table", tmp_path / "s0", tmp_path / "a0", *R10)[0]
+    rows = [row[2:] for row in printed(capsys, "table4", tmp_path / "s0", *tmp_path.glob("?[01]"), *R10)]
+    effect = "effect of pre-training"
+    for name, gap in zip(words, ("+0.1000", "+0.3000"), strict=True):
+        assert [f"MISSRecReleased, {name}: {effect}", f"{gap} ± 0.0000", "2"] in rows
+
+
+def test_a_damaged_origin_is_refused(tmp_path, capsys):
+    write_run(tmp_path, "a", 0.1, ckpt_origin={"phase": "pretrain", "data": "Office"})
+    assert "a/results.json: lacks ckpt_origin.setting" in mistake(capsys, "table", tmp_path)

@@ -297,3 +297,14 @@ def test_both_protocols_stand_in_columns_of_their_own(tmp_path, capsys):
     assert cells[2] == ["0.1000", "0.0500", "0.3000", "0.0900", "0.1100", "0.0600", "0.3100", "0.1000"]
     write(tmp_path, "b", seed=1, baselines={})
     assert "metrics lacks test/recall@10/history_excluded" in error_of(capsys, tmp_path / "b", "--metrics", "both")
+
+
+def test_runs_without_a_test_are_counted_below_the_table(tmp_path, capsys):
+    write(tmp_path, "a")
+    write(tmp_path, "trial", metrics={"val/ndcg@10": 0.1}, baselines={})
+    write(tmp_path, "later", phase="eval", timing={"fit_s": None})
+    note = "left out: 1 of runs without test metrics"
+    assert table_of(capsys, tmp_path).splitlines()[-1] == note
+    lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()
+    assert lines[-1] == f"- {note}"
+    assert lines[-3].endswith("| 1 | 10 |")

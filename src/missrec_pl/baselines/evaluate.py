@@ -37,7 +37,8 @@ class BaselineReport:
         settings: The constants behind each: ``{"history_included": {...}, "history_excluded": {...}}``.
         left_out: Why a baseline is not among them.
         seconds: Wall-clock time to fit, to choose the constants and to rank.
-        ranks: ``[B]`` ranks under both protocols, in the order of the test histories.
+        ranks: ``[B]`` ranks under both protocols, in the order of the test histories; empty unless they were asked
+            for.
     """
 
     included: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -64,6 +65,7 @@ def evaluate_baselines(
     most_rows: int = 1024,
     validation_users: int = VALIDATION_USERS,
     options: Options | None = None,
+    keep_ranks: bool = False,
 ) -> BaselineReport:
     """Fit each baseline on the training parts, choose its constants, and rank all items for every test history.
 
@@ -79,6 +81,7 @@ def evaluate_baselines(
             Results agree to the last bits of a dot product.
         validation_users: Choose on at most so many.
         options: What the user set.
+        keep_ranks: Keep the rank of every target: 8 bytes for each baseline and test history.
 
     Returns:
         The report, in the order of ``names``.
@@ -98,7 +101,7 @@ def evaluate_baselines(
         entries, left_out = _prepare_all(Context(data, options), names, validation, ks, compat)
         for is_sparse in (False, True):
             group = [entry for entry in entries if getattr(entry.baseline, "is_sparse", False) is is_sparse]
-            _rank_all(group, test, data.num_items, most_rows)
+            _rank_all(group, test, data.num_items, most_rows, keep_ranks=keep_ranks)
     return BaselineReport(
         included={entry.baseline.name: entry.values(prefix, history_excluded=False) for entry in entries},
         excluded={entry.baseline.name: entry.values(prefix, history_excluded=True) for entry in entries},
@@ -107,7 +110,7 @@ def evaluate_baselines(
         },
         left_out=left_out,
         seconds={entry.baseline.name: entry.seconds for entry in entries},
-        ranks={entry.baseline.name: entry.ranks() for entry in entries},
+        ranks={entry.baseline.name: entry.ranks() for entry in entries if keep_ranks},
     )
 
 
@@ -158,7 +161,7 @@ class _Entry:
     seconds: float
     blocks: list[Ranks] = field(default_factory=list)
 
-    def update(self, histories: Histories, columns: Int[np.ndarray, " B"]) -> None:
+    def update(self, histories: Histories, columns: Int[np.ndarray, " B"], *, keep_ranks: bool) -> None:
         started = time.perf_counter()
         settings = None if self.choice is None else self.choice.included
         included = excluded = rank(self.baseline, histories, columns, settings)
@@ -166,7 +169,8 @@ class _Entry:
             excluded = rank(self.baseline, histories, columns, self.choice.excluded)
         self.included.update(torch.from_numpy(included.included))
         self.excluded.update(torch.from_numpy(excluded.excluded))
-        self.blocks.append(Ranks(included.included.astype(np.float32), excluded.excluded.astype(np.float32)))
+        if keep_ranks:
+            self.blocks.append(Ranks(included.included.astype(np.float32), excluded.excluded.astype(np.float32)))
         self.seconds += time.perf_counter() - started
 
     def ranks(self) -> Ranks:
@@ -178,13 +182,15 @@ class _Entry:
         return {f"{prefix}/{key}": float(value) for key, value in metrics.compute().items()}
 
 
-def _rank_all(entries: Sequence[_Entry], test: HeldOut, num_items: int, most_rows: int) -> None:
+def _rank_all(
+    entries: Sequence[_Entry], test: HeldOut, num_items: int, most_rows: int, *, keep_ranks: bool
+) -> None:
     baselines = [entry.baseline for entry in entries]
     if not entries:
         return
     for histories, columns in blocks(test, num_items, *baselines, most_rows=most_rows):
         for entry in entries:
-            entry.update(histories, columns)
+            entry.update(histories, columns, keep_ranks=keep_ranks)
 
 
 @contextmanager

@@ -33,8 +33,8 @@ def top_neighbours(
 
     Args:
         vectors: ``[P, D]`` unit vectors, so that the products are cosines; a zero vector has no neighbours.
-        num_neighbours: Most neighbours that a row keeps; ties at the end fall to lower numbers where the
-            products are equal to the bit.
+        num_neighbours: Most neighbours that a row keeps; which of equal products stay at the end is left to
+            ``torch.topk``.
         exact_up_to: The largest P for which all pairs are compared.
         block_elements: Products held at once; changes the memory needed, not the result (beyond the last bits).
 

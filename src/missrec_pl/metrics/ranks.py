@@ -13,9 +13,10 @@ _BLOCK_ELEMENTS = 2**19
 def target_ranks(scores: Float[Tensor, "B N"], targets: Int[Tensor, " B"]) -> Float32[Tensor, " B"]:
     """Rank the target of every row: ``1 + #greater + #equal_others / 2``.
 
-    Ties count as half a place each, the expectation over random tie-breaking, so a model that scores
-    everything alike gains nothing. A score of ``-inf`` takes a candidate out: it never
-    precedes a finite target.
+    Ties count as half a place each, the mean over random tie-breaking. A model that scores everything alike has
+    every target in the middle, at ``(N + 1) / 2``: behind the first K where there are 2K candidates or more, but
+    among the first K where there are fewer. A score of ``-inf`` takes a candidate out: it never precedes a finite
+    target.
 
     Args:
         scores: ``[B, N]``, higher is better, of any float dtype; ``-inf`` allowed, NaN refused.

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from missrec_pl.errors import ConfigError
+from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.pictures import COLOURS, DARK, GREY, check_out, require_matplotlib, write_whole
-from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult
+from missrec_pl.report.runs.baseline_rows import baseline_rows
+from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult, untested_note
 from missrec_pl.report.runs.printing import short_name
 from missrec_pl.report.runs.selection import add_selection_arguments, chosen_runs
-from missrec_pl.report.runs.summarise import RunRow, metric_values, summarise
+from missrec_pl.report.runs.summarise import RunRow, summarise
 from missrec_pl.report.runs.variants import STARTS
 
 _BAR, _PANEL = 0.28, 0.9  # inches: height of a bar, and of what stands around the bars of a panel
@@ -53,22 +54,25 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         ConfigError: ``--out`` cannot be written, no such baseline, or matplotlib is missing.
-        DataError: no results, or one without the metric.
+        DataError: no results, none that tested anything, or one without the metric.
     """
     out = check_out(arguments.out, ".svg")
     require_matplotlib()
     metric = arguments.metric.removeprefix("test/")
-    panels = bars_by_data(chosen_runs(arguments.paths, arguments.where), metric, arguments.baselines)
+    results = chosen_runs(arguments.paths, arguments.where)
+    panels = bars_by_data(results, metric, arguments.baselines)
+    if not panels:
+        raise DataError(f"none of {len(results)} runs tested a model or baselines: there is nothing to draw")
     write_whole(out, draw(panels, short_name(metric)))
-    print(f"written: {out}")
+    print("\n".join([f"written: {out}", *untested_note(results)]))
 
 
 def bars_by_data(results: Sequence[RunResult], metric: str, baselines: Sequence[str]) -> dict[str, list[Bar]]:
     """The bars of each data set: baselines in the order asked for, then runs as ``report table`` orders them."""
     panels: dict[str, list[Bar]] = {}
     for data in dict.fromkeys(result.data for result in results if result.baselines):
-        origin = next(result for result in results if result.data == data and result.baselines)
-        panels[data] = [_baseline_bar(origin, metric, name) for name in baselines]
+        beside = [result for result in results if result.data == data and result.baselines]
+        panels[data] = [bar for name in baselines for bar in _baseline_bars(beside, metric, name)]
     summary = summarise(results, [metric])
     for row in summary.runs:
         label = _label(row, experiments_differ=summary.experiments_differ)
@@ -77,13 +81,16 @@ def bars_by_data(results: Sequence[RunResult], metric: str, baselines: Sequence[
     return panels
 
 
-def _baseline_bar(result: RunResult, metric: str, name: str) -> Bar:
+def _baseline_bars(results: Sequence[RunResult], metric: str, name: str) -> list[Bar]:
     plain = name.removesuffix(HISTORY_EXCLUDED)
-    if plain not in result.baselines:
-        raise ConfigError(f"--baselines {name}: {result.path} has {', '.join(result.baselines)}")
-    asked = metric if metric.endswith(HISTORY_EXCLUDED) or plain == name else metric + HISTORY_EXCLUDED
-    label = name.replace(HISTORY_EXCLUDED, ", history excluded")
-    return Bar(label, metric_values(result, [asked], baseline=plain)[0], 0.0, is_baseline=True)
+    is_other = plain != name and not metric.endswith(HISTORY_EXCLUDED)
+    if is_other:  # results of earlier versions lack it
+        results = [result for result in results if plain in result.baselines_history_excluded] or results
+    rows = baseline_rows(results, [metric + HISTORY_EXCLUDED if is_other else metric], only=[plain])
+    if not rows:
+        raise ConfigError(f"--baselines {name}: {results[0].path} has {', '.join(results[0].baselines)}")
+    suffix = ", history excluded" if plain != name else ""
+    return [Bar(row.name + suffix, row.values[0], 0.0, is_baseline=True) for row in rows]
 
 
 def _label(row: RunRow, *, experiments_differ: bool) -> str:

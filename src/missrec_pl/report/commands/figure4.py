@@ -11,6 +11,7 @@ from missrec_pl.report.commands.groups import (
     grouped,
     row_labels,
 )
+from missrec_pl.report.runs.collect import untested_note
 from missrec_pl.report.runs.printing import print_rows, short_name, with_deviation
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
 
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     groups = grouped(results, ITEM_FREQUENCY, edges_of(arguments, ITEM_FREQUENCY), metrics)
     bases = {(group.data, group.number): group for group in reversed(groups) if group.input == _BASE}
     notes = [] if bases else ["no runs with item IDs alone (experiment=figure4/id_only): nothing to improve on"]
+    notes += untested_note(results)
     rows = []
     for labels, group in zip(row_labels(groups), groups, strict=True):
         means, deviations = group.mean_and_deviation()

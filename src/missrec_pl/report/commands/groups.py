@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.runs.baselines import baselines_beside, pick_baseline
-from missrec_pl.report.runs.collect import RunResult, collect
+from missrec_pl.report.runs.baseline_rows import labelled
+from missrec_pl.report.runs.baselines import are_alike, baselines_beside, check_same_histories, pick_baseline
+from missrec_pl.report.runs.collect import RunResult, collect, untested_note
 from missrec_pl.report.runs.printing import print_rows, short_name, with_deviation
 from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_ranks
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
-from missrec_pl.report.runs.summarise import by_seed, mean_and_deviation
-from missrec_pl.report.runs.variants import STARTS, input_type, variant
+from missrec_pl.report.runs.summarise import by_seed
+from missrec_pl.report.runs.values import mean_and_deviation
+from missrec_pl.report.runs.variants import STARTS, input_type, origin_in_words, variant
 
 ITEM_FREQUENCY, HISTORY_LENGTH, REDUNDANCY = "item_frequency", "history_length", "redundancy"
 # The paper's figure 4 names no ranges; these leave a readable number of users in each on its data.
@@ -50,7 +52,7 @@ class Group:
     by_seed: Mapping[int, NDArray[np.float64]]
 
     def mean_and_deviation(self) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
-        """Over seeds; see `summarise.mean_and_deviation`."""
+        """Over seeds; see `values.mean_and_deviation`."""
         return mean_and_deviation([values.tolist() for values in self.by_seed.values()])
 
 
@@ -102,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
         *map(short_name, metrics),
         "Seeds",
     ]
-    print_rows(headers, rows, num_labels=4, form=arguments.format)
+    print_rows(headers, rows, num_labels=4, form=arguments.format, notes=untested_note(runs))
 
 
 def row_labels(groups: Sequence[Group]) -> list[list[str]]:
@@ -137,10 +139,9 @@ def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics
     Raises:
         DataError: No test results, no ranks, or runs on the same data with different targets.
     """
-    tested = [run for run in results if run.is_tested]
-    if not tested:
-        raise DataError("these are pre-training runs, which test nobody: name fine-tuning runs")
-    kinds = by_seed((((run.data, kind_of(run)), run) for run in tested), prefer=has_ranks)
+    kinds = _kinds(results)
+    if not kinds:
+        raise DataError("these are pre-training runs, which test nobody, or runs without a test: name tested runs")
     origins: dict[str, Ranks] = {}
     groups = []
     for (data, kind), runs in kinds.items():
@@ -159,6 +160,12 @@ def grouped(results: Sequence[RunResult], by: str, edges: Sequence[int], metrics
     return _in_order(groups)
 
 
+def _kinds(results: Sequence[RunResult]) -> dict[tuple[str, str], dict[int, RunResult]]:
+    """Tested runs by data and kind, and by their seed."""
+    tested = [run for run in results if run.is_tested]
+    return by_seed((((run.data, kind_of(run)), run) for run in tested), prefer=has_ranks)
+
+
 def _in_order(groups: Sequence[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: (group.data, group.number, group.input, group.kind))
 
@@ -172,16 +179,19 @@ def _of_baselines(
     metrics: Sequence[str],
 ) -> list[Group]:
     """Groups of the baselines on the data and modalities of the runs; without an input type they stand first."""
-    groups = []
-    kinds = {(run.data, run.modalities): run for run in runs if run.is_tested}
-    for run in kinds.values():
-        baselines, origin = baselines_beside(results, run), read_ranks(run)
+    found: dict[tuple[str, str], dict[tuple[str, ...], Ranks]] = {}
+    for of_kind in _kinds(runs).values():
+        run = next(iter(of_kind.values()))
+        baselines = baselines_beside(results, run)
         for name in names:
             ranks = pick_baseline(name, baselines)
-            check_same_targets(origin, ranks)
+            check_same_histories(found.setdefault((run.data, name), {}).setdefault(run.modalities, ranks), ranks)
+    groups = []
+    for (data, name), by_modalities in found.items():
+        for label, ranks in labelled(name, by_modalities, are_alike).items():
             sizes, means = _means_by_group(ranks, by, edges, metrics)
             groups += [
-                Group(run.data, one, _range_name(one, edges, by), sizes[one], name, "", {0: mean})
+                Group(data, one, _range_name(one, edges, by), sizes[one], label, "", {0: mean})
                 for one, mean in means.items()
             ]
     return groups
@@ -211,7 +221,8 @@ def _numbers(ranks: Ranks, by: str) -> NDArray[np.int64]:
 
 def kind_of(run: RunResult) -> str:
     """What runs that differ in their seed alone are called."""
-    return ", ".join(filter(None, [input_type(run), run.model, STARTS[run.init], variant(run)]))
+    parts = [input_type(run), run.model, STARTS[run.init], variant(run), origin_in_words(run)]
+    return ", ".join(filter(None, parts))
 
 
 def _range_name(group: int, edges: Sequence[int], by: str) -> str:

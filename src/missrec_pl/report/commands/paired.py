@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.commands.groups import kind_of
 from missrec_pl.report.runs.baselines import baselines_beside, pick_baseline
-from missrec_pl.report.runs.collect import RunResult
+from missrec_pl.report.runs.collect import RunResult, untested_note
 from missrec_pl.report.runs.printing import print_rows, short_name
 from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_ranks
 from missrec_pl.report.runs.selection import add_run_arguments, add_where_argument, chosen_metrics, chosen_runs
@@ -24,7 +24,7 @@ from missrec_pl.report.runs.summarise import by_seed
 
 BEST = "best"
 
-_CHUNK_BYTES = 2**25  # of resampled differences at a time
+_DRAWN_AT_ONCE = 2**15  # users, of a resample or of several
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"--resamples {arguments.resamples} --level {arguments.level}: at least 1, and between 0 and 1"
         )
-    name, first = _one_kind("A", chosen_runs(arguments.paths, arguments.where))
+    runs = chosen_runs(arguments.paths, arguments.where)
+    name, first = _one_kind("A", runs)
     others = chosen_runs(arguments.against or arguments.paths, arguments.against_where, "--against-where")
     if arguments.against_baseline is None:
         other_name, second = _one_kind("B", others)
@@ -89,20 +90,23 @@ def run(arguments: argparse.Namespace) -> None:
     ours = _mean_per_user(first, seeds, metrics, read_ranks(first[seeds[0]]))
     values, differences = np.stack([ours.mean(0), theirs.mean(0)]), ours - theirs
     found = compare(metrics, values, differences, arguments.resamples, arguments.level, arguments.seed)
-    rows = [
-        [
-            short_name(one.metric),
-            f"{one.first:.4f}",
-            f"{one.second:.4f}",
-            f"{one.difference:+.4f}",
-            f"{one.low:+.4f} to {one.high:+.4f}",
-            "yes" if one.low <= 0 <= one.high else "no",
-        ]
-        for one in found
-    ]
     headers = ["Metric", "A", "B", "A - B", f"{arguments.level:.0%} interval", "Holds 0"]
     notes = [f"A: {name}", f"B: {other_name}", extent]
-    print_rows(headers, rows, num_labels=1, form=arguments.format, notes=notes)
+    if len(seeds) == 1:
+        notes.append("one seed: the interval leaves out how seeds differ")
+    notes += untested_note({run.path: run for run in [*runs, *others]}.values())
+    print_rows(headers, [_cells(one) for one in found], num_labels=1, form=arguments.format, notes=notes)
+
+
+def _cells(one: Comparison) -> list[str]:
+    return [
+        short_name(one.metric),
+        f"{one.first:.4f}",
+        f"{one.second:.4f}",
+        f"{one.difference:+.4f}",
+        f"{one.low:+.4f} to {one.high:+.4f}",
+        "yes" if one.low <= 0 <= one.high else "no",
+    ]
 
 
 def compare(
@@ -131,21 +135,22 @@ def compare(
 
 def bootstrap_means(differences: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """``[resamples, M]`` means over users ``[U, M]`` drawn with replacement."""
-    random = np.random.default_rng(seed)
-    num_users = len(differences)
-    size = max(1, _CHUNK_BYTES // differences.nbytes)
-    parts = [
-        differences[random.integers(num_users, size=(min(size, resamples - start), num_users))].mean(1)
-        for start in range(0, resamples, size)
-    ]
-    return np.concatenate(parts)
+    random, num_users = np.random.default_rng(seed), len(differences)
+    size = max(1, _DRAWN_AT_ONCE // num_users)
+    means = []
+    for start in range(0, resamples, size):
+        count = min(size, resamples - start)
+        drawn = random.integers(num_users, size=(count, num_users)) + num_users * np.arange(count)[:, None]
+        times_drawn = np.bincount(drawn.ravel(), minlength=count * num_users).reshape(count, num_users)
+        means.append(times_drawn @ differences / num_users)
+    return np.concatenate(means)
 
 
 def _one_kind(side: str, results: Sequence[RunResult]) -> tuple[str, Mapping[int, RunResult]]:
     tested = [run for run in results if run.is_tested]
     kinds = by_seed(((f"{run.data}, {kind_of(run)}", run) for run in tested), prefer=has_ranks)
     if len(kinds) != 1:
-        named = "; ".join(kinds) or "pre-training, which tests nobody"
+        named = "; ".join(kinds) or "runs that tested nobody"
         raise DataError(f"{side} has to be runs of one kind, choose with --where: it is {named}")
     return next(iter(kinds.items()))
 
@@ -169,7 +174,6 @@ def _of_baseline(
     """What B is called, and its metrics ``[U, M]`` for the users of a run."""
     baselines = baselines_beside(results, run)
     chosen = pick_baseline(name if name != BEST else next(iter(baselines), name), baselines)
-    check_same_targets(read_ranks(run), chosen)  # all baselines are of one file, and so of the same users
     if name != BEST:
         return f"{run.data}, {name}", chosen.metrics(metrics)
     best = {}

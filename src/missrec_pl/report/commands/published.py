@@ -9,11 +9,11 @@ from missrec_pl.errors import DataError
 from missrec_pl.report.paper.layouts import ABLATIONS, RELEASED, TABLE2, TABLE3, TABLE4, TABLE5, Layout, Place
 from missrec_pl.report.paper.reported import reported
 from missrec_pl.report.runs.cells import Cell, Runs, Theirs, cell_rows
-from missrec_pl.report.runs.collect import PRETRAIN, RunResult
+from missrec_pl.report.runs.collect import BASELINES, PRETRAIN, UNTESTED, RunResult
 from missrec_pl.report.runs.printing import print_rows, short_name
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
 from missrec_pl.report.runs.summarise import by_seed
-from missrec_pl.report.runs.variants import STARTS, changes, input_type
+from missrec_pl.report.runs.variants import STARTS, changes, input_type, origin_in_words
 
 _SUBSET, _FULL = "_mm_subset", "_mm_full"
 
@@ -57,6 +57,7 @@ def published_cells(layout: Layout, results: Sequence[RunResult], metrics: Seque
         assert place is not None, "runs without a place are left out before"
         keyed.append(((run.data_name, place, _group_name(layout, run)), run))
     groups = by_seed(keyed, metrics)
+    bases = {_group_name(layout, run): _base_name(layout, run) for run in results}
     cells = []
     for data in dict.fromkeys(name for name, _, _ in groups):
         theirs = _theirs(layout, data)
@@ -66,7 +67,7 @@ def published_cells(layout: Layout, results: Sequence[RunResult], metrics: Seque
         of_data: dict[Place, Cell] = {}
         for place in places:
             ours: dict[str, Runs] = {g: runs for (d, p, g), runs in groups.items() if (d, p) == (data, place)}
-            of_data[place] = Cell(data, layout.name(place), ours, theirs.get(place))
+            of_data[place] = Cell(data, layout.name(place), ours, bases, theirs.get(place))
         for place, cell in of_data.items():
             held = layout.reference(place)
             if held is not None and held[0] in of_data:
@@ -89,7 +90,7 @@ def _theirs(layout: Layout, data: str) -> dict[Place, Theirs]:
 
 def _reason_to_leave_out(layout: Layout, run: RunResult) -> str | None:
     if not run.is_tested:
-        return "pre-training" if run.phase == PRETRAIN else "baselines alone"
+        return {PRETRAIN: "pre-training", BASELINES: "baselines alone"}.get(run.phase, UNTESTED)
     if run.protocol != layout.protocol:
         asked = ", ".join(layout.protocol) or "the default"
         return f"another protocol than {asked} ({', '.join(run.protocol) or 'the default'})"
@@ -103,6 +104,10 @@ def _reason_to_leave_out(layout: Layout, run: RunResult) -> str | None:
 
 
 def _group_name(layout: Layout, run: RunResult) -> str:
+    return ", ".join(filter(None, [_base_name(layout, run), origin_in_words(run)]))
+
+
+def _base_name(layout: Layout, run: RunResult) -> str:
     start = [] if layout.by_start else [STARTS[run.init]]
     return ", ".join([layout.model(run), *start, *changes(run, said=("data.modalities",))])
 

@@ -1,7 +1,8 @@
 """One table of baselines and runs: test metrics, mean over seeds, standard deviation where there are several.
 
 Of each data set the baselines come first, then runs grouped by setting, start (from scratch or pre-trained), model
-and, where it differs, experiment. Pre-training runs have no test split and are listed below the table.
+and, where it differs, experiment. Pre-training runs have no test split and are listed below the table; other runs
+without test metrics are counted there.
 """
 
 import argparse
@@ -10,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from missrec_pl.report.runs.baseline_rows import BaselineRow
 from missrec_pl.report.runs.collect import RunResult
 from missrec_pl.report.runs.printing import make_console, markdown_row, short_name, with_deviation
 from missrec_pl.report.runs.selection import add_run_arguments, chosen_metrics, chosen_runs
-from missrec_pl.report.runs.summarise import BaselineRow, RunRow, Summary, summarise
+from missrec_pl.report.runs.summarise import RunRow, Summary, summarise
 from missrec_pl.report.runs.variants import STARTS
 
 _LABELS = ("Data", "Setting", "Start", "Model")
@@ -41,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def print_text(summary: Summary, console: Console) -> None:
-    """Print the table, baselines and runs of a data set apart, and below it one line per pre-training run."""
+    """Print the table, baselines and runs of a data set apart, and below it what is no row."""
     if summary.baselines or summary.runs:
         table = Table(*_labels(summary))
         for name in _number_headers(summary):
@@ -51,12 +53,12 @@ def print_text(summary: Summary, console: Console) -> None:
                 table.add_row(*map(Text, cells))
             table.add_section()
         console.print(table)
-    for result in summary.pretraining:
-        console.print(_pretraining_line(result), markup=False, highlight=False, soft_wrap=True)
+    for line in _lines_below(summary):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def to_markdown(summary: Summary) -> str:
-    """The same as a pipe table, and a list of the pre-training runs."""
+    """The same as a pipe table and a list below it."""
     blocks = []
     if summary.baselines or summary.runs:
         labels = _labels(summary)
@@ -64,8 +66,8 @@ def to_markdown(summary: Summary) -> str:
         rule = ["---"] * len(labels) + ["---:"] * (len(headers) - len(labels))
         rows = [cells for section in _sections(summary) for cells in section]
         blocks.append("\n".join(markdown_row(cells) for cells in [headers, rule, *rows]))
-    if summary.pretraining:
-        blocks.append("\n".join(f"- {_pretraining_line(result)}" for result in summary.pretraining))
+    if below := _lines_below(summary):
+        blocks.append("\n".join(f"- {line}" for line in below))
     return "\n\n".join(blocks)
 
 
@@ -95,6 +97,10 @@ def _baseline_cells(summary: Summary, row: BaselineRow) -> list[str]:
 def _run_cells(summary: Summary, row: RunRow) -> list[str]:
     labels = [row.data, row.setting, STARTS[row.init], row.model] + [row.variant] * summary.experiments_differ
     return [*labels, *with_deviation(row.means, row.deviations), str(row.num_seeds), f"{row.seconds:.0f}"]
+
+
+def _lines_below(summary: Summary) -> list[str]:
+    return [*map(_pretraining_line, summary.pretraining), *summary.notes]
 
 
 def _pretraining_line(result: RunResult) -> str:

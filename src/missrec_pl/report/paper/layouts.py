@@ -107,7 +107,7 @@ TABLE5 = Layout(
 RELEASED = Layout(
     "released",
     "released code",
-    ("", "released"),
+    ("released",),
     _by_input_and_start,
     _input_and_start,
     protocol=("compat",),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from missrec_pl.report.runs.collect import RunResult
 from missrec_pl.report.runs.printing import with_deviation
-from missrec_pl.report.runs.summarise import mean_and_deviation, metric_values
+from missrec_pl.report.runs.values import mean_and_deviation, metric_values
 
 Runs = Mapping[int, RunResult]  # by seed
 
@@ -33,6 +33,8 @@ class Cell:
         data: The data set.
         name: What the row is called.
         ours: Name of a group of runs -> its runs by seed. Groups of the same name in two cells belong together.
+        bases: Name of a group -> its name without what the reference cell may do otherwise, such as the start. It
+            is held against the group of its name, or else against the only one of its base name.
         theirs: What is reported, if anything is.
         reference: The cell that this one is held against, e.g. the model without the ablation.
         reference_name: How the table says so.
@@ -41,6 +43,7 @@ class Cell:
     data: str
     name: str
     ours: Mapping[str, Runs] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
     theirs: Theirs | None = None
     reference: "Cell | None" = None
     reference_name: str = ""
@@ -92,7 +95,7 @@ def _gaps(runs: Runs, theirs: Mapping[str, float], metrics: Sequence[str]) -> li
 def _reference_lines(cell: Cell, reference: Cell, metrics: Sequence[str]) -> list[list[str]]:
     lines = []
     for name, runs in cell.ours.items():
-        label, others = f"{name}: {cell.reference_name}", reference.ours.get(name, {})
+        label, others = f"{name}: {cell.reference_name}", _partner(name, cell, reference)
         seeds = sorted(runs.keys() & others.keys())
         if not seeds:
             lines.append([f"{label}: no seed in common", *[""] * len(metrics), "0"])
@@ -105,6 +108,15 @@ def _reference_lines(cell: Cell, reference: Cell, metrics: Sequence[str]) -> lis
         gaps = [ours[m] - others_metrics[m] if m in ours and m in others_metrics else None for m in metrics]
         lines.append([f"{cell.theirs.source}: {cell.reference_name}", *_numbers(gaps, signed=True), ""])
     return lines
+
+
+def _partner(name: str, cell: Cell, reference: Cell) -> Runs:
+    if name in reference.ours:
+        return reference.ours[name]
+    alike = [
+        runs for other, runs in reference.ours.items() if reference.bases.get(other) == cell.bases.get(name, name)
+    ]
+    return alike[0] if len(alike) == 1 else {}
 
 
 def _numbers(values: Sequence[float | None], *, signed: bool = False) -> list[str]:

@@ -1,19 +1,22 @@
 """Find results.json files and read them into checked records."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from missrec_pl.errors import DataError
+from missrec_pl.report.runs.fields import mapping, numbers, require, strings, whole_number
+from missrec_pl.report.runs.origin import Origin, read_origin
 from missrec_pl.run_files import RESULTS_NAME
 
 PRETRAIN = "pretrain"
 BASELINES = "baselines"
+EVALUATION = "eval"
 HISTORY_EXCLUDED = "/history_excluded"
 """Behind a metric's name: of the protocol where the history's items are no candidates."""
+UNTESTED = "runs without test metrics"
 INITS = ("scratch", "zero_shot", "pretrained")
 
 _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
@@ -43,6 +46,10 @@ class RunResult:
         interest: Method and number (or share) of the prototypes; None in results of earlier versions.
         experiment: The overlay below ``configs/experiment`` that the run was started with; empty without one.
         overrides: What the command line said beside it.
+        experiment_model: The model's config that the overlay, or the default, chooses by itself; empty in results
+            of earlier versions.
+        origin: What made the checkpoint that it started from; None from scratch and in results of earlier
+            versions.
         epochs: Epochs trained.
         cpu_seconds: Processor seconds of the fit; None in results of earlier versions, and where there was none.
     """
@@ -64,18 +71,35 @@ class RunResult:
     interest: tuple[str, int | float] | None = None
     experiment: str = ""
     overrides: tuple[str, ...] = ()
+    experiment_model: str = ""
+    origin: Origin | None = None
     epochs: int = 0
     cpu_seconds: float | None = None
 
     @property
     def is_tested(self) -> bool:
         """Whether it holds a model's test metrics."""
+        return self._may_test and any(name.startswith("test/") for name in self.metrics)
+
+    @property
+    def is_untested(self) -> bool:
+        """Whether it could hold a model's test metrics and holds none: ``test=false``, trials of a search."""
+        return self._may_test and not self.is_tested
+
+    @property
+    def _may_test(self) -> bool:
         return self.phase not in (PRETRAIN, BASELINES)
 
     @property
     def data_name(self) -> str:
         """The data set without the deviations in brackets."""
         return self.data.removesuffix(_in_brackets(self.protocol))
+
+
+def untested_note(results: Iterable[RunResult]) -> list[str]:
+    """A line that counts what a table of test metrics leaves out; nothing where it leaves out nothing."""
+    number = sum(result.is_untested for result in results)
+    return [f"left out: {number} of {UNTESTED}"] if number else []
 
 
 def collect(paths: Iterable[Path]) -> list[RunResult]:
@@ -116,10 +140,10 @@ def read_result(path: Path) -> RunResult:
         raise DataError(f"{path}: expected a JSON object, found a {type(content).__name__}")
     is_pretrain = content.get("phase") == PRETRAIN
     has_start = not is_pretrain and content.get("phase") != BASELINES
-    _require(path, content, _COMMON_KEYS if is_pretrain else _COMMON_KEYS + _FINETUNE_KEYS)
+    require(path, content, _COMMON_KEYS if is_pretrain else _COMMON_KEYS + _FINETUNE_KEYS)
     is_excluded = "mask_history" in (protocol := _deviations(path, content))
-    timing = _mapping(path, "timing", content["timing"])
-    _require(path, timing, ("fit_s",), within="timing.")
+    timing = mapping(path, "timing", content["timing"])
+    require(path, timing, ("fit_s",), within="timing.")
     init = str(content["init"]) if has_start else ""
     if has_start and init not in INITS:
         raise DataError(f"{path}: init is {init!r}, expected one of {', '.join(INITS)}")
@@ -128,67 +152,39 @@ def read_result(path: Path) -> RunResult:
         phase=str(content["phase"]),
         data=_data_name(content) + _in_brackets(protocol),
         model=str(content["model"] or ""),
-        seed=_seed(path, content["seed"]),
+        seed=whole_number(path, "seed", content["seed"]),
         setting=str(content["setting"]) if has_start else "",
         init=init,
-        metrics=_numbers(path, "metrics", content["metrics"]),
+        metrics=numbers(path, "metrics", content["metrics"]),
         baselines={} if is_pretrain else _baselines(path, content, "baselines"),
-        history_excluded=_numbers(path, "metrics_history_excluded", content.get("metrics_history_excluded", {})),
+        history_excluded=numbers(path, "metrics_history_excluded", content.get("metrics_history_excluded", {})),
         baselines_history_excluded=_baselines(
             path, content, "baselines" if is_excluded else "baselines_history_excluded"
         ),
-        seconds=_numbers(path, "timing", {"fit_s": timing["fit_s"] or 0})["fit_s"],
+        seconds=numbers(path, "timing", {"fit_s": timing["fit_s"] or 0})["fit_s"],
         protocol=protocol,
-        modalities=_strings(path, "modalities", content.get("modalities", [])),
+        modalities=strings(path, "modalities", content.get("modalities", [])),
         interest=_interest(path, content.get("interest")),
         experiment=str(content.get("experiment") or ""),
-        overrides=_strings(path, "overrides", content.get("overrides", [])),
+        overrides=strings(path, "overrides", content.get("overrides", [])),
+        experiment_model=str(content.get("experiment_model") or ""),
+        origin=read_origin(path, "ckpt_origin", content.get("ckpt_origin"), str(content["model"] or "")),
         epochs=len(timing.get("epoch_s", [])),
-        cpu_seconds=_numbers(path, "timing", {"s": timing.get("fit_cpu_s") or 0})["s"] or None,
+        cpu_seconds=numbers(path, "timing", {"s": timing.get("fit_cpu_s") or 0})["s"] or None,
     )
 
 
-def _require(path: Path, content: Mapping[str, Any], keys: Iterable[str], *, within: str = "") -> None:
-    if missing := [within + key for key in keys if key not in content]:
-        raise DataError(f"{path}: lacks {', '.join(missing)}: written by another version, or not by a run")
-
-
-def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: {name} must be an object, found {value!r}")
-    return value
-
-
-def _numbers(path: Path, name: str, values: Any) -> dict[str, float]:
-    for key, value in _mapping(path, name, values).items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise DataError(f"{path}: {name}.{key} must be a finite number, found {value!r}")
-    return {key: float(value) for key, value in values.items()}
-
-
 def _baselines(path: Path, content: Mapping[str, Any], key: str) -> dict[str, dict[str, float]]:
-    baselines = _mapping(path, key, content.get(key, {}))
-    return {name: _numbers(path, f"{key}.{name}", values) for name, values in baselines.items()}
-
-
-def _seed(path: Path, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DataError(f"{path}: seed must be a whole number, found {value!r}")
-    return value
-
-
-def _strings(path: Path, name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise DataError(f"{path}: {name} must be a list of strings, found {value!r}")
-    return tuple(value)
+    baselines = mapping(path, key, content.get(key, {}))
+    return {name: numbers(path, f"{key}.{name}", values) for name, values in baselines.items()}
 
 
 def _interest(path: Path, value: Any) -> tuple[str, int | float] | None:
     if value is None:
         return None
-    fields = _mapping(path, "interest", value)
-    _require(path, fields, ("method", "num_prototypes"), within="interest.")
-    _numbers(path, "interest", {"num_prototypes": fields["num_prototypes"]})
+    fields = mapping(path, "interest", value)
+    require(path, fields, ("method", "num_prototypes"), within="interest.")
+    numbers(path, "interest", {"num_prototypes": fields["num_prototypes"]})
     return str(fields["method"]), fields["num_prototypes"]
 
 
@@ -199,7 +195,7 @@ def _data_name(content: Mapping[str, Any]) -> str:
 
 def _deviations(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
     """What another protocol evaluated is told apart: such numbers must never be averaged."""
-    protocol = _mapping(path, "protocol", content.get("protocol", {}))
+    protocol = mapping(path, "protocol", content.get("protocol", {}))
     return tuple(name for name, is_on in protocol.items() if is_on)
 
 

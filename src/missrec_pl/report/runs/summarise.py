@@ -1,28 +1,18 @@
 """Group runs, average over seeds, and check that what is averaged or shared may be."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 from typing import TypeVar
 
 from missrec_pl.errors import DataError
-from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, INITS, PRETRAIN, RunResult
-from missrec_pl.report.runs.variants import variant
-
-# Baselines are deterministic; near-ties of a dot product may still fall otherwise on another processor.
-_BASELINE_TOLERANCE = 1e-6
-_BASELINES_FIRST = ("random", "popularity")
+from missrec_pl.report.runs.baseline_rows import BaselineRow, baseline_rows
+from missrec_pl.report.runs.collect import INITS, PRETRAIN, RunResult, untested_note
+from missrec_pl.report.runs.values import mean_and_deviation, metric_values
+from missrec_pl.report.runs.variants import origin_in_words, variant
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class BaselineRow:
-    """One baseline on one data set: its metrics in the order that was asked for."""
-
-    data: str
-    name: str
-    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -32,7 +22,8 @@ class RunRow:
     Attributes:
         means: Over seeds, in the order of the metrics asked for.
         deviations: Sample standard deviations (n - 1); None for a single seed.
-        variant: The experiment and the overrides that set the runs apart; see `variant`.
+        variant: The experiment and the overrides that set the runs apart, see `variant`; and what made the
+            checkpoint that they started from, where rows differ in that alone.
         num_seeds: Number of runs.
         seconds: Mean wall-clock seconds of the fit.
     """
@@ -50,12 +41,16 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """All rows of a report; `pretraining` runs have no test metrics and are listed apart."""
+    """All rows of a report; `pretraining` runs have no test metrics and are listed apart.
+
+    ``notes`` say what is left out.
+    """
 
     metrics: tuple[str, ...]
     baselines: list[BaselineRow]
     runs: list[RunRow]
     pretraining: list[RunResult]
+    notes: list[str]
 
     @property
     def experiments_differ(self) -> bool:
@@ -74,51 +69,27 @@ def summarise(results: Sequence[RunResult], metrics: Sequence[str]) -> Summary:
         DataError: A result lacks a metric, two runs differ in nothing but their numbers, or runs on the same
             data carry differing baselines.
     """
-    tested = [result for result in results if result.phase != PRETRAIN]
     return Summary(
         metrics=tuple(metrics),
-        baselines=_baseline_rows(tested, metrics),
-        runs=_run_rows([result for result in tested if result.is_tested], metrics),
+        baselines=baseline_rows(results, metrics),
+        runs=_run_rows([result for result in results if result.is_tested], metrics),
         pretraining=[result for result in results if result.phase == PRETRAIN],
+        notes=untested_note(results),
     )
 
 
-def _baseline_rows(results: Sequence[RunResult], metrics: Sequence[str]) -> list[BaselineRow]:
-    seen: dict[tuple[str, str], dict[tuple[str, ...], tuple[tuple[float, ...], RunResult]]] = {}
-    for result in results:
-        for name in result.baselines:
-            values = metric_values(result, metrics, baseline=name)
-            # A baseline that reads features is another one where a run is given other modalities.
-            by_modalities = seen.setdefault((result.data, name), {})
-            first, origin = by_modalities.setdefault(result.modalities, (values, result))
-            if not _are_close(first, values):
-                raise DataError(
-                    f"baseline {name} on {result.data} differs between {origin.path} ({_in_words(first)}) "
-                    f"and {result.path} ({_in_words(values)}): different data or splits, report them apart"
-                )
-    names = list(dict.fromkeys([*_BASELINES_FIRST, *(name for _, name in seen)]))
-    rows = []
-    for data, name in sorted(seen, key=lambda key: (key[0], names.index(key[1]))):
-        kinds = {modalities: values for modalities, (values, _) in seen[data, name].items()}
-        first = next(iter(kinds.values()))
-        if all(_are_close(first, values) for values in kinds.values()):
-            kinds = {(): first}
-        rows += [
-            BaselineRow(data, f"{name} ({'+'.join(modalities)})" if modalities else name, values)
-            for modalities, values in kinds.items()
-        ]
-    return rows
-
-
-def _are_close(first: Sequence[float], second: Sequence[float]) -> bool:
-    return all(abs(a - b) <= _BASELINE_TOLERANCE for a, b in zip(first, second, strict=True))
-
-
 def _run_rows(results: Sequence[RunResult], metrics: Sequence[str]) -> list[RunRow]:
-    keys = [(run.data, run.setting, run.init, run.model, variant(run)) for run in results]
+    keys = [(run.data, run.setting, run.init, run.model, variant(run), origin_in_words(run)) for run in results]
     groups = by_seed(zip(keys, results, strict=True), metrics)
+    origins = Counter(key[:5] for key in groups)
     ordered = sorted(groups, key=lambda key: (*key[:2], INITS.index(key[2]), *key[3:]))
-    return [_run_row(key, list(groups[key].values()), metrics) for key in ordered]
+    rows = []
+    for key in ordered:
+        data, setting, init, model, said, origin = key
+        if origins[key[:5]] > 1:  # nothing else tells these rows apart
+            said = " ".join(filter(None, [said, origin]))
+        rows.append(_run_row((data, setting, init, model, said), list(groups[key].values()), metrics))
+    return rows
 
 
 def by_seed(
@@ -156,13 +127,6 @@ def _compared(result: RunResult, metrics: Sequence[str] | None) -> list[float]:
     return [value for name, value in sorted(result.metrics.items()) if name.startswith("test/")]
 
 
-def mean_and_deviation(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
-    """Over rows, one per seed: the mean of each column, and its sample deviation where there are several rows."""
-    columns = list(zip(*rows, strict=True))
-    deviations = tuple(stdev(column) for column in columns) if len(rows) > 1 else None
-    return tuple(mean(column) for column in columns), deviations
-
-
 def _run_row(key: tuple[str, str, str, str, str], runs: Sequence[RunResult], metrics: Sequence[str]) -> RunRow:
     means, deviations = mean_and_deviation([metric_values(run, metrics) for run in runs])
     return RunRow(
@@ -172,28 +136,3 @@ def _run_row(key: tuple[str, str, str, str, str], runs: Sequence[RunResult], met
         num_seeds=len(runs),
         seconds=mean(run.seconds for run in runs),
     )
-
-
-def metric_values(result: RunResult, metrics: Sequence[str], *, baseline: str | None = None) -> tuple[float, ...]:
-    """Test metrics of a run, or of one of its baselines; ``recall@10/history_excluded`` is of the other protocol.
-
-    Raises:
-        DataError: One is missing.
-    """
-    own, excluded = (
-        (result.metrics, result.history_excluded)
-        if baseline is None
-        else (result.baselines[baseline], result.baselines_history_excluded.get(baseline, {}))
-    )
-    source = {**own, **{name + HISTORY_EXCLUDED: value for name, value in excluded.items()}}
-    missing = [f"test/{metric}" for metric in metrics if f"test/{metric}" not in source]
-    if missing:
-        where = "metrics" if baseline is None else f"baselines.{baseline}"
-        raise DataError(
-            f"{result.path}: {where} lacks {', '.join(missing)}; it has {', '.join(source) or 'nothing'}"
-        )
-    return tuple(source[f"test/{metric}"] for metric in metrics)
-
-
-def _in_words(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.6f}" for value in values)
