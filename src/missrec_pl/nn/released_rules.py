@@ -95,9 +95,10 @@ class Mended:
         return distinct_interests(interest)
 
     def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
-        """Mean of the tokens that exist."""
-        weight = (~is_padding).to(outputs.dtype)[..., None]
-        state: Tensor = (outputs * weight).sum(1) / weight.sum(1).clamp_min(1)
+        """Mean of the tokens that exist; of all where none does, for their position and ID say something, too."""
+        is_read = ~is_padding | is_padding.all(1, keepdim=True)
+        weight = is_read.to(outputs.dtype)[..., None]
+        state: Tensor = (outputs * weight).sum(1) / weight.sum(1)
         return state
 
     def score(
