@@ -235,6 +235,18 @@ def test_a_fine_tuning_step_does_not_reach_padding(kind, transductive):
         assert model.id_embedding.weight.grad[1:].abs().amax(-1).min() > 0
 
 
+@every_kind
+def test_candidates_are_normalised_once_for_all_blocks_of_users(kind, monkeypatch):
+    items = make_items(("text", "image"))
+    model = make_model(kind, ("text", "image"), items, transductive=True)
+    candidates, state = embed(model, items).without_padding(), encode(model, items, HISTORIES).state
+    whole = model.score(state, candidates)
+    looked_up = []
+    monkeypatch.setattr("torch.nn.functional.embedding", lambda *_: looked_up.append(1))
+    torch.testing.assert_close(torch.cat([model.score(one[None], candidates) for one in state]), whole, **CLOSE)
+    assert not looked_up
+
+
 def test_unused_items_get_no_gradient():
     items = make_items(("text",))
     model = make_model("missrec", ("text",), items, transductive=True)

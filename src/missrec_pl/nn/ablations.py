@@ -124,6 +124,4 @@ class IDOnly(MISSRecReleased):
 
     def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
         """Cosines with the ID embeddings."""
-        assert self.id_embedding is not None, "there from the start"
-        by_id = F.normalize(F.embedding(candidates.ids, self.id_embedding.weight), dim=-1)
-        return F.normalize(state, dim=-1) @ by_id.T
+        return F.normalize(state, dim=-1) @ self.id_directions(candidates).T

@@ -165,4 +165,5 @@ class AsReleased:
         if id_embedding is not None and candidates.tokens.shape[1] == 1:
             vectors = candidates.tokens[:, 0] + F.embedding(candidates.ids, id_embedding.weight)
             return F.normalize(state, dim=-1) @ F.normalize(vectors, dim=-1).T
-        return score(state, replace(candidates, is_missing=torch.zeros_like(candidates.is_missing)))
+        is_missing = torch.zeros_like(candidates.is_missing)
+        return score(state, candidates.once("as released", lambda: replace(candidates, is_missing=is_missing)))
