@@ -23,7 +23,7 @@ from missrec_pl.evidence import attach_evidence
 from missrec_pl.hardware import compile_blocks, set_matmul_precision, with_fused_kernel
 from missrec_pl.loggers import Continuable
 from missrec_pl.modules.base import SequenceRecommender
-from missrec_pl.modules.transfer import TransferReport, transfer_weights
+from missrec_pl.modules.transfer import TransferReport, modalities_of, transfer_weights
 from missrec_pl.nn import SequenceModel
 from missrec_pl.resolvers import register_resolvers
 
@@ -139,6 +139,12 @@ def check_resume(
         raise CheckpointError(
             f"{flag} has other sizes than this run: {len(differing)} tensors differ, e.g. {differing[0]}; repeat "
             "the command of that run."
+        )
+    before, now = (modalities_of(weights) for weights in (checkpoint.weights, model.state_dict()))
+    if before != now:
+        raise CheckpointError(
+            f"{flag} is of a run with data.modalities=[{','.join(before)}], this one has [{','.join(now)}]: "
+            "repeat the command of that run."
         )
     limit = cfg.trainer.max_epochs
     if limit is not None and 0 <= limit < checkpoint.epochs:

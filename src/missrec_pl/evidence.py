@@ -68,19 +68,20 @@ def item_pairs(
         _count(items - 1, owner, rows, num_items, row_limit)
         for rows in row_blocks(frequency[1:], 2 * WINDOW, block_pairs)
     ]
-    degrees, neighbours, counts = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    degrees, neighbours, counts, is_cut = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return ItemPairs(
         torch.from_numpy(np.concatenate([[0, 0], np.cumsum(degrees)])),  # padding, too, starts at 0
         torch.from_numpy(neighbours),
         torch.from_numpy(counts),
         torch.from_numpy(frequency.astype(np.float32)),
+        torch.from_numpy(np.concatenate([[False], is_cut])),
     )
 
 
 def _count(
     columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], rows: range, num_items: int, row_limit: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Degrees of some rows, their neighbours (ids from 1), and the counts of each pair by relation."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Degrees of some rows, neighbours (ids from 1), each pair's counts by relation, and which rows are cut."""
     keys, relations = [], []
     for gap in range(1, WINDOW + 1):
         sources, others, is_backward = pairs_at(columns, owner, gap, rows)
@@ -94,7 +95,7 @@ def _count(
     degree = np.bincount(row, minlength=len(rows))
     rank = np.arange(len(row)) - np.repeat(np.cumsum(degree) - degree, degree)
     kept = np.sort(order[rank < row_limit])
-    return np.minimum(degree, row_limit), neighbour[kept] + 1, counts[kept]
+    return np.minimum(degree, row_limit), neighbour[kept] + 1, counts[kept], degree > row_limit
 
 
 def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:

@@ -16,6 +16,7 @@ from missrec_pl.checkpoints import Checkpoint, read_checkpoint
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.modules.base import SequenceRecommender
+from missrec_pl.modules.transfer import modalities_of
 from missrec_pl.nn import SequenceModel
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ def load_network(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainData
         raise CheckpointError(
             f"ckpt={run.ckpt} was not trained for this data: {reasons} would be random. Fine-tune it "
             "first, or evaluate an inductive checkpoint on the modalities that it knows "
-            f"({', '.join(_modalities(checkpoint.weights))})."
+            f"({', '.join(modalities_of(checkpoint.weights))})."
         )
     return model
 
@@ -204,7 +205,3 @@ def resolved(node: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(node, resolve=True)
     assert isinstance(container, dict)
     return {str(name): value for name, value in container.items()}
-
-
-def _modalities(weights: dict[str, Any]) -> list[str]:
-    return sorted({name.split(".")[2] for name in weights if name.startswith("adapters.linear.")})

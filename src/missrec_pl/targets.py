@@ -34,21 +34,32 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
         except (ImportError, AttributeError, ValueError) as error:
             found.append(f"{path}._target_={name}: cannot be imported ({error}).")
             continue
+        if not callable(target):
+            kind = "module" if isinstance(target, types.ModuleType) else type(target).__name__
+            found.append(f"{path}._target_={name}: is not callable but a {kind}; name a class or a function.")
+            continue
         found += _argument_mistakes(path, node, target, supplied.get(path, frozenset()))
     return found
 
 
 def has_argument(name: str, argument: str) -> bool:
-    """Whether what a ``_target_`` names takes an argument; True where nothing can be imported."""
+    """Whether what a ``_target_`` names takes an argument; True where nobody can tell."""
     try:
         return argument in inspect.signature(_imported(name)).parameters
-    except (ImportError, AttributeError, ValueError):
+    except (ImportError, AttributeError, ValueError, TypeError):
         return True
 
 
 def _imported(name: str) -> Any:
-    module, _, attribute = name.rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
+    """What Hydra finds under a name: attributes as far as they go, then modules."""
+    first, *parts = name.split(".")
+    found = importlib.import_module(first)
+    for number, part in enumerate(parts, 1):
+        if isinstance(found, types.ModuleType) and not hasattr(found, part):
+            found = importlib.import_module(".".join([first, *parts[:number]]))
+        else:
+            found = getattr(found, part)
+    return found
 
 
 def walk(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
@@ -77,7 +88,10 @@ def _targets(cfg: DictConfig) -> Iterator[tuple[str, DictConfig]]:
 def _argument_mistakes(
     path: str, node: DictConfig, target: Callable[..., Any], supplied: Set[str]
 ) -> Iterator[str]:
-    parameters = dict(inspect.signature(target).parameters)
+    try:
+        parameters = dict(inspect.signature(target).parameters)
+    except ValueError:  # a builtin that does not say what it takes
+        return
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     names = {
         n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)

@@ -181,6 +181,18 @@ def test_every_method_fills_a_table_and_repeats_itself(datamodule, refreshed, me
     assert (used.numel() == 1) == isinstance(method, NoInterests)
 
 
+@pytest.mark.parametrize("total", [1, 2, 9, 16, 17])
+def test_few_tokens_have_fewer_neighbours_than_k_and_the_log_says_so_once(total, caplog):
+    caplog.set_level("INFO")
+    tokens, method = torch.randn(total, 4, generator=torch.Generator().manual_seed(0)), DPCKNN(backend="dense")
+    for _ in range(2):
+        found = method(tokens, 1, 0)
+        assert torch.equal(found.prototypes, dpc_knn(tokens, 1, max(total - 1, 1), backend="dense").prototypes)
+    lines = [line for line in caplog.messages if "interest.method.k" in line]
+    said = f"interest.method.k=16: {total} tokens have no more than {max(total - 1, 1)} neighbours"
+    assert lines == ([said] if total < 17 else [])
+
+
 @pytest.mark.parametrize("method", [KMeans(), RandomTokens()])
 def test_the_seed_drives_what_is_random(method):
     tokens = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))

@@ -66,6 +66,7 @@ MISTAKES = {
     "+trainer.max_epoch=3": "trainer.max_epoch: Trainer has no such argument; did you mean 'max_epochs'?",
     "+model.depth=3": "model.depth: MISSRecReleased has no such argument",
     "model._target_=missrec_pl.nn.Nothing": "model._target_=missrec_pl.nn.Nothing: cannot be imported",
+    "model._target_=missrec_pl.nn": "model._target_=missrec_pl.nn: is not callable but a module; name a class",
     "data.max_history=${data.longest}": "data.max_history: Interpolation key 'data.longest' not found",
     # of values together
     "metrics.ks=[5,20]": "optimized_metric=val/ndcg@10: is not measured with metrics.ks=[5, 20]; choose",
@@ -180,6 +181,24 @@ def test_flags_of_the_tables_exist():
                 value = value.get(key, missing) if value is not missing else missing
             found.append(value is not missing)
         assert any(found), flag
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("missrec_pl", "model._target_=missrec_pl: is not callable but a module"),
+        ("missrec_pl.nn.base.INITIALIZER_RANGE", "INITIALIZER_RANGE: is not callable but a float"),
+        ("missrec_pl.nn.MISSRec.load", "model._target_=missrec_pl.nn.MISSRec.load: cannot be imported ("),
+        ("missrec_pl.none.MISSRec", "cannot be imported (No module named 'missrec_pl.none')"),
+        ("missrec_pl..nn", "model._target_=missrec_pl..nn: cannot be imported ("),
+        ("missrec_pl.distributed.Share.mine", None),
+        ("builtins.dict", None),
+        ("logging.handlers.QueueHandler.prepare", "model.record is missing: prepare needs it"),
+    ],
+)
+def test_targets_are_what_hydra_would_call(target, said):
+    found = target_mistakes(OmegaConf.create({"model": {"_target_": target}}), {"model": {"self"}})
+    assert (said is None and not found) or (len(found) == 1 and said in found[0] and "\n" not in found[0])
 
 
 def test_signatures_are_bound_without_calling():

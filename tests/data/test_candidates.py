@@ -12,7 +12,7 @@ from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.sampled_prefixes import SampledPrefixes
 from missrec_pl.data.samplers import GlobalBatchSampler, SharedBatchSampler
 from missrec_pl.data.splits import make_split
-from missrec_pl.objectives import sampled_next_item
+from missrec_pl.objectives import next_item, sampled_logits
 
 NUM_ITEMS = 12
 SEQUENCES = [[1, 2, 3, 2, 4], [5, 2, 6], [7, 8, 9, 1, 2, 2], [10, 11, 3]]
@@ -117,7 +117,7 @@ def test_the_estimated_denominators_are_right_on_average(prefixes):
         for batch in batches(prefixes, 3, epoch=epoch, batch_size=4):
             shown = logits[batch.items.ids[batch.candidates.rows]].expand(len(batch), -1)
             column = torch.searchsorted(batch.candidates.rows, batch.target)
-            losses = sampled_next_item(shown, column, batch.candidates.log_inclusion.double())
+            losses = next_item(sampled_logits(shown, column, batch.candidates.log_inclusion.double()), column)
             for target, loss in zip(batch.items.ids[batch.target].tolist(), losses, strict=True):
                 estimates[target].append(float((loss + logits[target]).exp()))
     exact = float(logits[1:].exp().sum())

@@ -179,6 +179,7 @@ def test_nothing_whole_to_resume_from(two_epochs, shared):
         (["setting=transductive"], "setting=inductive, this one has transductive"),
         (["model=missrec"], "holds a MISSRecReleased, but the config builds a MISSRec"),
         (["model.inner_size=64"], "has other sizes than this run"),
+        (["data.modalities=[image,text]"], r"data.modalities=\[text,image\], this one has \[image,text\]"),
         (["data.first_domain.finetune=2"], "is of a run on synthetic_3, this one reads synthetic_2"),
         (["trainer.max_epochs=1"], "has trained for 2 epochs already and trainer.max_epochs=1: raise it"),
     ],

@@ -115,6 +115,36 @@ def test_features_of_another_encoder_get_a_fresh_adapter():
     assert "adapters.linear.text.weight" in report.loaded
 
 
+def marked(dims):
+    """A network in which each modality's entries and columns have numbers of its own."""
+    model = network(dims, content="learned", fresh=True)
+    marks = torch.tensor([{"text": 1.0, "image": 2.0, "audio": 3.0}[name] for name in dims])
+    with torch.no_grad():
+        model.content.weight.copy_(marks)
+        model.content.decay_logit.copy_(-marks)
+        model.interests.assignment.copy_(marks.expand(10, -1))
+    return model
+
+
+def test_columns_follow_the_names_of_their_modalities():
+    turned = {"image": 4, "text": 6}
+    model, wanted = network(turned, content="learned", fresh=True), marked(turned)
+    report = transfer_weights(model, state(marked(BOTH)), same_items=True)
+    assert not report.new
+    assert not report.left
+    for name in ("content.weight", "content.decay_logit", "interests.assignment"):
+        assert torch.equal(model.state_dict()[name], wanted.state_dict()[name])
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(TEXT, {"image": 6}), (BOTH, {"text": 6, "audio": 4})])
+def test_columns_of_other_modalities_start_fresh(theirs, ours):
+    report = transfer(network(ours, content="learned", fresh=True), state(marked(theirs)), same_items=True)
+    why = f"of {', '.join(theirs)} in the checkpoint, of {', '.join(ours)} here"
+    assert [report.new[name] for name in ("content.weight", "content.decay_logit", "interests.assignment")] == [
+        why
+    ] * 3
+
+
 @pytest.mark.parametrize("dims", [TEXT, BOTH])
 def test_an_interest_table_of_other_sizes_is_not_taken_by_halves(dims):
     """The same items, but other prototypes or modalities: stale indices would point past the table."""

@@ -6,9 +6,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from tiny_runs import detach_from_trainer, make_model, make_module, sampled_batch, training_batch
+from torch.nn.parallel import DistributedDataParallel
 
 from missrec_pl.data.augmentations import drop_items
 from missrec_pl.data.augmentations_released import drop_predecessors
+from missrec_pl.data.batch import TrainingPrefixes
 from missrec_pl.data.sources import DomainFolder
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.distributed import first_own_row, gather_rows, row_counts, world_size
@@ -16,6 +18,7 @@ from missrec_pl.evidence import attach_evidence
 from missrec_pl.objectives import Objective
 
 SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6
+IN_DDP = ("pretrain", "pretrain released", "finetune tuned")
 
 
 class DropMultiplesOfThree:
@@ -51,30 +54,73 @@ CASES = {
 }
 
 
-def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[str, torch.Tensor]:
-    phase, kind, whole, network, losses = CASES[case]
+def prepared(case: str, folders: list[str]):
+    phase, kind, _, network, losses = CASES[case]
     datamodule = DomainDataModule([DomainFolder(folder) for folder in folders])
     datamodule.setup()
     defaults = {"orthogonality_weight": 0.3, "seq_seq_weight": 0.5, "augmentation": DropMultiplesOfThree()}
     objective = Objective(**{**defaults, **losses})
     model = make_model(kind, datamodule.catalogue, **network)
     attach_evidence(model, datamodule)
-    module = detach_from_trainer(make_module(phase, model, objective), datamodule).double()
+    return detach_from_trainer(make_module(phase, model, objective), datamodule).double(), datamodule
+
+
+def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[str, torch.Tensor]:
+    module, datamodule = prepared(case, folders)
+    phase, _, whole, _, _ = CASES[case]
     if whole == "sampled":
         batch = sampled_batch(datamodule, SAMPLES, rank, processes)
     else:
         batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
     module.training_step(batch, 0).backward()
     assert ("seq_seq" in module.losses) == (phase == "pretrain")
-    return {name: parameter.grad for name, parameter in model.named_parameters()}
+    return {name: parameter.grad for name, parameter in module.model.named_parameters()}
+
+
+def without_images(datamodule: DomainDataModule) -> np.ndarray:
+    """Training samples whose targets have no image: such candidates have nothing to weigh."""
+    catalogue = datamodule.catalogue
+    prefixes = TrainingPrefixes(datamodule.sequences, catalogue, datamodule.max_history, deduplicate=True)
+    has_none = catalogue.is_missing[:, catalogue.modalities.index("image")]
+    return np.flatnonzero(has_none[prefixes.targets(np.arange(len(prefixes)))])
+
+
+def steps_in_ddp(case: str, folders: list[str], rank: int) -> dict[str, str | bool]:
+    """What torch's DDP says to two steps on such samples, and whether it sends buffers."""
+    module, datamodule = prepared(case, folders)
+    samples = without_images(datamodule)[: len(SAMPLES)]
+    module.forward = module.training_step
+    wrapped = DistributedDataParallel(module)
+    refusal = ""
+    try:
+        for _ in range(2):
+            wrapped(training_batch(datamodule, samples[rank::2], whole=CASES[case][2]), 0).backward()
+    except RuntimeError as error:
+        refusal = str(error)
+    return {"refusal": refusal, "sends_buffers": wrapped.will_sync_module_buffers()}
+
+
+def count_exchanges_of_counts() -> list[bool]:
+    """A list that grows with every exchange of this process; True: of one number of each process."""
+    found, exchange = [], dist.all_gather
+
+    def counting(gathered, mine):
+        found.append(mine.dtype == torch.long and mine.numel() == 1)
+        exchange(gathered, mine)
+
+    dist.all_gather = counting
+    return found
 
 
 def _on_one_rank(rank: int, scratch: str, folders: list[str]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{scratch}/store", rank=rank, world_size=2)
-    results = {}
+    results = {"in ddp": {case: steps_in_ddp(case, folders, rank) for case in IN_DDP}, "exchanged": {}}
+    exchanges = count_exchanges_of_counts()
     for case in CASES:
+        exchanges.clear()
         results[case] = gradients(case, folders, rank, 2)
+        results["exchanged"][case] = sum(exchanges)
         for gradient in results[case].values():
             dist.all_reduce(gradient)
             gradient /= 2  # DDP's average
@@ -111,6 +157,19 @@ def test_gradients_are_those_of_one_process(results, folders, case):
         assert results[rank][case].keys() == expected.keys()
         for name, gradient in expected.items():
             torch.testing.assert_close(results[rank][case][name], gradient, rtol=1e-7, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_number_of_rows_is_exchanged_once_a_step(results, case):
+    widths_of_the_release = {"pretrain compat": 2, "finetune compat": 1}  # for every encoded view
+    for result in results:
+        assert result["exchanged"][case] == 1 + widths_of_the_release.get(case, 0)
+
+
+@pytest.mark.parametrize("case", IN_DDP)
+def test_ddp_takes_candidates_without_images_and_sends_no_buffers(results, case):
+    for result in results:
+        assert result["in ddp"][case] == {"refusal": "", "sends_buffers": False}
 
 
 def test_shards_of_different_size_are_gathered_with_their_gradients(results):

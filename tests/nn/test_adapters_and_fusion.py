@@ -80,6 +80,18 @@ def test_only_dynamic_fusion_learns():
     assert fusion.concentration.grad.item() == pytest.approx((higher - lower).item() / (2 * step), rel=1e-3)
 
 
+@pytest.mark.parametrize("alpha", [None, 1.5])
+def test_a_batch_without_two_modalities_to_weigh_gives_the_concentration_a_gradient_of_0(alpha):
+    """DDP waits for a gradient of every trained weight in every step."""
+    fusion, groups = DynamicFusion(alpha), comparable(TOKENS, IS_MISSING | torch.tensor([False, True, True]))
+    fused = fusion(USER, groups)
+    torch.testing.assert_close(fused[:, 0], SCORES[0, :, 0])
+    if alpha is not None:
+        fused.sum().backward()
+        assert fusion.concentration.grad == 0
+        assert not fusion.requires_grad_(False)(USER, groups).requires_grad
+
+
 @pytest.fixture
 def features():
     random = torch.Generator().manual_seed(2)

@@ -176,6 +176,25 @@ def test_a_history_of_nothing_but_bare_items_gives_finite_states_and_gradients(k
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+@every_kind
+def test_the_ids_of_bare_items_tell_histories_apart(kind):
+    items = make_items(("text", "image"))
+    model = make_model(kind, ("text", "image"), items, transductive=True)
+    first, second = BARE_ITEMS
+    states = encode(
+        model, items, [[first], [second], [first, second], [second, first], [1, first], [1, second]]
+    ).state
+    assert torch.cdist(states, states)[~torch.eye(len(states), dtype=torch.bool)].min() > 1e-3
+
+
+@pytest.mark.parametrize("transductive", [False, True], ids=["inductive", "transductive"])
+def test_a_bare_last_item_does_not_erase_the_contextual_history(transductive):
+    items = make_items(("text", "image"))
+    model = make_model("released-contextual", ("text", "image"), items, transductive=transductive)
+    states = encode(model, items, [[1, 2, BARE_ITEMS[0]], [2, 3, BARE_ITEMS[0]]]).state
+    assert (states[0] - states[1]).abs().max() > 1e-3
+
+
 def finetune_loss(model, embedded):
     history, length = pad([[1, 2, 3, 1, 2, 3, 1, 2, 3, 1], *HISTORIES[1:]])
     users = model.encode_users(history, length, embedded)
@@ -214,6 +233,18 @@ def test_a_fine_tuning_step_does_not_reach_padding(kind, transductive):
     if transductive:
         assert model.id_embedding.weight.grad[0].abs().max() == 0
         assert model.id_embedding.weight.grad[1:].abs().amax(-1).min() > 0
+
+
+@every_kind
+def test_candidates_are_normalised_once_for_all_blocks_of_users(kind, monkeypatch):
+    items = make_items(("text", "image"))
+    model = make_model(kind, ("text", "image"), items, transductive=True)
+    candidates, state = embed(model, items).without_padding(), encode(model, items, HISTORIES).state
+    whole = model.score(state, candidates)
+    looked_up = []
+    monkeypatch.setattr("torch.nn.functional.embedding", lambda *_: looked_up.append(1))
+    torch.testing.assert_close(torch.cat([model.score(one[None], candidates) for one in state]), whole, **CLOSE)
+    assert not looked_up
 
 
 def test_unused_items_get_no_gradient():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.objectives import next_item, sampled_logits, sampled_next_item, seq_item, seq_seq
+from missrec_pl.objectives import next_item, sampled_logits, seq_item, seq_seq
 
 TEMPERATURE = 0.3
 
@@ -22,13 +22,13 @@ def test_next_item_by_hand():
 def test_sampling_every_item_is_the_whole_softmax():
     logits = torch.randn(4, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     target = torch.tensor([0, 3, 8, 3])
-    assert torch.equal(sampled_next_item(logits, target, torch.zeros(9).double()), next_item(logits, target))
+    assert torch.equal(sampled_logits(logits, target, torch.zeros(9).double()), logits)
 
 
 def test_a_candidate_stands_for_those_that_were_not_drawn():
     logits = torch.tensor([[0.3, 1.0, -0.5]], dtype=torch.float64)
     chance = torch.tensor([0.5, 0.9, 0.25], dtype=torch.float64)
-    loss = sampled_next_item(logits, torch.tensor([1]), chance.log())
+    loss = next_item(sampled_logits(logits, torch.tensor([1]), chance.log()), torch.tensor([1]))
     own = math.exp(1.0)
     assert loss.item() == pytest.approx(-math.log(own / (own + math.exp(0.3) / 0.5 + math.exp(-0.5) / 0.25)))
 
@@ -43,7 +43,8 @@ def test_logits_of_other_columns_keep_their_target_elsewhere():
 
 def test_a_target_alone_loses_nothing():
     logits = torch.tensor([[1.5]], requires_grad=True)
-    loss = sampled_next_item(logits, torch.tensor([0]), torch.tensor([-3.0]))
+    column = torch.tensor([0])
+    loss = next_item(sampled_logits(logits, column, torch.tensor([-3.0])), column)
     loss.sum().backward()
     assert loss.item() == logits.grad.item() == 0
 

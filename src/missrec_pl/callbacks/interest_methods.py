@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from missrec_pl.clustering import Clustering, ClusterResult, dpc_knn, kmeans, ra
 from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeKind
 from missrec_pl.clustering.kmeans_released import kmeans_released
 from missrec_pl.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 class InterestMethod(Protocol):
@@ -32,7 +35,8 @@ class DPCKNN:
     """Density peaks on k nearest neighbours (paper, 3.3.1); see :func:`missrec_pl.clustering.dpc_knn`.
 
     Args:
-        k: neighbours that make a token's density, as a number or as a share of the tokens.
+        k: neighbours that make a token's density, as a number or as a share of the tokens; a smoothing constant,
+            so in a catalogue of fewer tokens all others are taken, and the log says so.
         backend: ``"auto"``, ``"keops"``, ``"tiled"`` or ``"dense"``.
         distance_scale: ``"none"`` or ``"sqrt_dim"``.
         include_self: whether a token counts among its own neighbours.
@@ -54,20 +58,28 @@ class DPCKNN:
         self.distance_scale = distance_scale
         self.include_self = include_self
         self.prototype = prototype
+        self._has_told = False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; nothing here is random."""
-        neighbours = min(resolve_count(self.k, len(tokens)), max(len(tokens) - 1, 1))
         return dpc_knn(
             tokens,
             num_prototypes,
-            neighbours,
+            self._neighbours(len(tokens)),
             backend=self.backend,
             distance_scale=self.distance_scale,
             include_self=self.include_self,
             prototype=self.prototype,
             sharded=True,
         )
+
+    def _neighbours(self, num_tokens: int) -> int:
+        most = max(num_tokens - 1, 1)  # one token is its own neighbour, at distance 0
+        wanted = self.k if isinstance(self.k, int) else resolve_count(self.k, num_tokens)
+        if wanted > most and not self._has_told:
+            self._has_told = True
+            log.info("interest.method.k=%s: %d tokens have no more than %d neighbours", self.k, num_tokens, most)
+        return min(wanted, most)
 
 
 class KMeans:

@@ -16,7 +16,7 @@ from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.errors import DataError
 
-LATER = 10  # items from the target on that a training batch carries
+LATER = 10  # items from the target on that a training batch carries: as many as score terms count pairs over
 
 __all__ = ["LATER", "EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
 

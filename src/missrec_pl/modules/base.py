@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.catalogue import ItemTable
-from missrec_pl.distributed import row_counts
 from missrec_pl.modules.encoding import encode_in_buckets, history_rows
 from missrec_pl.modules.ranking import RankingModule, rows_of
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
@@ -63,6 +62,15 @@ class SequenceRecommender(RankingModule):
         self.max_logits = max_logits
         self._evaluated_items: ItemEmbeddings | None = None
 
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """Buffers that DDP need not send in every step, for every process has the same: they can be tens of MB.
+
+        Interest tables are exchanged when they are made, and what score terms know each process makes of the data.
+        """
+        equal = {id(b) for part in (self.model.interests, *self.model.score_terms) for b in part.buffers()}
+        return [name for name, buffer in self.named_buffers() if id(buffer) in equal]
+
     def configure_optimizers(self) -> Optimizer:
         """One group for the network and one, with its own rate, for the score terms; frozen weights in none."""
         terms = [parameter for term in self.model.score_terms for parameter in term.parameters()]
@@ -90,7 +98,8 @@ class SequenceRecommender(RankingModule):
         """``[B, C]`` scores over temperature plus the score terms, never in less than float32."""
         with in_float32(self.device):
             logits = self.model.score(users.state, candidates) / self._temperature
-            rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later)
+            memo: dict[str, Any] = candidates.once("score terms", dict)
+            rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later, memo)
             return self.model.add_score_terms(logits, rows)
 
     @property
@@ -100,19 +109,22 @@ class SequenceRecommender(RankingModule):
             return objective.temperature
         return objective.eval_temperature
 
-    def orthogonality(self, users: UserStates) -> Tensor:
-        """``[B]`` the regulariser of eqs. (7) and (8)."""
-        form, batch_size = self.objective.orthogonality_form, sum(row_counts(users.state))
+    def orthogonality(self, users: UserStates, batch_size: int | None = None) -> Tensor:
+        """``[B]`` the regulariser of eqs. (7) and (8); ``batch_size`` is that of all processes."""
+        form = self.objective.orthogonality_form
         with in_float32(self.device):
             return orthogonality(users.interests, users.is_padding, form, batch_size)
 
-    def global_mean(self, losses: Tensor) -> Tensor:
+    def global_mean(self, losses: Tensor, counts: list[int]) -> Tensor:
         """The mean over the global batch, as seen by one process.
 
         DDP averages gradients over processes, whose shards may differ by a row: each sums its rows and divides by
         the global number, times the number of processes.
+
+        Args:
+            losses: ``[B]`` of this process's rows.
+            counts: rows of each process, as of :func:`row_counts`.
         """
-        counts = row_counts(losses)
         return losses.sum() * (len(counts) / sum(counts))
 
     def log_losses(self, batch: SequenceBatch, losses: dict[str, Tensor]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.distributed import row_counts
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.chunked_softmax import sampled_loss, whole_catalogue_loss
 from missrec_pl.modules.in_batch import in_batch_loss
@@ -23,13 +24,14 @@ class FinetuneModule(SequenceRecommender):
         assert batch.items is not None, "the data module attaches the item table"
         items = self.embed(batch.items)
         users = self.encode(batch, items)
+        counts = row_counts(batch.target)
         if batch.items.is_whole:
             loss = whole_catalogue_loss(self, batch, users, items)
         elif batch.candidates is not None:
             loss = sampled_loss(self, batch, users, items)
         else:
-            loss = in_batch_loss(self, batch, users, items)
-        penalty = self.orthogonality(users)
+            loss = in_batch_loss(self, batch, users, items, counts)
+        penalty = self.orthogonality(users, sum(counts))
         total = loss + self.objective.orthogonality_weight * penalty
         self.log_losses(batch, {"loss": total, "next_item": loss, "orthogonality": penalty})
-        return self.global_mean(total)
+        return self.global_mean(total, counts)

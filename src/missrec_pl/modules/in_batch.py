@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.distributed import first_own_row, gather_rows, row_counts
+from missrec_pl.distributed import first_own_row, gather_rows
 from missrec_pl.nn import ItemEmbeddings, UserStates
 from missrec_pl.objectives import seq_item
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def in_batch_loss(
-    module: SequenceRecommender, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings
+    module: SequenceRecommender,
+    batch: SequenceBatch,
+    users: UserStates,
+    items: ItemEmbeddings,
+    counts: list[int],
 ) -> Tensor:
     """``[B]`` losses of eq. (5); negatives come from all processes, with gradients.
 
@@ -26,20 +30,19 @@ def in_batch_loss(
         batch: this process's rows.
         users: their encoded histories.
         items: the embedded item table of the batch.
+        counts: rows of each process, as of :func:`row_counts`.
     """
-    own, counts = items.take(batch.target), row_counts(batch.target)
+    own = items.take(batch.target)
+    is_missing = gather_rows(own.is_missing.to(torch.uint8), counts).bool()
+    no_interest = is_missing.new_zeros(is_missing.shape, dtype=torch.long)  # candidates are not asked for theirs
     candidates = ItemEmbeddings(
-        gather_rows(own.tokens, counts),
-        gather_rows(own.is_missing.to(torch.uint8), counts).bool(),
-        gather_rows(own.interest, counts),
-        gather_rows(own.ids, counts),
+        gather_rows(own.tokens, counts), is_missing, no_interest, gather_rows(own.ids, counts)
     )
     logits = module.logits(batch, users, items, candidates)
     column = own_columns(batch, counts)
     return seq_item(logits, column, own.ids, candidates.ids, mask_duplicates=module.objective.mask_duplicates)
 
 
-def own_columns(batch: SequenceBatch, counts: list[int] | None = None) -> Tensor:
+def own_columns(batch: SequenceBatch, counts: list[int]) -> Tensor:
     """``[B]`` positions of this process's rows in the global batch; ``counts`` as of :func:`row_counts`."""
-    start = first_own_row(row_counts(batch.target) if counts is None else counts)
-    return torch.arange(start, start + len(batch), device=batch.target.device)
+    return first_own_row(counts) + torch.arange(len(batch), device=batch.target.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.distributed import gather_rows
+from missrec_pl.distributed import gather_rows, row_counts
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.in_batch import in_batch_loss, own_columns
 from missrec_pl.objectives import seq_seq
@@ -22,8 +22,9 @@ class PretrainModule(SequenceRecommender):
         first, second = self._views(batch)
         items = clean if first is batch else self.embed(first.items)  # type: ignore[arg-type]
         users = self.encode(first, items)
-        loss_seq_item = in_batch_loss(self, batch, users, clean)
-        penalty = self.orthogonality(users)
+        counts = row_counts(batch.target)
+        loss_seq_item = in_batch_loss(self, batch, users, clean, counts)
+        penalty = self.orthogonality(users, sum(counts))
         total = loss_seq_item + self.objective.orthogonality_weight * penalty
         losses = {"seq_item": loss_seq_item, "orthogonality": penalty}
         if second is not None:
@@ -32,19 +33,19 @@ class PretrainModule(SequenceRecommender):
             with in_float32(self.device):
                 losses["seq_seq"] = seq_seq(
                     users.state,
-                    gather_rows(users.state),
-                    gather_rows(augmented.state),
-                    own_columns(batch),
+                    gather_rows(users.state, counts),
+                    gather_rows(augmented.state, counts),
+                    own_columns(batch, counts),
                     self.objective.temperature,
                     self.objective.seq_seq_form,
                 )
             total = total + self.objective.seq_seq_weight * losses["seq_seq"]
             if self.objective.orthogonality_of_both_views:
-                second_penalty = self.orthogonality(augmented)
+                second_penalty = self.orthogonality(augmented, sum(counts))
                 total = total + self.objective.orthogonality_weight * second_penalty
                 losses["orthogonality"] = penalty + second_penalty
         self.log_losses(batch, {"loss": total, **losses})
-        return self.global_mean(total)
+        return self.global_mean(total, counts)
 
     def _views(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch | None]:
         augmentation = self.objective.augmentation

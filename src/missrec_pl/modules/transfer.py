@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from missrec_pl.nn import SequenceModel
 _BOUND_TO_ITEMS = ("interests.", "id_embedding.")
 # What a network may have or lack beside its architecture: it starts fresh, or is left.
 _MAY_DIFFER = ("adapters.", "history_bias.", "cooccurrence.", "content.", "fusion.", *_BOUND_TO_ITEMS)
+# What has one entry or column per modality, in the order of the adapters.
+_BY_MODALITY = ("content.weight", "content.decay_logit", "interests.assignment")
 
 
 @dataclass
@@ -44,7 +47,8 @@ def transfer_weights(
     """Copy the weights of a checkpoint into a network for other items, modalities or settings.
 
     Adapters of modalities, feature widths or encoders that the checkpoint does not know start fresh. Interest
-    tables and ID embeddings belong to the checkpoint's items and are taken only if the items are the same.
+    tables and ID embeddings belong to the checkpoint's items and are taken only if the items are the same. What
+    has a column per modality is brought into the network's order of them, and starts fresh where they are others.
 
     Args:
         model: the network to start.
@@ -56,7 +60,8 @@ def transfer_weights(
         CheckpointError: the checkpoint is of another architecture or of other sizes; nothing was copied.
     """
     own = model.state_dict()
-    reasons = {name: _reason_to_start_fresh(name, tensor, source, same_items) for name, tensor in own.items()}
+    modalities = modalities_of(own)
+    reasons = {n: _reason_to_start_fresh(n, tensor, source, same_items, modalities) for n, tensor in own.items()}
     for modality, why in (other_encoders or {}).items():
         reasons.update({name: why for name in own if name.startswith(f"adapters.linear.{modality}.")})
     new = {name: why for name, why in reasons.items() if why is not None}
@@ -81,17 +86,30 @@ def transfer_weights(
         )
     with torch.no_grad():
         for name in report.loaded:
-            own[name].copy_(source[name])
+            tensor = source[name]
+            own[name].copy_(tensor[..., _order(own, source)] if name in _BY_MODALITY else tensor)
     return report
 
 
+def modalities_of(weights: Iterable[str]) -> list[str]:
+    """The modalities that a network has adapters for, in the order of its token axis."""
+    return [m[1] for name in weights if (m := re.fullmatch(r"adapters\.linear\.(.+)\.weight", name))]
+
+
+def _order(own: Iterable[str], source: Iterable[str]) -> list[int]:
+    """Where the checkpoint has each modality of the network."""
+    return [modalities_of(source).index(name) for name in modalities_of(own)]
+
+
 def _reason_to_start_fresh(
-    name: str, tensor: Tensor, source: Mapping[str, Tensor], same_items: bool
+    name: str, tensor: Tensor, source: Mapping[str, Tensor], same_items: bool, modalities: list[str]
 ) -> str | None:
     if name.startswith(_BOUND_TO_ITEMS) and not same_items:
         return "belongs to the items of the data"
     if name not in source:
         return "not in the checkpoint"
+    if name in _BY_MODALITY and set(theirs := modalities_of(source)) != set(modalities):
+        return f"of {', '.join(theirs) or 'no modality'} in the checkpoint, of {', '.join(modalities)} here"
     if source[name].shape != tensor.shape:
         return f"{tuple(source[name].shape)} in the checkpoint, {tuple(tensor.shape)} here"
     return None

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
 from missrec_pl.nn.interests import distinct_interests
-from missrec_pl.nn.missrec import MISSRec
+from missrec_pl.nn.missrec import MISSRec, mean_of
 from missrec_pl.nn.missrec_released import MISSRecReleased
 
 
@@ -46,13 +46,8 @@ class ContextEncoder(MISSRec):
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
         """See :meth:`SequenceModel.encode_users`; there are no interests to keep apart."""
-        tokens = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
-        tokens = tokens + self._positions(history, length)[:, :, None]
-        if self.id_embedding is not None:
-            tokens = tokens + self.id_embedding(items.ids[history])[:, :, None]
-        is_padding = items.is_missing[history].flatten(1)
-        encoded = self.encoder(self.input_dropout(self.input_norm(tokens.flatten(1, 2))), is_padding)
-        state = _mean(encoded, is_padding)
+        encoded, is_padding = self.encode_items(history, length, items)
+        state = mean_of(encoded, is_padding)
         return UserStates(state, state[:, None], torch.ones_like(is_padding[:, :1]))
 
 
@@ -90,7 +85,7 @@ class InterestEncoder(MISSRec):
         interests, is_padding = distinct_interests(interest)
         queries = F.embedding(interests, self.interests.prototypes)
         encoded = self.encoder(self.input_dropout(self.input_norm(queries)), is_padding)
-        return UserStates(_mean(encoded, is_padding), encoded, is_padding)
+        return UserStates(mean_of(encoded, is_padding), encoded, is_padding)
 
 
 class IDOnly(MISSRecReleased):
@@ -129,11 +124,4 @@ class IDOnly(MISSRecReleased):
 
     def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
         """Cosines with the ID embeddings."""
-        assert self.id_embedding is not None, "there from the start"
-        by_id = F.normalize(F.embedding(candidates.ids, self.id_embedding.weight), dim=-1)
-        return F.normalize(state, dim=-1) @ by_id.T
-
-
-def _mean(vectors: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
-    weight = (~is_padding).to(vectors.dtype)[:, :, None]
-    return (vectors * weight).sum(1) / weight.sum(1).clamp_min(1)
+        return F.normalize(state, dim=-1) @ self.id_directions(candidates).T

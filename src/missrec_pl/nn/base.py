@@ -126,10 +126,18 @@ class SequenceModel(nn.Module, ABC):
         fused: Tensor = self.fusion(user, groups)
         if self.id_embedding is None:
             return fused
-        # Looked up without the table's padding_idx: where the padding item is a candidate it learns, too (compat).
-        by_id = user @ F.normalize(F.embedding(candidates.ids, self.id_embedding.weight), dim=-1).T
+        by_id = user @ self.id_directions(candidates).T
         fused = torch.where(candidates.is_missing.all(-1), by_id, fused)
         return self.combine_scores(fused, by_id)
+
+    def id_directions(self, candidates: ItemEmbeddings) -> Float[Tensor, "C D"]:
+        """Normalised ID embeddings of candidates, made once per table; only of a network with an ID table.
+
+        Looked up without the table's ``padding_idx``: where padding is a candidate it learns, too (compat).
+        """
+        assert self.id_embedding is not None, "asked of transductive networks alone"
+        weight = self.id_embedding.weight
+        return candidates.once("ids", lambda: F.normalize(F.embedding(candidates.ids, weight), dim=-1))
 
     def projected_prototypes(
         self, items: ItemEmbeddings, interests: Int[Tensor, "B Q"], attention: MultiHeadAttention

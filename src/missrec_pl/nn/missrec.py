@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.nn.attention import Decoder, Encoder
@@ -84,23 +84,40 @@ class MISSRec(SequenceModel):
     def encode_users(
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
     ) -> UserStates:
-        """See :meth:`SequenceModel.encode_users`."""
-        tokens = F.embedding(history, items.once("flat tokens", lambda: items.tokens.flatten(1))).unflatten(
-            -1, items.tokens.shape[1:]
-        )
-        tokens = tokens + self._positions(history, length)[:, :, None]
-        if self.id_embedding is not None:
-            tokens = tokens + self.id_embedding(items.ids[history])[:, :, None]
-        is_padding = items.is_missing[history].flatten(1)
-        encoded = self.input_dropout(self.input_norm(tokens.flatten(1, 2)))
-        memory = self.encoder(encoded, is_padding)
+        """See :meth:`SequenceModel.encode_users`.
+
+        Where a history has no interest the user state is the mean of the encoded item tokens.
+        """
+        memory, is_padding = self.encode_items(history, length, items)
         interests, is_query_padding = distinct_interests(items.interest[history].flatten(1))
         projected = self.projected_prototypes(items, interests, self.decoder.first_attention)
         queries = F.embedding(interests, self.interests.prototypes)
         decoded = self.decoder(queries, is_query_padding, memory, is_padding, None, projected)
-        weight = (~is_query_padding).to(decoded.dtype)[:, :, None]
-        state = (decoded * weight).sum(1) / weight.sum(1).clamp_min(1)
+        state, has_none = mean_of(decoded, is_query_padding), is_query_padding.all(1)
+        if self.id_embedding is not None and bool(has_none.any()):
+            state = torch.where(has_none[:, None], mean_of(memory, is_padding), state)
         return UserStates(state, decoded, is_query_padding)
+
+    def encode_items(
+        self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
+    ) -> tuple[Float[Tensor, "B S D"], Bool[Tensor, "B S"]]:
+        """The encoded item tokens of histories, ``S = L * M``, and which of them are padding.
+
+        With an ID table an item without any modality keeps one token: its ID and its position.
+        """
+        tokens = F.embedding(history, items.once("flat tokens", lambda: items.tokens.flatten(1))).unflatten(
+            -1, items.tokens.shape[1:]
+        )
+        tokens = tokens + self._positions(history, length)[:, :, None]
+        is_padding = items.is_missing[history]
+        if self.id_embedding is not None:
+            ids = items.ids[history]
+            tokens = tokens + self.id_embedding(ids)[:, :, None]
+            is_bare = is_padding.all(-1) & (ids != 0)
+            is_padding[:, :, 0] &= ~is_bare
+        is_padding = is_padding.flatten(1)
+        encoded = self.encoder(self.input_dropout(self.input_norm(tokens.flatten(1, 2))), is_padding)
+        return encoded, is_padding
 
     def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
         """``<u, v> + <u, z>`` (eq. 10)."""
@@ -112,3 +129,9 @@ class MISSRec(SequenceModel):
         from_start = torch.arange(history.shape[1], device=history.device)
         embedded: Tensor = self.position_embedding((length[:, None] - 1 - from_start).clamp_min(0))
         return embedded
+
+
+def mean_of(vectors: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
+    """Mean of the vectors that are no padding; zeros where all are."""
+    weight = (~is_padding).to(vectors.dtype)[:, :, None]
+    return (vectors * weight).sum(1) / weight.sum(1).clamp_min(1)

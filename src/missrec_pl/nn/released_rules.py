@@ -95,9 +95,10 @@ class Mended:
         return distinct_interests(interest)
 
     def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
-        """Mean of the tokens that exist."""
-        weight = (~is_padding).to(outputs.dtype)[..., None]
-        state: Tensor = (outputs * weight).sum(1) / weight.sum(1).clamp_min(1)
+        """Mean of the tokens that exist; of all where none does, for their position and ID say something, too."""
+        is_read = ~is_padding | is_padding.all(1, keepdim=True)
+        weight = is_read.to(outputs.dtype)[..., None]
+        state: Tensor = (outputs * weight).sum(1) / weight.sum(1)
         return state
 
     def score(
@@ -164,4 +165,5 @@ class AsReleased:
         if id_embedding is not None and candidates.tokens.shape[1] == 1:
             vectors = candidates.tokens[:, 0] + F.embedding(candidates.ids, id_embedding.weight)
             return F.normalize(state, dim=-1) @ F.normalize(vectors, dim=-1).T
-        return score(state, replace(candidates, is_missing=torch.zeros_like(candidates.is_missing)))
+        is_missing = torch.zeros_like(candidates.is_missing)
+        return score(state, candidates.once("as released", lambda: replace(candidates, is_missing=is_missing)))

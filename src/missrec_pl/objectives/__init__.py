@@ -1,6 +1,6 @@
 """Pure functions: what a batch loses."""
 
-from missrec_pl.objectives.contrastive import next_item, sampled_logits, sampled_next_item, seq_item, seq_seq
+from missrec_pl.objectives.contrastive import next_item, sampled_logits, seq_item, seq_seq
 from missrec_pl.objectives.orthogonality import orthogonality
 from missrec_pl.objectives.settings import Objective
 
@@ -9,7 +9,6 @@ __all__ = [
     "next_item",
     "orthogonality",
     "sampled_logits",
-    "sampled_next_item",
     "seq_item",
     "seq_seq",
 ]

@@ -39,13 +39,6 @@ def sampled_logits(
     return corrected.scatter(1, column, own)
 
 
-def sampled_next_item(
-    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, " C"]
-) -> Float[Tensor, " B"]:
-    """:func:`next_item` over all items, estimated from some of them; see :func:`sampled_logits`."""
-    return next_item(sampled_logits(logits, target_column, log_inclusion), target_column)
-
-
 def seq_item(
     logits: Float[Tensor, "B C"],
     target_column: Int[Tensor, " B"],

@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from missrec_pl.distributed import Share
+from missrec_pl.precision import exact_float32
 
 _CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Coordinates held at once while distances are recomputed; on CPU 2 MB in float64, near the L2 cache."""
@@ -65,14 +66,9 @@ class PairwiseReductions(Protocol):
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Switch off what lowers precision unasked, autocast and TF32/bf16 matmuls, and autograd."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
+    """Switch off what lowers precision unasked, and autograd; see :func:`exact_float32`."""
+    with torch.no_grad(), exact_float32(device):
+        yield
 
 
 def squared_distances(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -49,12 +50,18 @@ class ContentTerm(nn.Module):
             vectors = getattr(self, f"vectors_{modality}")
             if vectors is None:
                 raise RuntimeError("the content term has no vectors: attach() them first")
+            columns, candidates = rows.once(f"content of {modality}", partial(self._candidates, modality, rows))
             decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
             profile = nn.functional.embedding_bag(
                 rows.history_ids, vectors, per_sample_weights=decayed.to(vectors.dtype), mode="sum"
             )
-            # Items without the modality take no column of the product.
-            columns = getattr(self, f"present_{modality}")[rows.columns].nonzero()[:, 0]
-            cosines = profile @ vectors[rows.columns[columns]].T
-            total = total.index_add(1, columns, cosines.to(total.dtype))
+            cosines = (profile @ candidates.T).to(total.dtype)
+            total = total + cosines if columns is None else total.index_add(1, columns, cosines)
         return rows.unmet(total)
+
+    def _candidates(self, modality: str, rows: ScoredRows) -> tuple[Tensor | None, Tensor]:
+        """Columns and vectors of the candidates that have the modality; None if all have."""
+        vectors = rows.of_columns(getattr(self, f"vectors_{modality}"))
+        is_present = rows.of_columns(getattr(self, f"present_{modality}"))
+        columns = is_present.nonzero()[:, 0]
+        return (None, vectors) if len(columns) == len(vectors) else (columns, vectors[columns])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.score_terms.rows import ScoredRows
@@ -24,12 +24,14 @@ class ItemPairs:
         neighbours: ``[E]`` the other item of each pair.
         counts: ``[E, R]`` how often, per relation: gaps ``1..WINDOW`` after j, then ``1..WINDOW`` before it.
         frequency: ``[N + 1]`` training interactions of each item.
+        is_cut: ``[N + 1]`` True for the items that had more pairs than they may keep.
     """
 
     offsets: Int[Tensor, " _"]
     neighbours: Int[Tensor, " E"]
     counts: Float[Tensor, "E R"]
     frequency: Float[Tensor, " _"]
+    is_cut: Bool[Tensor, " _"]
 
 
 class CooccurrenceTerm(nn.Module):
@@ -38,8 +40,10 @@ class CooccurrenceTerm(nn.Module):
     The sums run over the history's items j and the relations r: so many steps after j, or before it. All
     constants are learned; they start at values that work for neighbours alone (`baselines.HybridKNN`).
 
-    A training row finds its own transition, and what its user did later, among the counts. Both are subtracted,
-    so that a row is scored by what *other* users did, as it will be at evaluation. The history's own items have 0.
+    A training row finds its own transition, and what its user did later, among the counts. What they hold of both
+    is subtracted, so that a row is scored by what *other* users did, as it will be at evaluation. A row shows
+    ``WINDOW`` items from the target on: pairs with what lies beyond them, or before a history that is cut, stay
+    where an item of the history occurs there again. The history's own items have 0.
 
     Args:
         pair_decay: initial strength of each step beyond the first between the two items.
@@ -63,13 +67,16 @@ class CooccurrenceTerm(nn.Module):
         self.log_gain = nn.Parameter(torch.tensor(gain).log())
         self.decay_logit = nn.Parameter(torch.logit(torch.tensor(decay)))
         self.weight = nn.Parameter(torch.tensor(weight))
-        for name in ("offsets", "neighbours", "counts", "frequency"):
+        for name in ("offsets", "neighbours", "counts", "frequency", "is_cut", "kept"):
             self.register_buffer(name, None, persistent=False)  # of the data, made anew from it
 
     def attach(self, pairs: ItemPairs) -> None:
         """Take the counts of the data in use; they are no part of a checkpoint."""
         self.offsets, self.neighbours = pairs.offsets, pairs.neighbours
         self.counts, self.frequency = pairs.counts, pairs.frequency
+        self.is_cut, cut = pairs.is_cut, pairs.is_cut.nonzero()[:, 0]
+        source, entry = self._entries(cut)
+        self.kept = self._key(cut[source], self.neighbours[entry])  # of the items that lost some; in rising order
 
     def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
         """The term of every distinct candidate.
@@ -110,15 +117,22 @@ class CooccurrenceTerm(nn.Module):
         self, items: Int[Tensor, " S"], rows: ScoredRows, strength: Float[Tensor, " R"]
     ) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"], Float[Tensor, " E"]]:
         """The pairs of some items: which of them it is of, the candidate's column, and the pair's strength."""
-        degree = self._degree(items)
-        source = torch.repeat_interleave(torch.arange(len(items), device=items.device), degree)
-        first = degree.cumsum(0) - degree
-        entry = torch.arange(len(source), device=items.device) + (self.offsets[items] - first)[source]
+        source, entry = self._entries(items)
         column, is_here = rows.find(self.neighbours[entry])
         # Whichever is less: the strength of every pair once, or of those that the items meet.
         is_dense = len(entry) > len(self.counts)
         pair = (self.counts @ strength)[entry] if is_dense else self.counts[entry] @ strength
         return source, column, pair * is_here
+
+    def _entries(self, items: Int[Tensor, " S"]) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"]]:
+        """The pairs of some items: which of them each is of, and where it is stored."""
+        degree = self._degree(items)
+        source = torch.repeat_interleave(torch.arange(len(items), device=items.device), degree)
+        first = degree.cumsum(0) - degree
+        return source, torch.arange(len(source), device=items.device) + (self.offsets[items] - first)[source]
+
+    def _key(self, source: Int[Tensor, " P"], other: Int[Tensor, " P"]) -> Int[Tensor, " P"]:
+        return source * len(self.frequency) + other
 
     def _degree(self, items: Int[Tensor, " S"]) -> Int[Tensor, " S"]:
         return self.offsets[items + 1] - self.offsets[items]
@@ -134,12 +148,30 @@ class CooccurrenceTerm(nn.Module):
         line = line.scatter(1, after, rows.later_ids)
         # Every occurrence of j in the line carries the weight of every occurrence of j in the history.
         same = (line[:, :, None] == rows.history_ids[:, None, :]) & (line != 0)[:, :, None]
+        is_met = same.any(-1)
         carried = (same.to(weight.dtype) @ weight[:, :, None])[:, :, 0]
         own = torch.zeros_like(carried)
         for gap in range(1, min(WINDOW, width + rows.later_ids.shape[1] - 1) + 1):
             is_pair = (line[:, gap:] != line[:, :-gap]) & (line[:, gap:] != 0)
-            forward = strength[gap - 1] * carried[:, :-gap] * is_pair
-            backward = strength[WINDOW + gap - 1] * carried[:, gap:] * is_pair
+            earlier, later = (line[:, :-gap], is_met[:, :-gap]), (line[:, gap:], is_met[:, gap:])
+            forward = strength[gap - 1] * carried[:, :-gap] * self._is_stored(is_pair, *earlier, *later)
+            backward = strength[WINDOW + gap - 1] * carried[:, gap:] * self._is_stored(is_pair, *later, *earlier)
             own = own + nn.functional.pad(forward, (gap, 0)) + nn.functional.pad(backward, (0, gap))
         column, is_here = rows.find(line)
         return own.new_zeros(len(own), rows.num_columns).scatter_add(1, column, own * is_here)
+
+    def _is_stored(
+        self,
+        is_pair: Bool[Tensor, "B S"],
+        source: Int[Tensor, "B S"],
+        is_source_met: Bool[Tensor, "B S"],
+        other: Int[Tensor, "B S"],
+        is_other_met: Bool[Tensor, "B S"],
+    ) -> Bool[Tensor, "B S"]:
+        """The pairs that the counts hold; looked up where it matters: met to unmet, of items that lost some."""
+        if not len(self.kept):
+            return is_pair
+        asked = (is_pair & is_source_met & ~is_other_met & self.is_cut[source]).nonzero(as_tuple=True)
+        key = self._key(source[asked], other[asked])
+        place = torch.searchsorted(self.kept, key).clamp_(max=len(self.kept) - 1)
+        return is_pair.index_put(asked, self.kept[place] == key)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,21 @@ class ScoredRows:
         candidate_ids: ``[C]`` global item ids; repeats allowed, 0 not among them.
         later_ids: ``[B, W]`` in training: what the user's training part holds from the target on, right-padded
             with 0. The counts know these rows, and terms made of counts have to forget them.
+        memo: what depends on the candidates alone, of all rows that have them.
     """
 
     history_ids: Int[Tensor, "B L"]
     length: Int[Tensor, " B"]
     candidate_ids: Int[Tensor, " C"]
     later_ids: Int[Tensor, "B W"] | None = None
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for these candidates."""
+        if name not in self.memo:
+            self.memo[name] = make()
+        made: T = self.memo[name]
+        return made
 
     @cached_property
     def _columns(self) -> tuple[Tensor, Tensor | None]:
@@ -51,6 +64,12 @@ class ScoredRows:
     def columns(self) -> Int[Tensor, " K"]:
         """Distinct candidates in rising order; terms are ``[B, K]``."""
         return self._columns[0]
+
+    def of_columns(self, table: Tensor) -> Tensor:
+        """``[K, ...]`` rows of a table of all items, ``[N + 1, ...]``; a view if the candidates have no gaps."""
+        if self._first is None:
+            return table[self.columns]
+        return table[self._first : self._first + self.num_columns]
 
     def find(self, ids: Int[Tensor, "*S"]) -> tuple[Int[Tensor, "*S"], Bool[Tensor, "*S"]]:
         """The column of each item, and whether it is a candidate at all."""
