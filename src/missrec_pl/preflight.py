@@ -178,7 +178,8 @@ def _monitors(cfg: DictConfig) -> list[str]:
     found: list[str] = []
     ks = value_of(cfg, "metrics.ks")
     measured = {f"val/{name}@{k}" for name in ("recall", "ndcg") for k in ks or ()} | {"val/mrr"}
-    for flag in ("optimized_metric", *(f"callbacks.{name}.monitor" for name in cfg.callbacks)):
+    waiting = ("optimized_metric", *(f"callbacks.{name}.monitor" for name in cfg.callbacks))
+    for flag in () if cfg.phase.name == "baselines" else waiting:
         score = str(value_of(cfg, flag))
         is_new = not any(score in line for line in found)
         if ks and is_new and score.startswith("val/") and score not in measured:

@@ -66,6 +66,10 @@ def test_mistake_in_eval(tmp_path):
     assert run.returncode == 2
     (line,) = run.stderr.strip().splitlines()
     assert line == "error: ckpt=/no/such.ckpt: there is no such file."
+
+
+@pytest.mark.slow
+def test_an_evaluation_of_nothing_is_one_line(tmp_path):
     run = run_cli(f"hydra.run.dir={tmp_path / 'out'}", script="eval.py")
     assert run.returncode == 2
     assert "ckpt" in run.stderr
@@ -136,6 +140,7 @@ def test_jobs_of_a_sweep_with_two_processes_run_once_each(place, tmp_path):
     assert sorted(folder.name for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()) == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_sweep_under_torchrun_is_refused(tmp_path):
     run = run_cli(
         "-m", "trainer=ddp_sim", "data=synthetic", "seed=0,1", *FAST, f"hydra.sweep.dir={tmp_path / 'sweep'}",

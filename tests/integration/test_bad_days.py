@@ -99,6 +99,7 @@ def test_mistakes_found_before_the_first_step_are_the_users(tmp_path):
         raise DataError("the training split is empty")
 
 
+@pytest.mark.slow
 def test_an_output_folder_that_cannot_be_made(tmp_path):
     run = run_cli("data=synthetic", "hydra.run.dir=/proc/no/run", f"paths.cache_dir={tmp_path}")
     assert run.returncode == 2
