@@ -150,12 +150,19 @@ def test_sweep_under_torchrun_is_refused(tmp_path):
     assert "-m: torchrun or srun has started several processes" in run.stderr
 
 
-def test_two_processes_run_both_phases_and_evaluate_to_the_same_digits(place):
+@pytest.mark.slow
+def test_two_processes_pretrain(place):
     base = ("data=synthetic", *FAST, f"paths.cache_dir={place / 'cache'}", "trainer=ddp_sim")
     pretrained = run_cli("phase=pretrain", *base, f"hydra.run.dir={place / 'ddp-pre'}")
     assert pretrained.returncode == 0, pretrained.stderr
     checkpoint = place / "ddp-pre" / "checkpoints" / "best.ckpt"
-    finetuned = run_cli(f"ckpt={checkpoint}", *base, f"hydra.run.dir={place / 'ddp-fine'}")
+    finetuned = run_cli(f"ckpt={checkpoint}", *base, "test=false", f"hydra.run.dir={place / 'ddp-start'}")
+    assert finetuned.returncode == 0, finetuned.stderr
+
+
+def test_two_processes_train_and_evaluate_to_the_same_digits(place):
+    base = ("data=synthetic", *FAST, f"paths.cache_dir={place / 'cache'}", "trainer=ddp_sim")
+    finetuned = run_cli(*base, f"hydra.run.dir={place / 'ddp-fine'}")
     assert finetuned.returncode == 0, finetuned.stderr
     assert finetuned.stdout.count("results: ") == 1
     assert finetuned.stdout.count("epoch 0: ") == 1

@@ -18,6 +18,7 @@ def benchmark(name, *arguments, timeout=400):
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_nothing_is_measured_and_the_summary_says_so(tmp_path):
     import torch
 

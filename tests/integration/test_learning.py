@@ -27,8 +27,15 @@ def evaluation(checkpoint, tmp_path, *overrides, cache=None):
     return evaluate(cfg)
 
 
-@pytest.mark.parametrize("setting", ["inductive", "transductive"])
-@pytest.mark.parametrize("model", ["missrec", "missrec_released"])
+@pytest.mark.parametrize(
+    ("model", "setting"),
+    [
+        pytest.param("missrec", "inductive", marks=pytest.mark.slow),
+        ("missrec", "transductive"),
+        ("missrec_released", "inductive"),
+        pytest.param("missrec_released", "transductive", marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_is_learned_by_heart(model, setting, shared):
     """Every training row ranks its own target first among all items."""
     overrides = ("data.overfit_rows=32", "optim.optimizer.lr=0.01", "trainer.max_epochs=200")

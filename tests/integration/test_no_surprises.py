@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import pickletools
 import socket
 import zipfile
 
@@ -59,17 +60,19 @@ def test_a_run_asks_no_other_machine_and_keeps_the_environment_to_itself(tmp_pat
     assert asked == []
     for name in ("best.ckpt", "last.ckpt"):
         with zipfile.ZipFile(tmp_path / "run" / "checkpoints" / name) as archive:
-            texts = b"".join(archive.read(entry) for entry in archive.namelist() if "/data/" not in entry)
-        assert b"missrec_pl" in texts
+            (pickled,) = [archive.read(entry) for entry in archive.namelist() if entry.endswith("data.pkl")]
+        # The texts alone: numbers between them may spell anything.
+        texts = "\n".join(word for _, word, _ in pickletools.genops(pickled) if isinstance(word, str))
+        assert "missrec_pl" in texts
         for private in (
             "correct-horse-battery",
             os.environ["PATH"],
             socket.gethostname(),
             f"/{getpass.getuser()}/.",
         ):
-            assert private.encode() not in texts
+            assert private not in texts
         # The config says where the run lies; the callbacks' state does not say it again.
-        assert texts.count(str(tmp_path / "run").encode()) == 1
+        assert texts.count(str(tmp_path / "run")) == 1
 
 
 def test_the_first_process_of_all_nodes_speaks(monkeypatch):

@@ -227,6 +227,7 @@ def test_no_file(tmp_path, capsys):
     refused(tmp_path, tmp_path, capsys, "there is no such file")
 
 
+@pytest.mark.slow
 def test_the_command_line_ends_with_one_line(tmp_path):
     path = tmp_path / "hostile.pth"
     torch.save(attacks(tmp_path / "marker")["system"][0], path)

@@ -96,6 +96,7 @@ def test_zero_shot_evaluation(tmp_path, capsys):
     assert math.isfinite(results["metrics"]["test/ndcg@10"])
 
 
+@pytest.mark.slow
 def test_other_widths_are_no_zero_shot_evaluation(tmp_path, capsys):
     _, out, _ = imported(tmp_path, capsys)
     run = run_cli(f"ckpt={out}", "trainer=cpu", "data=synthetic", *places(tmp_path), script="eval.py")
