@@ -12,10 +12,10 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: $(BIN)/.quickstart ## set up, pre-train and fine-tune on the groceries, print the table
-	$(BIN)/python train.py experiment=quickstart phase=pretrain hydra.run.dir=$(OUT)/pretrain
-	$(BIN)/python train.py -m experiment=quickstart setting=inductive,transductive hydra.sweep.dir=$(OUT)/scratch
+	$(BIN)/python train.py experiment=quickstart phase=pretrain hydra.run.dir=$(OUT)/pretrain resume=last
+	$(BIN)/python train.py -m experiment=quickstart setting=inductive,transductive hydra.sweep.dir=$(OUT)/scratch resume=last
 	$(BIN)/python train.py -m experiment=quickstart setting=inductive,transductive \
-		ckpt=$(OUT)/pretrain/checkpoints/best.ckpt hydra.sweep.dir=$(OUT)/pretrained
+		ckpt=$(OUT)/pretrain/checkpoints/best.ckpt hydra.sweep.dir=$(OUT)/pretrained resume=last
 	$(MAKE) --no-print-directory table
 
 table: $(BIN)/.quickstart ## print the table of the runs below $(OUT)
