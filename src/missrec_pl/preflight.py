@@ -156,7 +156,7 @@ def _together(cfg: DictConfig) -> list[str]:
                 f"callbacks: {', '.join(watching)} watch validation, but data.split=train_only validates "
                 "nobody; add callbacks=no_validation."
             )
-    found += _monitors(cfg)
+    found += [*_monitors(cfg), *_last_checkpoint(cfg)]
     if cfg.test and cfg.callbacks.get("model_checkpoint", True) is None:
         found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
     if str(value_of(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
@@ -174,7 +174,7 @@ def _together(cfg: DictConfig) -> list[str]:
 
 
 def _monitors(cfg: DictConfig) -> list[str]:
-    """Scores that callbacks wait for and nothing measures, and checkpoints that resume=last would not find."""
+    """Scores that callbacks and sweeps wait for and validation does not measure."""
     found: list[str] = []
     ks = value_of(cfg, "metrics.ks")
     measured = {f"val/{name}@{k}" for name in ("recall", "ndcg") for k in ks or ()} | {"val/mrr"}
@@ -188,17 +188,18 @@ def _monitors(cfg: DictConfig) -> list[str]:
                 f"{', '.join(sorted(measured))} (optimized_metric sets it for early stopping and the best "
                 "checkpoint, too)."
             )
-    place, folder = value_of(cfg, "callbacks.last_checkpoint.dirpath"), value_of(cfg, "paths.output_dir")
-    if (
-        place is not None
-        and folder is not None
-        and Path(place).absolute() != Path(folder).absolute() / "checkpoints"
-    ):
-        found.append(
-            f"callbacks.last_checkpoint.dirpath={place}: resume=last looks in the run's own checkpoints; move the "
-            "run with hydra.run.dir."
-        )
     return found
+
+
+def _last_checkpoint(cfg: DictConfig) -> list[str]:
+    """A checkpoint that resume=last would not find."""
+    place, folder = value_of(cfg, "callbacks.last_checkpoint.dirpath"), value_of(cfg, "paths.output_dir")
+    if place is None or folder is None or Path(place).absolute() == Path(folder).absolute() / "checkpoints":
+        return []
+    return [
+        f"callbacks.last_checkpoint.dirpath={place}: resume=last looks in the run's own checkpoints; move the run "
+        "with hydra.run.dir."
+    ]
 
 
 def _speed(cfg: DictConfig) -> list[str]:

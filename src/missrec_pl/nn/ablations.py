@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
+from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates, mean_of
 from missrec_pl.nn.interests import distinct_interests
-from missrec_pl.nn.missrec import MISSRec, mean_of
+from missrec_pl.nn.missrec import MISSRec
 from missrec_pl.nn.missrec_released import MISSRecReleased
 
 

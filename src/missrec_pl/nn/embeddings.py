@@ -86,3 +86,9 @@ class UserStates:
     def rows(self, rows: slice) -> UserStates:
         """Some of the users."""
         return UserStates(self.state[rows], self.interests[rows], self.is_padding[rows])
+
+
+def mean_of(vectors: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
+    """Mean of the vectors that are no padding; zeros where all are."""
+    weight = (~is_padding).to(vectors.dtype)[:, :, None]
+    return (vectors * weight).sum(1) / weight.sum(1).clamp_min(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from missrec_pl.nn.attention import Decoder, Encoder
 from missrec_pl.nn.base import SequenceModel, initialise
-from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
+from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates, mean_of
 from missrec_pl.nn.interests import distinct_interests
 
 
@@ -129,9 +129,3 @@ class MISSRec(SequenceModel):
         from_start = torch.arange(history.shape[1], device=history.device)
         embedded: Tensor = self.position_embedding((length[:, None] - 1 - from_start).clamp_min(0))
         return embedded
-
-
-def mean_of(vectors: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
-    """Mean of the vectors that are no padding; zeros where all are."""
-    weight = (~is_padding).to(vectors.dtype)[:, :, None]
-    return (vectors * weight).sum(1) / weight.sum(1).clamp_min(1)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from missrec_pl.distributed import row_counts
 from missrec_pl.nn.attention import MultiHeadAttention
 from missrec_pl.nn.base import initialise
-from missrec_pl.nn.embeddings import ItemEmbeddings
+from missrec_pl.nn.embeddings import ItemEmbeddings, mean_of
 from missrec_pl.nn.interests import distinct_interests, sorted_interests
 
 Score = Callable[[Tensor, ItemEmbeddings], Tensor]
@@ -96,10 +96,7 @@ class Mended:
 
     def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
         """Mean of the tokens that exist; of all where none does, for their position and ID say something, too."""
-        is_read = ~is_padding | is_padding.all(1, keepdim=True)
-        weight = is_read.to(outputs.dtype)[..., None]
-        state: Tensor = (outputs * weight).sum(1) / weight.sum(1)
-        return state
+        return mean_of(outputs, is_padding & ~is_padding.all(1, keepdim=True))
 
     def score(
         self,
