@@ -98,8 +98,7 @@ class SequenceRecommender(RankingModule):
         """``[B, C]`` scores over temperature plus the score terms, never in less than float32."""
         with in_float32(self.device):
             logits = self.model.score(users.state, candidates) / self._temperature
-            memo: dict[str, Any] = candidates.once("score terms", dict)
-            rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later, memo)
+            rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later, candidates.memo)
             return self.model.add_score_terms(logits, rows)
 
     @property

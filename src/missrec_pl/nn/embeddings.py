@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from missrec_pl.nn.memo import Memo
 
 T = TypeVar("T")
 
@@ -22,20 +24,18 @@ class ItemEmbeddings:
         is_missing: ``[U, M]``, True where the item lacks the modality (and for padding).
         interest: ``[U, M]`` interest index of every token, 0 = none.
         ids: ``[U]`` global item ids, the rows of the ID table.
+        memo: what was made of this table alone.
     """
 
     tokens: Float[Tensor, "U M D"]
     is_missing: Bool[Tensor, "U M"]
     interest: Int[Tensor, "U M"]
     ids: Int[Tensor, " U"]
-    _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What ``make`` gives, made once for this table: work that every group of a batch's histories shares."""
-        if name not in self._memo:
-            self._memo[name] = make()
-        made: T = self._memo[name]
-        return made
+        return self.memo.once(name, make)
 
     def take(self, rows: Int[Tensor, " C"]) -> ItemEmbeddings:
         """The given rows, in the given order (gradients flow back to ``tokens``)."""

@@ -50,7 +50,9 @@ class ContentTerm(nn.Module):
             vectors = getattr(self, f"vectors_{modality}")
             if vectors is None:
                 raise RuntimeError("the content term has no vectors: attach() them first")
-            columns, candidates = rows.once(f"content of {modality}", partial(self._candidates, modality, rows))
+            columns, candidates = rows.memo.once(
+                f"content of {modality}", partial(self._candidates, modality, rows)
+            )
             decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
             profile = nn.functional.embedding_bag(
                 rows.history_ids, vectors, per_sample_weights=decayed.to(vectors.dtype), mode="sum"

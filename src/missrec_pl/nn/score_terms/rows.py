@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-T = TypeVar("T")
+from missrec_pl.nn.memo import Memo
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,7 @@ class ScoredRows:
     length: Int[Tensor, " B"]
     candidate_ids: Int[Tensor, " C"]
     later_ids: Int[Tensor, "B W"] | None = None
-    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """What ``make`` gives, made once for these candidates."""
-        if name not in self.memo:
-            self.memo[name] = make()
-        made: T = self.memo[name]
-        return made
+    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
     @cached_property
     def _columns(self) -> tuple[Tensor, Tensor | None]:
