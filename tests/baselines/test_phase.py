@@ -181,6 +181,11 @@ def test_the_report_shows_baselines_alone_and_beside_runs(results, place, capsys
     assert "MISSRecReleased" in rows[-1]
 
 
-def test_an_unknown_baseline_is_named(place):
-    with pytest.raises(ConfigError, match=r"^baselines\.names: unknown baseline 'nope'"):
-        alone(place, "baselines.names=[nope]", name="mistake")
+def test_a_mistake_is_one_line_with_exit_code_2(place):
+    run = run_cli(
+        "phase=baselines", "data=synthetic", "baselines.names=[nope]", f"paths.cache_dir={place / 'cache'}",
+        f"hydra.run.dir={place / 'mistake'}",
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: baselines.names: unknown baseline 'nope'")
+    assert len(run.stderr.strip().splitlines()) == 1
