@@ -122,7 +122,7 @@ class SequenceModel(nn.Module, ABC):
     def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
         """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors."""
         user = F.normalize(state, dim=-1)
-        groups = candidates.once("groups", lambda: comparable(candidates.tokens, candidates.is_missing))
+        groups = candidates.memo.once("groups", lambda: comparable(candidates.tokens, candidates.is_missing))
         fused: Tensor = self.fusion(user, groups)
         if self.id_embedding is None:
             return fused
@@ -137,7 +137,7 @@ class SequenceModel(nn.Module, ABC):
         """
         assert self.id_embedding is not None, "asked of transductive networks alone"
         weight = self.id_embedding.weight
-        return candidates.once("ids", lambda: F.normalize(F.embedding(candidates.ids, weight), dim=-1))
+        return candidates.memo.once("ids", lambda: F.normalize(F.embedding(candidates.ids, weight), dim=-1))
 
     def projected_prototypes(
         self, items: ItemEmbeddings, interests: Int[Tensor, "B Q"], attention: MultiHeadAttention
@@ -150,7 +150,7 @@ class SequenceModel(nn.Module, ABC):
         prototypes = self.interests.prototypes
         if len(prototypes) > 4 * interests.numel():
             return None
-        return items.once("prototypes", lambda: Projected.of(attention, prototypes)).take(interests)
+        return items.memo.once("prototypes", lambda: Projected.of(attention, prototypes)).take(interests)
 
     def positions(self, history: Int[Tensor, "B L"]) -> Float[Tensor, "L D"]:
         """Position embeddings counted from the start of the history."""

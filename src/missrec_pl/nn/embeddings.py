@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.nn.memo import Memo
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,10 +28,6 @@ class ItemEmbeddings:
     interest: Int[Tensor, "U M"]
     ids: Int[Tensor, " U"]
     memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
-
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """What ``make`` gives, made once for this table: work that every group of a batch's histories shares."""
-        return self.memo.once(name, make)
 
     def take(self, rows: Int[Tensor, " C"]) -> ItemEmbeddings:
         """The given rows, in the given order (gradients flow back to ``tokens``)."""
@@ -63,7 +55,7 @@ class ItemEmbeddings:
 
     def without_padding(self) -> ItemEmbeddings:
         """All rows but the padding item of row 0 (views, no copy)."""
-        return self.once(
+        return self.memo.once(
             "without padding",
             lambda: ItemEmbeddings(self.tokens[1:], self.is_missing[1:], self.interest[1:], self.ids[1:]),
         )

@@ -105,7 +105,7 @@ class MISSRec(SequenceModel):
 
         With an ID table an item without any modality keeps one token: its ID and its position.
         """
-        tokens = F.embedding(history, items.once("flat tokens", lambda: items.tokens.flatten(1))).unflatten(
+        tokens = F.embedding(history, items.memo.once("flat tokens", lambda: items.tokens.flatten(1))).unflatten(
             -1, items.tokens.shape[1:]
         )
         tokens = tokens + self._positions(history, length)[:, :, None]

@@ -133,7 +133,7 @@ class MISSRecReleased(SequenceModel):
     def item_tokens(self, history: Int[Tensor, "B L"], items: ItemEmbeddings) -> Float[Tensor, "B G L D"]:
         """Tokens of the history without positions; ``G = 1`` for ``add``, ``G = M`` for ``contextual``."""
         if self.sequence_fusion == "add":
-            return F.embedding(history, items.once("summed tokens", lambda: items.tokens.sum(1)))[:, None]
+            return F.embedding(history, items.memo.once("summed tokens", lambda: items.tokens.sum(1)))[:, None]
         tokens: Tensor = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
         return tokens.transpose(1, 2)
 

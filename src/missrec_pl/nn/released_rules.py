@@ -163,4 +163,6 @@ class AsReleased:
             vectors = candidates.tokens[:, 0] + F.embedding(candidates.ids, id_embedding.weight)
             return F.normalize(state, dim=-1) @ F.normalize(vectors, dim=-1).T
         is_missing = torch.zeros_like(candidates.is_missing)
-        return score(state, candidates.once("as released", lambda: replace(candidates, is_missing=is_missing)))
+        return score(
+            state, candidates.memo.once("as released", lambda: replace(candidates, is_missing=is_missing))
+        )
