@@ -43,12 +43,36 @@ def test_a_panel_per_data_set_with_a_bar_for_each_baseline_and_kind_of_runs(runs
     for label, count in {
         "hybrid_knn": 2,
         "ease, history excluded": 2,
-        "MISSRecReleased, inductive, from scratch": 1,
-        "MISSRec, transductive, from scratch": 1,
+        "MISSRecReleased, inductive": 1,
+        "MISSRec, transductive": 1,
     }.items():
         assert shown.count(label) == count
     values = sorted(text.strip() for text in shown if re.fullmatch(r"\s*0\.\d{4}", text))
     assert values == ["0.0300"] * 4 + ["0.0600", "0.0900"]
+
+
+def test_bars_in_rising_order(runs):
+    out = runs / "chart.svg"
+    assert main(["chart", str(runs), "--sort", "--baselines", "hybrid_knn", "ease", "--out", str(out)]) == 0
+    # of a picture's texts a panel's labels come in the order of its bars
+    labels = [text for text in texts(out) if text in ("hybrid_knn", "ease", "MISSRecReleased, inductive")]
+    assert labels == ["ease", "hybrid_knn", "MISSRecReleased, inductive", "ease", "hybrid_knn"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "labels"),
+    [
+        ({}, ["MISSRecReleased"]),
+        ({"experiment": "tuned"}, ["MISSRecReleased", "tuned"]),
+        ({"init": "pretrained", "ckpt": "x.ckpt"}, ["from scratch", "pre-trained"]),
+        ({"overrides": ["model.content=none"]}, ["MISSRecReleased", "model.content=none"]),
+    ],
+)
+def test_labels_say_what_tells_runs_apart(tmp_path, changed, labels):
+    write_run(tmp_path, "a", 0.2)
+    write_run(tmp_path, "b", 0.3, **(changed or {"seed": 1}))
+    (bars,) = bars_by_data(collect([tmp_path]), "recall@10", []).values()
+    assert [bar.label for bar in bars] == labels
 
 
 def test_the_same_runs_give_the_same_file(runs):

@@ -1,7 +1,8 @@
 """One metric of baselines and runs as bars, a panel per data set, in an SVG.
 
-Bars of runs are means over seeds with a line of one standard deviation to either side. Baselines are named
-``hybrid_knn``, or ``hybrid_knn/history_excluded`` for the protocol where the history's items are no candidates.
+Bars of runs are means over seeds with a line of one standard deviation to either side, labelled with what tells
+the runs apart. Baselines are named ``hybrid_knn``, or ``hybrid_knn/history_excluded`` for the protocol where the
+history's items are no candidates.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="bars of these baselines; default: hybrid_knn",
     )
+    parser.add_argument("--sort", action="store_true", help="the lowest bar of a panel first")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
 
 
@@ -63,6 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
     panels = bars_by_data(results, metric, arguments.baselines)
     if not panels:
         raise DataError(f"none of {len(results)} runs tested a model or baselines: there is nothing to draw")
+    if arguments.sort:
+        panels = {data: sorted(bars, key=lambda bar: bar.value) for data, bars in panels.items()}
     write_whole(out, draw(panels, short_name(metric)))
     print("\n".join([f"written: {out}", *untested_note(results)]))
 
@@ -73,9 +77,8 @@ def bars_by_data(results: Sequence[RunResult], metric: str, baselines: Sequence[
     for data in dict.fromkeys(result.data for result in results if result.baselines):
         beside = [result for result in results if result.data == data and result.baselines]
         panels[data] = [bar for name in baselines for bar in _baseline_bars(beside, metric, name)]
-    summary = summarise(results, [metric])
-    for row in summary.runs:
-        label = _label(row, experiments_differ=summary.experiments_differ)
+    rows = summarise(results, [metric]).runs
+    for row, label in zip(rows, _labels(rows), strict=True):
         deviation = row.deviations[0] if row.deviations else 0.0
         panels.setdefault(row.data, []).append(Bar(label, row.means[0], deviation, is_baseline=False))
     return panels
@@ -93,9 +96,13 @@ def _baseline_bars(results: Sequence[RunResult], metric: str, name: str) -> list
     return [Bar(row.name + suffix, row.values[0], 0.0, is_baseline=True) for row in rows]
 
 
-def _label(row: RunRow, *, experiments_differ: bool) -> str:
-    parts = [row.model, row.setting, STARTS[row.init], row.variant if experiments_differ else ""]
-    return ", ".join(filter(None, parts))
+def _labels(rows: Sequence[RunRow]) -> list[str]:
+    """What the rows differ in, the model where they differ in nothing or the row has nothing of it."""
+    parts = [(row.model, row.setting, STARTS[row.init], row.variant) for row in rows]
+    told = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
+    return [
+        ", ".join(part for part, tells in zip(row, told, strict=True) if tells and part) or row[0] for row in parts
+    ]
 
 
 def draw(panels: dict[str, list[Bar]], metric: str) -> bytes:
