@@ -35,14 +35,19 @@ _SHAPELESS = ("num_heads", "sequence_fusion", "positions_from")
 
 _DATA = (
     *("batch_size", "split", "max_history", "modalities", "overfit_rows"),
-    *("candidates", "num_negatives", "domain_sampling", "domain_temperature"),
+    *("candidates", "num_negatives", "domain_sampling", "domain_temperature", "user_folds"),
 )
 _TRAINER = ("precision", "accumulate_grad_batches", "limit_train_batches", "gradient_clip_val")
 """Options of data and trainer, beside whole groups, that decide about the outcome of training."""
 
 
-def build_datamodule(cfg: DictConfig) -> DomainDataModule:
-    """The data module, prepared and set up: its catalogue decides the sizes of the network."""
+def build_datamodule(cfg: DictConfig, *, for_training: bool = True) -> DomainDataModule:
+    """The data module, prepared and set up: its catalogue decides the sizes of the network.
+
+    Args:
+        cfg: the config.
+        for_training: whether training batches are wanted; what only they need is left out else.
+    """
     sources = instantiate(cfg.data.source)
     datamodule = DomainDataModule(
         sources if isinstance(sources, list) else [sources],
@@ -55,6 +60,7 @@ def build_datamodule(cfg: DictConfig) -> DomainDataModule:
         split=cfg.data.split,
         domain_sampling=cfg.data.domain_sampling,
         domain_temperature=cfg.data.domain_temperature,
+        user_folds=cfg.data.user_folds if for_training and cfg.model.get("collaborative") else None,
         residency=cfg.features.residency,
         dtype=cfg.features.dtype,
         max_validation_users=cfg.data.max_validation_users,

@@ -42,7 +42,7 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: several domains, or an unknown baseline.
         DataError: the data is missing or damaged.
     """
-    datamodule = building.build_datamodule(cfg)
+    datamodule = building.build_datamodule(cfg, for_training=False)
     if len(datamodule.catalogue.domains) > 1:
         names = [domain.name for domain in datamodule.catalogue.domains]
         raise ConfigError(

@@ -105,6 +105,11 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
     found = []
     if cfg.setting.name == "transductive":
         found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
+    if value_of(cfg, "model.collaborative"):
+        found.append(
+            f"model.collaborative={cfg.model.collaborative}: its vectors are of one catalogue, no use in another; "
+            "pre-train with model.collaborative=0."
+        )
     if (candidates := value_of(cfg, "data.candidates")) in ("all", "sampled"):
         found.append(
             f"data.candidates={candidates}: pre-training contrasts within the batch; use data.candidates=in_batch."

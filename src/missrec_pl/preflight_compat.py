@@ -19,7 +19,7 @@ RELEASED = {
     "objective.padding_candidate": True,
 }
 # What the release has nothing of; off in either case unless a preset turns it on.
-_ABSENT = ("model.cooccurrence", "model.content")
+_ABSENT = ("model.cooccurrence", "model.content", "model.collaborative")
 
 
 def compat_mistakes(cfg: DictConfig) -> list[str]:
@@ -41,7 +41,7 @@ def _halves(cfg: DictConfig) -> list[str]:
     found += [
         f"{flag}={value}: the released network has none; {advice}."
         for flag in _ABSENT
-        if (value := value_of(cfg, flag)) not in (None, "none")
+        if (value := value_of(cfg, flag)) not in (None, "none", 0)
     ]
     if cfg.phase.name == "pretrain" and value_of(cfg, "objective.augmentation") is None:
         found.append(f"objective.augmentation=null: model.compat=true regularises a second view; {advice}.")

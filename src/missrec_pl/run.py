@@ -119,7 +119,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         run = stored_run(checkpoint.config, cfg)
         preflight(run)
         L.seed_everything(run.seed, workers=True, verbose=False)
-        datamodule = building.build_datamodule(run)
+        datamodule = building.build_datamodule(run, for_training=False)
         model = load_network(run, checkpoint, datamodule)
         first = building.build_module(run, model)
     module: RankingModule = first

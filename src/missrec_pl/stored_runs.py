@@ -30,6 +30,8 @@ _ADDED_LATER = {
     "compile": False,
     "data.num_negatives": 8192,
     "data.prefetch_factor": 2,
+    "data.user_folds": 10,
+    "model.collaborative": 0,
     "model.cooccurrence": "none",
     "model.content": "none",
     "objective.eval_temperature": None,
@@ -140,9 +142,14 @@ def complete_config(flag: str) -> Iterator[None]:
 def load_network(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainDataModule) -> SequenceModel:
     """The checkpoint's network for the data of the run.
 
+    On other data than it was trained on it reads content alone, without its collaborative vectors.
+
     Raises:
         CheckpointError: it was trained for other data and has nothing to read this one with.
     """
+    if run.model.collaborative and not building.is_same_data(checkpoint, datamodule):
+        log.info("other data: model.collaborative=0, for these vectors belong to the items trained on")
+        run.model.collaborative = 0
     model = building.build_model(run, datamodule)
     for line in building.describe(run, datamodule, model):
         log.info(line)

@@ -16,6 +16,7 @@ CONTRADICTIONS = {
     "model.history_bias=learned": "model.history_bias=learned: model.compat=true means none",
     "model.cooccurrence=learned": "model.cooccurrence=learned: the released network has none",
     "model.content=learned": "model.content=learned: the released network has none",
+    "model.collaborative=4": "model.collaborative=4: the released network has none",
     "objective.orthogonality_form=cosine": "objective.orthogonality_form=cosine: model.compat=true means released",
     "objective.orthogonality_of_both_views=false": "objective.orthogonality_of_both_views=False",
     "objective.seq_seq_form=literal": "objective.seq_seq_form=literal: model.compat=true means released",

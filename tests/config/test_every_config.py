@@ -44,6 +44,7 @@ VARIANTS = {
     "model.history_bias": "literal networks have none",
     "model.cooccurrence": "a preset's score term",
     "model.content": "a preset's score term",
+    "model.collaborative": "a preset's further modality",
     "model.positions_from": "the literal network counts from the start",
     "data.source.": "which domains a phase takes",
 }

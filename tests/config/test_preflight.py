@@ -98,6 +98,8 @@ def test_mistake_is_named(override):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["phase=pretrain", "model.collaborative=8"], "model.collaborative=8: its vectors are of one catalogue"),
+        (["data.user_folds=1"], "data.user_folds=1: must be a whole number from 2"),
         (["phase=pretrain", "setting=transductive"], "setting=transductive: pre-training knows no item IDs"),
         (
             ["phase=pretrain", "data.candidates=all"],

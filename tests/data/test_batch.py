@@ -47,6 +47,21 @@ def brute_force(kind, max_history):
     return Counter(samples)
 
 
+@pytest.mark.parametrize("deduplicate", [True, False])
+def test_a_batch_says_which_fold_of_users_it_is_of(catalogue, deduplicate):
+    sequences = sequences_of(catalogue, "train_only")
+    fold_of_user = np.array([2, 0, 1, 0, 1, 1])
+    prefixes = TrainingPrefixes(sequences, catalogue, 50, deduplicate, fold_of_user)
+    users = [u for u, one in enumerate(everyone()) for _ in one[1:]]
+    assert prefixes.folds().tolist() == [fold_of_user[u] for u in users]
+    for fold in range(3):
+        batch = prefixes[np.flatnonzero(prefixes.folds() == fold)]
+        assert batch.fold == batch.to("meta").fold == fold
+    without = TrainingPrefixes(sequences, catalogue, 50, deduplicate)
+    assert without.folds() is None
+    assert without[np.arange(2)].fold is None
+
+
 def rows_of(batch, ids=None):
     """(history, target, domain) of each row, as global ids."""
     rows = []

@@ -18,20 +18,26 @@ NUM_ITEMS = 12
 SEQUENCES = [[1, 2, 3, 2, 4], [5, 2, 6], [7, 8, 9, 1, 2, 2], [10, 11, 3]]
 
 
-@pytest.fixture
-def prefixes(memory_domain):
+@pytest.fixture(params=[None, [0, 1, 0, 1]], ids=["no folds", "folds"])
+def prefixes(memory_domain, request):
     features = {
         "text": np.eye(NUM_ITEMS, 3).tolist(),
         "image": [[1.0] if i % 2 else None for i in range(NUM_ITEMS)],
     }
     catalogue = Catalogue([memory_domain("one", features=features, sequences=SEQUENCES)], ["text", "image"])
     sequences = GlobalSequences(catalogue, [make_split(d.sequences, "train_only") for d in catalogue.domains])
-    return TrainingPrefixes(sequences, catalogue, 50, deduplicate=True)
+    folds = None if request.param is None else np.array(request.param)
+    return TrainingPrefixes(sequences, catalogue, 50, deduplicate=True, fold_of_user=folds)
 
 
 def batches(prefixes, negatives, *, epoch=0, seed=3, rank=0, world_size=1, batch_size=5):
     sampler = GlobalBatchSampler(
-        prefixes.samples_per_domain(), batch_size, seed=seed, rank=rank, world_size=world_size
+        prefixes.samples_per_domain(),
+        batch_size,
+        folds=prefixes.folds(),
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
     )
     shared = SharedBatchSampler(sampler)
     shared.set_epoch(epoch)
@@ -43,8 +49,11 @@ def ids_of(batch):
 
 
 def test_targets_are_counted(prefixes):
-    expected = np.bincount([item for one in SEQUENCES for item in one[1:]], minlength=NUM_ITEMS + 1)
-    assert prefixes.target_counts().tolist() == expected.tolist()
+    folds = [SEQUENCES] if prefixes.fold_of_user is None else [SEQUENCES[::2], SEQUENCES[1::2]]
+    expected = [
+        np.bincount([item for one in some for item in one[1:]], minlength=NUM_ITEMS + 1).tolist() for some in folds
+    ]
+    assert prefixes.target_counts().tolist() == expected
     assert prefixes.targets(np.array([0, 4, len(prefixes) - 1])).tolist() == [2, 2, 3]
 
 

@@ -31,6 +31,32 @@ def test_processes_share_the_batches_of_a_single_one(sampling, world_size):
         assert min(map(len, parts)) >= 1
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_batches_do_not_mix_folds(world_size):
+    folds = np.random.default_rng(0).integers(0, 5, SIZES.sum())
+    folds[folds == 3] = 4  # an empty fold
+    alone = batches_of("proportional", epoch=1, folds=folds)
+    shards = [
+        batches_of("proportional", epoch=1, folds=folds, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for batch, *parts in zip(alone, *shards, strict=True):
+        assert len(set(folds[batch])) == 1
+        assert len(batch) <= 9
+        assert sorted(np.concatenate(parts)) == sorted(batch)
+    assert sorted(np.concatenate(alone)) == list(range(SIZES.sum()))
+    order = [folds[batch[0]] for batch in alone]
+    assert order != sorted(order)
+    assert order != [folds[batch[0]] for batch in batches_of("proportional", epoch=2, folds=folds)]
+
+
+@pytest.mark.parametrize("sampling", ["temperature", "single_domain_batches"])
+def test_folds_go_with_proportional_sampling_alone(sampling):
+    with pytest.raises(ConfigError, match=rf"data\.domain_sampling={sampling}: batches of one fold of users"):
+        batches_of(sampling, folds=np.zeros(SIZES.sum(), int))
+    GlobalBatchSampler(SIZES[:1], 9, domain_sampling=sampling, folds=np.zeros(SIZES[0], int))  # one domain
+
+
 def test_the_shuffle_is_numpys_permutation():
     sampler = GlobalBatchSampler(np.array([700, 324]), 100, seed=5)
     sampler.set_epoch(2)

@@ -111,6 +111,18 @@ def test_zero_shot_evaluation_discovers_the_interests_of_the_new_items(pretraine
     assert results["metrics"]["test/mrr"] > results["baselines"]["random"]["test/mrr"]
 
 
+def test_collaborative_vectors_come_with_the_checkpoint_and_stay_behind_on_other_data(shared, tmp_path, caplog):
+    """A network of one catalogue ranks another one by its features and by what is counted there."""
+    run = train(tiny(shared, "model=missrec_tuned", "model.collaborative=8", name="collaborative"))
+    checkpoint = best(shared / "collaborative")
+    assert evaluation(checkpoint, tmp_path / "again")["metrics"]["test/mrr"] == run["metrics"]["test/mrr"]
+    caplog.set_level("INFO", "missrec_pl")
+    other = evaluation(checkpoint, tmp_path / "other", "data=synthetic", "data.source.seed=5")
+    assert other["init"] == "zero_shot"
+    assert other["metrics"]["test/mrr"] > other["baselines"]["random"]["test/mrr"]
+    assert "other data: model.collaborative=0" in caplog.text
+
+
 def test_zero_shot_keeps_the_longest_history_of_the_network(shared, tmp_path):
     train(tiny(shared, "phase=pretrain", "data.max_history=5", name="short"))
     checkpoint = shared / "short" / "checkpoints" / "best.ckpt"

@@ -32,7 +32,7 @@ def two_epochs(shared):
     "overrides",
     [
         (),
-        ("setting=transductive", "model=missrec"),
+        ("setting=transductive", "model=missrec", "model.collaborative=8"),
         ("phase=pretrain", "objective=missrec"),
         ("data.num_workers=1",),
         ("interest.every_n_epochs=2", "interest=kmeans"),
@@ -81,7 +81,7 @@ MIDWAY = ("data.batch_size=128", "trainer.max_epochs=3")
 @pytest.mark.parametrize(
     ("overrides", "epoch", "batch"),
     [
-        ((), 1, 1),
+        (("model=missrec_tuned",), 1, 1),
         pytest.param(("setting=transductive", "model=missrec"), 0, 0, marks=pytest.mark.slow),
         pytest.param(("phase=pretrain", "objective=missrec"), 1, 2, marks=pytest.mark.slow),
         pytest.param(("data.num_workers=1", "features=host"), 2, 1, marks=pytest.mark.slow),
@@ -90,7 +90,7 @@ MIDWAY = ("data.batch_size=128", "trainer.max_epochs=3")
             ("callbacks.early_stopping.patience=1", "optim.optimizer.lr=1.0"), 1, 1, marks=pytest.mark.slow
         ),
     ],
-    ids=["released", "transductive", "pretrain", "workers", "accumulated", "stopping"],
+    ids=["tuned", "transductive", "pretrain", "workers", "accumulated", "stopping"],
 )
 def test_resume_within_an_epoch_equals_uninterrupted(overrides, epoch, batch, shared, request):
     """Sampler position, means of the epoch, curves, early stopping: to the last bit, in the run's own folder."""

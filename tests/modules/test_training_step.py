@@ -13,12 +13,12 @@ from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, next_item, seq_item, seq_seq
 
 SAMPLES = np.arange(0, 60, 3)
-TERMS = {"cooccurrence": "learned", "content": "learned"}
+TERMS = {"cooccurrence": "learned", "content": "learned", "collaborative": 4}
 
 
 @pytest.fixture
 def datamodule(synthetic_source):
-    datamodule = DomainDataModule([synthetic_source()])
+    datamodule = DomainDataModule([synthetic_source()], user_folds=3)
     datamodule.setup()
     return datamodule
 

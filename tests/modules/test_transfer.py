@@ -145,6 +145,36 @@ def test_columns_of_other_modalities_start_fresh(theirs, ours):
     ] * 3
 
 
+COLLABORATIVE = ["adapters.linear.collaborative.bias", "adapters.linear.collaborative.weight"]
+
+
+def test_collaborative_vectors_and_their_adapter_belong_to_the_items():
+    def fresh():
+        return network(BOTH, content="learned", collaborative=3, fresh=True)
+
+    source = network(BOTH, content="learned", collaborative=3)
+    source.collaborative.attach(torch.arange(30.0).view(10, 3))
+    report = transfer(fresh(), state(source), same_items=True)
+    assert not report.new
+    assert not report.left
+    report = transfer(fresh(), state(source))
+    assert sorted(name for name in report.new if "collaborative" in name) == [
+        *COLLABORATIVE,
+        "collaborative.vectors",
+    ]
+    assert set(report.new.values()) == {"belongs to the items of the data"}
+    assert "content.weight" in report.loaded
+
+
+@pytest.mark.parametrize("width", [0, 4])
+def test_a_network_with_other_collaborative_vectors_keeps_what_is_of_content(width):
+    source = state(network(BOTH, content="learned", collaborative=3))
+    model = network(BOTH, content="learned", collaborative=width, fresh=True)
+    report = transfer(model, source, same_items=True)
+    assert {"content.weight", "content.decay_logit", "adapters.linear.image.weight"} < set(report.loaded)
+    assert {*COLLABORATIVE, "collaborative.vectors"} <= set(report.left)
+
+
 @pytest.mark.parametrize("dims", [TEXT, BOTH])
 def test_an_interest_table_of_other_sizes_is_not_taken_by_halves(dims):
     """The same items, but other prototypes or modalities: stale indices would point past the table."""

@@ -40,7 +40,7 @@ COMPAT = {
     "augmentation": DropMultiplesOfThree(drop_predecessors),
 }
 AS_RELEASED = {"compat": True, "history_bias": "none"}
-TERMS = {"cooccurrence": "learned", "content": "learned"}
+TERMS = {"cooccurrence": "learned", "content": "learned", "collaborative": 4}
 CASES = {
     "pretrain": ("pretrain", "missrec", False, {}, {}),
     "pretrain released": ("pretrain", "released", False, {"transductive": True}, {"seq_seq_form": "released"}),
@@ -56,7 +56,8 @@ CASES = {
 
 def prepared(case: str, folders: list[str]):
     phase, kind, _, network, losses = CASES[case]
-    datamodule = DomainDataModule([DomainFolder(folder) for folder in folders])
+    folds = 2 if "collaborative" in network else None
+    datamodule = DomainDataModule([DomainFolder(folder) for folder in folders], user_folds=folds)
     datamodule.setup()
     defaults = {"orthogonality_weight": 0.3, "seq_seq_weight": 0.5, "augmentation": DropMultiplesOfThree()}
     objective = Objective(**{**defaults, **losses})

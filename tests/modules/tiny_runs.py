@@ -34,7 +34,9 @@ def make_model(kind: str, catalogue, **options) -> SequenceModel:
             parameter.add_(0.3 * torch.randn_like(parameter))
     if model.id_embedding is not None:
         torch.nn.init.zeros_(model.id_embedding.weight[0].detach())
-    fill_interests(model, catalogue.is_missing)
+    fill_interests(
+        model, torch.nn.functional.pad(catalogue.is_missing, (0, bool(model.collaborative)), value=True)
+    )
     return model
 
 
@@ -57,10 +59,20 @@ def detach_from_trainer(module, datamodule):
     return module
 
 
+def _prefixes(datamodule: DomainDataModule, *, deduplicate: bool) -> TrainingPrefixes:
+    return TrainingPrefixes(
+        datamodule.sequences,
+        datamodule.catalogue,
+        datamodule.max_history,
+        deduplicate,
+        datamodule.fold_of_user,
+    )
+
+
 def training_batch(datamodule: DomainDataModule, samples: np.ndarray, *, whole: bool):
     """A batch with its features, as the data module hands it to a training step."""
     catalogue = datamodule.catalogue
-    prefixes = TrainingPrefixes(datamodule.sequences, catalogue, datamodule.max_history, deduplicate=not whole)
+    prefixes = _prefixes(datamodule, deduplicate=not whole)
     batch = prefixes[samples]
     return batch.with_items(catalogue.whole(torch.device("cpu")) if whole else catalogue.fill(batch.items))
 
@@ -68,7 +80,7 @@ def training_batch(datamodule: DomainDataModule, samples: np.ndarray, *, whole: 
 def sampled_batch(datamodule: DomainDataModule, samples: np.ndarray, rank=0, processes=1, *, negatives=7, seed=0):
     """One process's rows of a global batch, with its candidates."""
     catalogue = datamodule.catalogue
-    prefixes = TrainingPrefixes(datamodule.sequences, catalogue, datamodule.max_history, deduplicate=True)
+    prefixes = _prefixes(datamodule, deduplicate=True)
     shared = SharedBatch(samples[rank::processes], samples, (seed, 0, 0))
     batch = SampledPrefixes(prefixes, negatives)[shared]
     return batch.with_items(catalogue.fill(batch.items))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from missrec_pl.baselines.cooccurrence import cooccurrences
 from missrec_pl.data.batch import LATER
-from missrec_pl.evidence import item_pairs
+from missrec_pl.evidence.pairs import item_pairs
 from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, ScoredRows, cooccurrence
 from missrec_pl.nn.score_terms.cooccurrence import WINDOW
 

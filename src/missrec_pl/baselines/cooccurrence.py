@@ -113,7 +113,7 @@ def cooccurrences(
         weights[is_backward] *= np.float32(backward)
         shape = (rows.stop - rows.start, data.num_items)
         blocks.append(
-            _strongest(sp.csr_array((weights, (sources - rows.start, neighbours)), shape=shape), row_limit)
+            strongest(sp.csr_array((weights, (sources - rows.start, neighbours)), shape=shape), row_limit)
         )
     matrix = sp.vstack(blocks, format="csr")
     scale = 1 / np.sqrt(np.maximum(counts, 1))
@@ -141,7 +141,7 @@ def pairs_at(
     return sources, neighbours, np.arange(len(sources)) >= forward.sum()
 
 
-def _strongest(matrix: sp.csr_array, row_limit: int) -> sp.csr_array:
+def strongest(matrix: sp.csr_array, row_limit: int) -> sp.csr_array:
     """The largest entries of each row; of equal ones the first columns."""
     matrix.sum_duplicates()
     is_kept = matrix.data > 0

@@ -37,6 +37,7 @@ class SequenceBatch:
         later: ``[B, W]`` global ids of what the user's training part holds from the target on, right-padded
             with 0; None in evaluation.
         candidates: what the rows choose among; None leaves it to the item table.
+        fold: the fold of users that all rows of a training batch are of; None where users have no folds.
     """
 
     history: Tensor
@@ -47,6 +48,7 @@ class SequenceBatch:
     user: Tensor | None = None
     later: Tensor | None = None
     candidates: Candidates | None = None
+    fold: int | None = None
 
     def __len__(self) -> int:
         return len(self.history)
@@ -62,6 +64,7 @@ class SequenceBatch:
             None if self.user is None else self.user.to(device, non_blocking=non_blocking),
             None if self.later is None else self.later.to(device, non_blocking=non_blocking),
             None if self.candidates is None else self.candidates.to(device, non_blocking),
+            self.fold,
         )
 
     def pin_memory(self) -> SequenceBatch:
@@ -75,6 +78,7 @@ class SequenceBatch:
             None if self.user is None else self.user.pin_memory(),
             None if self.later is None else self.later.pin_memory(),
             None if self.candidates is None else self.candidates.pin_memory(),
+            self.fold,
         )
 
     def with_items(self, items: ItemTable) -> SequenceBatch:
@@ -90,18 +94,25 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         catalogue: the items.
         max_history: longest history; older items are left out.
         deduplicate: True gives each batch a table of its distinct items, False the whole catalogue.
+        fold_of_user: ``[U]`` the fold of each user, of which a batch has to have one; None for no folds.
 
     Raises:
         DataError: there is no training sample at all.
     """
 
     def __init__(
-        self, sequences: GlobalSequences, catalogue: Catalogue, max_history: int, deduplicate: bool
+        self,
+        sequences: GlobalSequences,
+        catalogue: Catalogue,
+        max_history: int,
+        deduplicate: bool,
+        fold_of_user: NDArray[np.int64] | None = None,
     ) -> None:
         self.sequences = sequences
         self.catalogue = catalogue
         self.max_history = max_history
         self.deduplicate = deduplicate
+        self.fold_of_user = fold_of_user
         per_user = np.maximum(sequences.train_length - 1, 0)
         self.bounds = np.concatenate([[0], np.cumsum(per_user)])
         if self.bounds[-1] == 0:
@@ -120,6 +131,10 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
             np.int64
         )
 
+    def folds(self) -> NDArray[np.int64] | None:
+        """The fold of each sample; None where users have no folds."""
+        return None if self.fold_of_user is None else np.repeat(self.fold_of_user, np.diff(self.bounds))
+
     def __getitem__(self, samples: NDArray[np.int64]) -> SequenceBatch:
         """The batch of the given sample numbers."""
         return self.batch(samples)
@@ -135,11 +150,16 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         history, length, target = self.sequences.windows(user, end, self.max_history)
         domain = self.sequences.domain[user]
         later = torch.from_numpy(self.sequences.later(user, end, LATER))
+        fold = self.fold_of(samples)
         if not self.deduplicate:
-            return replace(_as_batch(history, length, target, domain, None), later=later)
+            return replace(_as_batch(history, length, target, domain, None), later=later, fold=fold)
         ids, row = self._distinct(history, target, *(() if also is None else (also,)))
         table = self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.residency != "device")
-        return replace(_as_batch(row[history], length, row[target], domain, table), later=later)
+        return replace(_as_batch(row[history], length, row[target], domain, table), later=later, fold=fold)
+
+    def fold_of(self, samples: NDArray[np.int64]) -> int | None:
+        """The fold that all the given samples are of; None where users have no folds."""
+        return None if self.fold_of_user is None else int(self.fold_of_user[self._places(samples[:1])[0][0]])
 
     def targets(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Global ids of the targets of the given samples."""
@@ -147,11 +167,15 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         return self.sequences.items[self.sequences.starts[user] + end].astype(np.int64)
 
     def target_counts(self) -> NDArray[np.int64]:
-        """``[N + 1]`` samples that have each item (global id) as target."""
-        counts = np.zeros(self.catalogue.num_items + 1, np.int64)
+        """``[G, N + 1]`` samples that have each item (global id) as target, in each fold (or in all samples)."""
+        num_folds = 1 if self.fold_of_user is None else int(self.fold_of_user.max()) + 1
+        counts = np.zeros((num_folds, self.catalogue.num_items + 1), np.int64)
         for first in range(0, len(self), _COUNTED_AT_ONCE):
             samples = np.arange(first, min(first + _COUNTED_AT_ONCE, len(self)))
-            counts += np.bincount(self.targets(samples), minlength=len(counts))
+            user, _ = self._places(samples)
+            fold = 0 if self.fold_of_user is None else self.fold_of_user[user]
+            place = fold * counts.shape[1] + self.targets(samples)
+            counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
         return counts
 
     def _places(self, samples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -25,7 +25,7 @@ class SampledPrefixes(Dataset[SequenceBatch]):
 
     def __init__(self, prefixes: TrainingPrefixes, num_negatives: int) -> None:
         self.prefixes = prefixes
-        self.draw = CandidateDraw(prefixes.target_counts(), num_negatives)
+        self.draws = [CandidateDraw(counts, num_negatives) for counts in prefixes.target_counts()]
 
     def __len__(self) -> int:
         return len(self.prefixes)
@@ -33,9 +33,10 @@ class SampledPrefixes(Dataset[SequenceBatch]):
     def __getitem__(self, shared: SharedBatch) -> SequenceBatch:
         """This process's rows of a global batch, with a table of their items and the candidates."""
         targets = self.prefixes.targets(shared.everyones)
-        ids = self.draw(targets, np.random.default_rng(shared.stream))
+        draw = self.draws[self.prefixes.fold_of(shared.everyones) or 0]
+        ids = draw(targets, np.random.default_rng(shared.stream))
         batch = self.prefixes.batch(shared.mine, also=ids)
         assert batch.items is not None, "a deduplicated batch has a table"
         rows = np.searchsorted(batch.items.ids.numpy(), ids)
-        log_inclusion = self.draw.log_inclusion(ids, len(targets))
+        log_inclusion = draw.log_inclusion(ids, len(targets))
         return replace(batch, candidates=Candidates(torch.from_numpy(rows), torch.from_numpy(log_inclusion)))

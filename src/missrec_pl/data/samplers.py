@@ -30,12 +30,14 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
             ``d`` in proportion to ``n_d^(1/temperature)``, small domains repeating and large ones truncated;
             ``"single_domain_batches"`` never mixes domains in a batch.
         temperature: see above; 1 is proportional.
+        folds: ``[S]`` the fold of each sample, numbered from 0; a batch never mixes folds. None for no folds.
         seed: seed of the shuffles; epoch ``e`` has its own.
         rank: this process.
         world_size: number of processes.
 
     Raises:
-        ConfigError: unknown ``domain_sampling``, or fewer rows in a batch than processes.
+        ConfigError: unknown ``domain_sampling``, one that goes with no folds, or fewer rows in a batch than
+            processes.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         *,
         domain_sampling: str = "proportional",
         temperature: float = 2.0,
+        folds: NDArray[np.int64] | None = None,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -53,7 +56,13 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
             raise ConfigError(
                 f"data.domain_sampling={domain_sampling!r}: choose one of {', '.join(DOMAIN_SAMPLINGS)}."
             )
+        if folds is not None and domain_sampling != "proportional" and len(samples_per_domain) > 1:
+            raise ConfigError(
+                f"data.domain_sampling={domain_sampling}: batches of one fold of users (model.collaborative) need "
+                "proportional; change it, or say model.collaborative=0."
+            )
         self.samples_per_domain = np.asarray(samples_per_domain)
+        self.folds = folds
         self.batch_size = batch_size
         self.domain_sampling = domain_sampling
         self.temperature = temperature
@@ -73,9 +82,7 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        if self.domain_sampling == "single_domain_batches":
-            return sum(_num_batches(n, self.batch_size) for n in self.samples_per_domain)
-        return _num_batches(int(self.samples_per_domain.sum()), self.batch_size)
+        return sum(_num_batches(n, self.batch_size) for n in self._sizes_apart())
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
         for batch in self.global_batches():
@@ -83,21 +90,36 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
 
     def _smallest_batch(self) -> int:
         """Rows of the smallest global batch, without a shuffle."""
-        together = [int(self.samples_per_domain.sum())]
-        apart = [int(n) for n in self.samples_per_domain if n]
-        sizes = apart if self.domain_sampling == "single_domain_batches" else together
-        return min(n // _num_batches(n, self.batch_size) for n in sizes)
+        return min(n // _num_batches(n, self.batch_size) for n in self._sizes_apart())
+
+    def _sizes_apart(self) -> list[int]:
+        """Numbers of samples that batches are made of without mixing them."""
+        sizes = [int(self.samples_per_domain.sum())]
+        if self.folds is not None:
+            sizes = np.bincount(self.folds).tolist()
+        elif self.domain_sampling == "single_domain_batches":
+            sizes = self.samples_per_domain.tolist()
+        return [n for n in sizes if n]
+
+    def _samples_apart(self) -> list[NDArray[np.int64]]:
+        """The samples themselves."""
+        if self.folds is not None:
+            order = np.argsort(self.folds, kind="stable")
+            return [some for some in np.split(order, np.cumsum(np.bincount(self.folds))[:-1]) if len(some)]
+        ends = np.cumsum(self.samples_per_domain)
+        return [np.arange(end - n, end) for n, end in zip(self.samples_per_domain, ends, strict=True) if n]
 
     def global_batches(self) -> list[NDArray[np.int64]]:
         """The epoch's samples, batch by batch, for all processes together."""
         random = np.random.default_rng([self.seed, self.epoch])
         starts = np.concatenate([[0], np.cumsum(self.samples_per_domain)])
-        if self.domain_sampling == "single_domain_batches":
+        if self.folds is not None or self.domain_sampling == "single_domain_batches":
             batches = [
                 batch
-                for start, n in zip(starts, self.samples_per_domain, strict=False)
-                if n
-                for batch in np.array_split(start + random.permutation(n), _num_batches(n, self.batch_size))
+                for samples in self._samples_apart()
+                for batch in np.array_split(
+                    samples[random.permutation(len(samples))], _num_batches(len(samples), self.batch_size)
+                )
             ]
             return [batches[i] for i in random.permutation(len(batches))]
         if self.domain_sampling == "temperature":

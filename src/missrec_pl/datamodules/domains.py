@@ -47,6 +47,7 @@ class DomainDataModule(L.LightningDataModule):
         split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
         domain_sampling: see :class:`GlobalBatchSampler`.
         domain_temperature: see :class:`GlobalBatchSampler`.
+        user_folds: folds of users that training batches never mix, drawn with the seed; None for no folds.
         residency: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
         max_validation_users: validate on a fixed random sample of at most so many users; None on all.
@@ -70,6 +71,7 @@ class DomainDataModule(L.LightningDataModule):
         split: str = "leave_one_out",
         domain_sampling: str = "proportional",
         domain_temperature: float = 2.0,
+        user_folds: int | None = None,
         residency: str = "device",
         dtype: str = "float32",
         max_validation_users: int | None = None,
@@ -91,6 +93,7 @@ class DomainDataModule(L.LightningDataModule):
         self.split = split
         self.domain_sampling = domain_sampling
         self.domain_temperature = domain_temperature
+        self.user_folds = user_folds
         self.residency = residency
         self.dtype = dtype
         self.max_validation_users = max_validation_users
@@ -107,6 +110,14 @@ class DomainDataModule(L.LightningDataModule):
         if self._catalogue is None:
             raise RuntimeError("the data module has no catalogue before setup()")
         return self._catalogue
+
+    @property
+    def fold_of_user(self) -> NDArray[np.int64] | None:
+        """``[U]`` the fold of each user, folds nearly equal in users; None for no folds. After :meth:`setup`."""
+        if self.user_folds is None:
+            return None
+        users = len(self.sequences.train_length)
+        return np.random.default_rng([self.seed, users]).permutation(users) % self.user_folds
 
     def prepare_data(self) -> None:
         """Convert or generate what is not there yet; safe to call from several processes."""
@@ -140,7 +151,11 @@ class DomainDataModule(L.LightningDataModule):
             histories, sampler = self._evaluation_batches(self.sequences.test)
             return self._loader(histories, self._resumed(sampler))
         prefixes = TrainingPrefixes(
-            self.sequences, self.catalogue, self.max_history, deduplicate=self.candidates != "all"
+            self.sequences,
+            self.catalogue,
+            self.max_history,
+            deduplicate=self.candidates != "all",
+            fold_of_user=self.fold_of_user,
         )
         rank, world_size = self._shard()
         sampler = GlobalBatchSampler(
@@ -148,6 +163,7 @@ class DomainDataModule(L.LightningDataModule):
             self.batch_size,
             domain_sampling=self.domain_sampling,
             temperature=self.domain_temperature,
+            folds=prefixes.folds(),
             seed=self.seed,
             rank=rank,
             world_size=world_size,

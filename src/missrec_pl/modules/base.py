@@ -68,7 +68,8 @@ class SequenceRecommender(RankingModule):
 
         Interest tables are exchanged when they are made, and what score terms know each process makes of the data.
         """
-        equal = {id(b) for part in (self.model.interests, *self.model.score_terms) for b in part.buffers()}
+        parts = [self.model.interests, self.model.collaborative, *self.model.score_terms]
+        equal = {id(buffer) for part in parts if part is not None for buffer in part.buffers()}
         return [name for name, buffer in self.named_buffers() if id(buffer) in equal]
 
     def configure_optimizers(self) -> Optimizer:
@@ -81,9 +82,9 @@ class SequenceRecommender(RankingModule):
             groups.append({"params": terms, "lr": self.score_term_lr, "weight_decay": 0.0})
         return self.make_optimizer(groups)
 
-    def embed(self, table: ItemTable) -> ItemEmbeddings:
-        """Item tokens and interests of an item table."""
-        items = self.model.embed_items(table.features, table.rows, table.is_missing, table.ids)
+    def embed(self, table: ItemTable, fold: int | None = None) -> ItemEmbeddings:
+        """Item tokens and interests of an item table, as the users of a fold see them; None: as all do."""
+        items = self.model.embed_items(table.features, table.rows, table.is_missing, table.ids, fold)
         return replace(items, tokens=widened(items.tokens))
 
     def encode(self, batch: SequenceBatch, items: ItemEmbeddings) -> UserStates:

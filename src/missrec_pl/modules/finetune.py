@@ -22,7 +22,7 @@ class FinetuneModule(SequenceRecommender):
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The loss of eq. (8)."""
         assert batch.items is not None, "the data module attaches the item table"
-        items = self.embed(batch.items)
+        items = self.embed(batch.items, batch.fold)
         users = self.encode(batch, items)
         counts = row_counts(batch.target)
         if batch.items.is_whole:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn import SequenceModel
+from missrec_pl.nn.collaborative import COLLABORATIVE
 
 # What belongs to the items of the data that a checkpoint was trained on.
-_BOUND_TO_ITEMS = ("interests.", "id_embedding.")
+_BOUND_TO_ITEMS = ("interests.", "id_embedding.", "collaborative.", f"adapters.linear.{COLLABORATIVE}.")
 # What a network may have or lack beside its architecture: it starts fresh, or is left.
 _MAY_DIFFER = ("adapters.", "history_bias.", "cooccurrence.", "content.", "fusion.", *_BOUND_TO_ITEMS)
 # What has one entry or column per modality, in the order of the adapters.
@@ -60,8 +61,7 @@ def transfer_weights(
         CheckpointError: the checkpoint is of another architecture or of other sizes; nothing was copied.
     """
     own = model.state_dict()
-    modalities = modalities_of(own)
-    reasons = {n: _reason_to_start_fresh(n, tensor, source, same_items, modalities) for n, tensor in own.items()}
+    reasons = {n: _reason_to_start_fresh(n, tensor, own, source, same_items) for n, tensor in own.items()}
     for modality, why in (other_encoders or {}).items():
         reasons.update({name: why for name in own if name.startswith(f"adapters.linear.{modality}.")})
     new = {name: why for name, why in reasons.items() if why is not None}
@@ -87,7 +87,7 @@ def transfer_weights(
     with torch.no_grad():
         for name in report.loaded:
             tensor = source[name]
-            own[name].copy_(tensor[..., _order(own, source)] if name in _BY_MODALITY else tensor)
+            own[name].copy_(tensor[..., _order(name, own, source)] if name in _BY_MODALITY else tensor)
     return report
 
 
@@ -96,20 +96,29 @@ def modalities_of(weights: Iterable[str]) -> list[str]:
     return [m[1] for name in weights if (m := re.fullmatch(r"adapters\.linear\.(.+)\.weight", name))]
 
 
-def _order(own: Iterable[str], source: Iterable[str]) -> list[int]:
-    """Where the checkpoint has each modality of the network."""
-    return [modalities_of(source).index(name) for name in modalities_of(own)]
+def _columns(name: str, weights: Iterable[str]) -> list[str]:
+    """The modalities that a tensor has columns of: score terms are of features alone."""
+    is_of_features = name.startswith("content.")
+    return [one for one in modalities_of(weights) if not (is_of_features and one == COLLABORATIVE)]
+
+
+def _order(name: str, own: Iterable[str], source: Iterable[str]) -> list[int]:
+    """Where the checkpoint's tensor has each modality of the network's."""
+    theirs = _columns(name, source)
+    return [theirs.index(one) for one in _columns(name, own)]
 
 
 def _reason_to_start_fresh(
-    name: str, tensor: Tensor, source: Mapping[str, Tensor], same_items: bool, modalities: list[str]
+    name: str, tensor: Tensor, own: Iterable[str], source: Mapping[str, Tensor], same_items: bool
 ) -> str | None:
     if name.startswith(_BOUND_TO_ITEMS) and not same_items:
         return "belongs to the items of the data"
     if name not in source:
         return "not in the checkpoint"
-    if name in _BY_MODALITY and set(theirs := modalities_of(source)) != set(modalities):
-        return f"of {', '.join(theirs) or 'no modality'} in the checkpoint, of {', '.join(modalities)} here"
+    if name in _BY_MODALITY:
+        theirs, ours = _columns(name, source), _columns(name, own)
+        if set(theirs) != set(ours):
+            return f"of {', '.join(theirs) or 'no modality'} in the checkpoint, of {', '.join(ours)} here"
     if source[name].shape != tensor.shape:
         return f"{tuple(source[name].shape)} in the checkpoint, {tuple(tensor.shape)} here"
     return None

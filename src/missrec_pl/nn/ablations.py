@@ -99,7 +99,8 @@ class IDOnly(MISSRecReleased):
         **options: see :class:`MISSRecReleased`.
 
     Raises:
-        ConfigError: an inductive network without features would know nothing.
+        ConfigError: an inductive network without features would know nothing, and collaborative vectors are more
+            than IDs.
     """
 
     def __init__(
@@ -113,11 +114,18 @@ class IDOnly(MISSRecReleased):
     ) -> None:
         if not transductive:
             raise ConfigError("model=id_only knows item IDs and nothing else: use setting=transductive.")
+        if options.get("collaborative"):
+            raise ConfigError(
+                f"model.collaborative={options['collaborative']}: model=id_only knows item IDs and nothing else; "
+                "leave the flag out."
+            )
         super().__init__({"id": 1}, num_items, num_prototypes, transductive=True, **options)
         for part in (self.adapters, self.encoder):  # without content or interests they have nothing to read
             part.requires_grad_(False)
 
-    def embed_items(self, features: Any, rows: Any, is_missing: Tensor, ids: Int[Tensor, " U"]) -> ItemEmbeddings:
+    def embed_items(
+        self, features: Any, rows: Any, is_missing: Tensor, ids: Int[Tensor, " U"], fold: int | None = None
+    ) -> ItemEmbeddings:
         """One token per item, that of no content and no interest."""
         tokens = self.id_embedding.weight.new_zeros(len(ids), 1, self.position_embedding.embedding_dim)  # type: ignore[union-attr]
         return ItemEmbeddings(tokens, (ids == 0)[:, None], torch.zeros_like(ids)[:, None], ids)

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from missrec_pl.errors import ConfigError
 from missrec_pl.nn.adapters import ModalityAdapters
 from missrec_pl.nn.attention import MultiHeadAttention, Projected
+from missrec_pl.nn.collaborative import COLLABORATIVE, CollaborativeVectors
 from missrec_pl.nn.dropout import Dropout
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
 from missrec_pl.nn.fusion import DynamicFusion, comparable
@@ -39,7 +41,12 @@ class SequenceModel(nn.Module, ABC):
         history_bias: ``"learned"`` or ``"none"``; see :class:`HistoryBias`.
         cooccurrence: ``"learned"`` or ``"none"``; see :class:`CooccurrenceTerm`.
         content: ``"learned"`` or ``"none"``; see :class:`ContentTerm`.
+        collaborative: number of axes of a further modality made of what users bought together; 0 for none. See
+            :class:`CollaborativeVectors`.
         missing: see :class:`ModalityAdapters`.
+
+    Raises:
+        ConfigError: features that have that modality's name.
     """
 
     depends_on_padding = False
@@ -58,15 +65,25 @@ class SequenceModel(nn.Module, ABC):
         history_bias: str = "learned",
         cooccurrence: str = "none",
         content: str = "none",
+        collaborative: int = 0,
         missing: str = "absent",
     ) -> None:
         super().__init__()
         self.max_history = max_history
-        self.adapters = ModalityAdapters(feature_dims, hidden_size, missing)
+        self.collaborative = CollaborativeVectors(num_items, collaborative) if collaborative else None
+        dims = dict(feature_dims)
+        if self.collaborative is not None:
+            if COLLABORATIVE in dims:
+                raise ConfigError(
+                    f"model.collaborative={collaborative}: the data has features of that name; give them another, "
+                    "or leave them out with data.modalities."
+                )
+            dims[COLLABORATIVE] = collaborative
+        self.adapters = ModalityAdapters(dims, hidden_size, missing)
         self.fusion = DynamicFusion(fusion_concentration)
-        if len(feature_dims) == 1:  # nothing to weigh, and DDP refuses trained weights without gradients
+        if len(dims) == 1:  # nothing to weigh, and DDP refuses trained weights without gradients
             self.fusion.requires_grad_(False)
-        self.interests = InterestTable(num_prototypes, num_items, len(feature_dims), hidden_size)
+        self.interests = InterestTable(num_prototypes, num_items, len(dims), hidden_size)
         self.position_embedding = nn.Embedding(max_history, hidden_size)
         self.id_embedding = nn.Embedding(num_items + 1, hidden_size, padding_idx=0) if transductive else None
         self.history_bias = HistoryBias() if history_bias == "learned" else None
@@ -81,14 +98,32 @@ class SequenceModel(nn.Module, ABC):
         rows: Mapping[str, Int[Tensor, " _P"]],
         is_missing: Tensor,
         ids: Int[Tensor, " U"],
+        fold: int | None = None,
     ) -> ItemEmbeddings:
-        """Item tokens and interest indices of an item table; see :class:`ModalityAdapters`."""
+        """Item tokens and interest indices of an item table; see :class:`ModalityAdapters`.
+
+        Args:
+            features: see :class:`ModalityAdapters`.
+            rows: see :class:`ModalityAdapters`.
+            is_missing: ``[U, M]``, without the collaborative modality.
+            ids: global item ids.
+            fold: see :class:`CollaborativeVectors`.
+        """
+        if self.collaborative is not None:
+            vectors, is_unknown = self.collaborative(ids, fold)
+            known = (~is_unknown).nonzero()[:, 0]
+            features, rows = {**features, COLLABORATIVE: vectors[known]}, {**rows, COLLABORATIVE: known}
+            is_missing = torch.cat([is_missing, is_unknown[:, None]], 1)
         tokens = self.adapters(features, rows, len(ids))
         return ItemEmbeddings(tokens, is_missing, self.interests.assignment[ids], ids)
 
     def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
-        """True for the tokens that interest discovery leaves out."""
-        return items.is_missing
+        """True for the tokens that interest discovery leaves out: interests are of content."""
+        if self.collaborative is None:
+            return items.is_missing
+        is_left_out = items.is_missing.clone()
+        is_left_out[:, self.adapters.modalities.index(COLLABORATIVE)] = True
+        return is_left_out
 
     @abstractmethod
     def encode_users(

@@ -38,6 +38,7 @@ class MISSRec(SequenceModel):
         history_bias: see :class:`SequenceModel`.
         cooccurrence: see :class:`SequenceModel`.
         content: see :class:`SequenceModel`.
+        collaborative: see :class:`SequenceModel`.
         positions_from: ``"end"`` or, literally as in the paper, ``"start"``.
     """
 
@@ -59,6 +60,7 @@ class MISSRec(SequenceModel):
         history_bias: str = "learned",
         cooccurrence: str = "none",
         content: str = "none",
+        collaborative: int = 0,
         positions_from: str = "end",
     ) -> None:
         super().__init__(
@@ -73,6 +75,7 @@ class MISSRec(SequenceModel):
             history_bias=history_bias,
             cooccurrence=cooccurrence,
             content=content,
+            collaborative=collaborative,
         )
         self.positions_from = positions_from
         self.encoder = Encoder(num_encoder_layers, hidden_size, num_heads, inner_size, dropout)

@@ -39,13 +39,14 @@ class MISSRecReleased(SequenceModel):
         history_bias: see :class:`SequenceModel`.
         cooccurrence: see :class:`SequenceModel`.
         content: see :class:`SequenceModel`.
+        collaborative: see :class:`SequenceModel`.
         sequence_fusion: ``"add"`` sums the modalities of an item into one decoder token; ``"contextual"``
             keeps one token per modality and averages the last item's outputs.
         compat: True computes what the released code computes; its objective belongs to it
             (``objective=missrec_released``).
 
     Raises:
-        ConfigError: a score term under ``compat``; the release has none.
+        ConfigError: a score term or collaborative vectors under ``compat``; the release has none.
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class MISSRecReleased(SequenceModel):
         history_bias: str = "learned",
         cooccurrence: str = "none",
         content: str = "none",
+        collaborative: int = 0,
         sequence_fusion: str = "add",
         compat: bool = False,
     ) -> None:
         terms = {"history_bias": history_bias, "cooccurrence": cooccurrence, "content": content}
-        for name, value in terms.items():
+        for name, value in {**terms, "collaborative": collaborative or "none"}.items():
             if compat and value != "none":
                 raise ConfigError(f"model.{name}={value}: the released network has none; set it to none.")
         rules: Rules = AsReleased() if compat else Mended()
@@ -86,6 +88,7 @@ class MISSRecReleased(SequenceModel):
             history_bias=history_bias,
             cooccurrence=cooccurrence,
             content=content,
+            collaborative=collaborative,
             missing=rules.missing,
         )
         self.rules = rules
@@ -102,7 +105,7 @@ class MISSRecReleased(SequenceModel):
 
     def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
         """See :meth:`SequenceModel.without_interest`."""
-        return self.rules.without_interest(items)
+        return self.rules.without_interest(items, super().without_interest(items))
 
     def encode_users(
         self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings

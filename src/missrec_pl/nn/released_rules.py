@@ -42,8 +42,8 @@ class Rules(Protocol):
         """Fresh weights of a module of the network."""
         ...
 
-    def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
-        """See :meth:`SequenceModel.without_interest`."""
+    def without_interest(self, items: ItemEmbeddings, usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
+        """See :meth:`SequenceModel.without_interest`; ``usual`` is what every network leaves out."""
         ...
 
     def distinct_interests(
@@ -84,9 +84,9 @@ class Mended:
         """See :func:`initialise`."""
         initialise(module)
 
-    def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
+    def without_interest(self, items: ItemEmbeddings, usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """What is missing has no interest."""
-        return items.is_missing
+        return usual
 
     def distinct_interests(
         self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
@@ -124,7 +124,7 @@ class AsReleased:
             for projection in (module.query, module.key_value):
                 nn.init.uniform_(projection.weight, -bound, bound)
 
-    def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
+    def without_interest(self, items: ItemEmbeddings, usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """Missing modalities are clustered, too; only padding has no interest."""
         return (items.ids == 0)[:, None].expand_as(items.is_missing)
 

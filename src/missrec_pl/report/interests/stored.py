@@ -110,7 +110,7 @@ def _run_of(checkpoint: Checkpoint, file: Path, places: dict[str, Path]) -> Dict
 
 def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestMethod) -> StoredInterests:
     try:
-        datamodule = building.build_datamodule(cfg)
+        datamodule = building.build_datamodule(cfg, for_training=False)
     except DataError as error:
         raise DataError(
             f"{str(error).rstrip('.')} (the run had data={cfg.data.name} and paths.data_dir={cfg.paths.data_dir}; "
@@ -148,7 +148,7 @@ def _embed(model: SequenceModel, catalogue: Catalogue) -> tuple[Tensor, Tensor, 
     parts: list[Any] = []
     for table in catalogue.chunks(_CHUNK, torch.device("cpu")):
         items = model.embed_items(table.features, table.rows, table.is_missing, table.ids).without_padding()
-        present = ~items.is_missing
+        present = ~(items.is_missing | model.without_interest(items))
         parts.append((items.tokens[present], present, items.interest[present]))
     tokens, presences, interests = zip(*parts, strict=True)
     return torch.cat(tokens), torch.cat(presences), torch.cat(interests)

@@ -1,46 +1,17 @@
-"""What the score terms of a network know of the data: item pairs of the training part, whitened features."""
+"""Which items stood close to which in the training part."""
 
 from __future__ import annotations
 
-import logging
-from time import perf_counter
-
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
 from missrec_pl.baselines.base import LARGE_CATALOGUE
-from missrec_pl.baselines.content import AXES_IF_LARGE
 from missrec_pl.baselines.cooccurrence import ROW_LIMIT, ROW_LIMIT_IF_LARGE, pairs_at, row_blocks
-from missrec_pl.baselines.whitening import PrincipalAxes
-from missrec_pl.data.catalogue import Catalogue
-from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.nn import SequenceModel
 from missrec_pl.nn.score_terms import ItemPairs
 from missrec_pl.nn.score_terms.cooccurrence import WINDOW
 
-log = logging.getLogger(__name__)
-
-_WHITENING = 0.5
 _BLOCK_PAIRS = 1 << 23
-
-
-def attach_evidence(model: SequenceModel, datamodule: DomainDataModule) -> None:
-    """Give the score terms of a network what they know of the data; nothing where it has no such terms.
-
-    The same in every process, and made anew from the data wherever a checkpoint is used.
-    """
-    start = perf_counter()
-    if model.cooccurrence is not None:
-        items, offsets = datamodule.sequences.training_parts()
-        pairs = item_pairs(items, offsets, datamodule.catalogue.num_items)
-        model.cooccurrence.attach(pairs)
-        log.info("evidence: %s item pairs, %.1f s", f"{len(pairs.neighbours):,}", perf_counter() - start)
-    start = perf_counter()
-    if model.content is not None:
-        model.content.attach({name: whitened(datamodule.catalogue, name) for name in model.content.modalities})
-        log.info("evidence: whitened features, %.1f s", perf_counter() - start)
 
 
 def item_pairs(
@@ -96,15 +67,3 @@ def _count(
     rank = np.arange(len(row)) - np.repeat(np.cumsum(degree) - degree, degree)
     kept = np.sort(order[rank < row_limit])
     return np.minimum(degree, row_limit), neighbour[kept] + 1, counts[kept], degree > row_limit
-
-
-def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:
-    """``[N + 1, D]`` half-whitened unit vectors of all items, each domain along its own axes; 0 where missing."""
-    max_axes = AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
-    vectors = torch.zeros(catalogue.num_items + 1, max_axes)
-    for domain, offset in zip(catalogue.domains, catalogue.offsets[:-1], strict=True):
-        if modality in domain.modalities and domain.present(modality).any():
-            axes = PrincipalAxes(domain.features(modality), domain.present(modality), max_axes=max_axes)
-            found = axes.unit_vectors(_WHITENING)
-            vectors[torch.from_numpy(axes.items + offset), : found.shape[1]] = found
-    return vectors
