@@ -53,7 +53,7 @@ def test_what_a_checkpoint_brings_is_turned_towards():
     source = CollaborativeVectors(6, 3)
     source.attach(TABLE @ rotation(5))
     part = CollaborativeVectors(6, 3)
-    part.attach(TABLE, TABLE[None])
+    part.attach(TABLE, TABLE[None].clone())
     part.load_state_dict(source.state_dict())
     torch.testing.assert_close(part(torch.arange(7), 0)[0], TABLE @ rotation(5))
     assert set(source.state_dict()) == {"vectors"}

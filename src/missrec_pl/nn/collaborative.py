@@ -39,7 +39,8 @@ class CollaborativeVectors(nn.Module):
 
         Args:
             vectors: made by all users.
-            without_fold: made by all users but a fold's, for each fold; None if nothing is to be trained.
+            without_fold: made by all users but a fold's, for each fold; kept, not copied. None if nothing is to be
+                trained.
         """
         self.vectors.copy_(vectors)
         self.without_fold = None if without_fold is None else without_fold.to(self.vectors)
@@ -65,7 +66,8 @@ class CollaborativeVectors(nn.Module):
         if self.without_fold is None:
             raise RuntimeError("no vectors that leave users out are attached: attach() them first")
         if not self._is_turned:  # not before: loading a checkpoint replaces what the tables are turned towards
-            self.without_fold = torch.stack([turned(table, self.vectors) for table in self.without_fold])
+            for table in self.without_fold:
+                table.copy_(turned(table, self.vectors))
             self._is_turned = True
         return self.without_fold[fold]
 
