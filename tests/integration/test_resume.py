@@ -81,7 +81,7 @@ MIDWAY = ("data.batch_size=128", "trainer.max_epochs=3")
 @pytest.mark.parametrize(
     ("overrides", "epoch", "batch"),
     [
-        (("model=missrec_tuned",), 1, 1),
+        (("model=missrec_tuned", "data.user_folds=2"), 1, 1),
         pytest.param(("setting=transductive", "model=missrec"), 0, 0, marks=pytest.mark.slow),
         pytest.param(("phase=pretrain", "objective=missrec"), 1, 2, marks=pytest.mark.slow),
         pytest.param(("data.num_workers=1", "features=host"), 2, 1, marks=pytest.mark.slow),
