@@ -158,7 +158,9 @@ def test_both_models_pretrain_and_finetune(model, shared):
     assert results["metrics"]["test/mrr"] > results["baselines"]["random"]["test/mrr"]
 
 
-@pytest.mark.parametrize("sampling", ["temperature", "single_domain_batches"])
+@pytest.mark.parametrize(
+    "sampling", [pytest.param("temperature", marks=pytest.mark.slow), "single_domain_batches"]
+)
 def test_pretraining_with_other_domain_samplings(sampling, shared):
     overrides = ("phase=pretrain", f"data.domain_sampling={sampling}", "data.batch_size=256")
     results = train(tiny(shared, *overrides, name=sampling))

@@ -34,7 +34,7 @@ def two_epochs(shared):
         (),
         ("setting=transductive", "model=missrec", "model.collaborative=8"),
         ("phase=pretrain", "objective=missrec"),
-        ("data.num_workers=1",),
+        pytest.param(("data.num_workers=1",), marks=pytest.mark.slow),
         ("interest.every_n_epochs=2", "interest=kmeans"),
     ],
     ids=["released", "transductive", "pretrain", "workers", "kmeans"],
