@@ -163,8 +163,7 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
 
     def targets(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Global ids of the targets of the given samples."""
-        user, end = self._places(samples)
-        return self.sequences.items[self.sequences.starts[user] + end].astype(np.int64)
+        return self._items_at(*self._places(samples))
 
     def target_counts(self) -> NDArray[np.int64]:
         """``[G, N + 1]`` samples that have each item (global id) as target, in each fold (or in all samples)."""
@@ -172,11 +171,14 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         counts = np.zeros((num_folds, self.catalogue.num_items + 1), np.int64)
         for first in range(0, len(self), _COUNTED_AT_ONCE):
             samples = np.arange(first, min(first + _COUNTED_AT_ONCE, len(self)))
-            user, _ = self._places(samples)
+            user, end = self._places(samples)
             fold = 0 if self.fold_of_user is None else self.fold_of_user[user]
-            place = fold * counts.shape[1] + self.targets(samples)
+            place = fold * counts.shape[1] + self._items_at(user, end)
             counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
         return counts
+
+    def _items_at(self, user: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.sequences.items[self.sequences.starts[user] + end].astype(np.int64)
 
     def _places(self, samples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """User and place of the target of each sample."""
