@@ -14,6 +14,7 @@ from missrec_pl.report.commands import (
     interests,
     paired,
     published,
+    refresh,
     runs,
     table,
 )
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "interest_study": interest_study,
     "interests": interests,
     "runs": runs,
+    "refresh": refresh,
 }
 
 
