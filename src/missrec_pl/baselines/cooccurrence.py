@@ -1,20 +1,17 @@
 """Items that other users met next to those of the history."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Int
 
 from missrec_pl.baselines.base import BaselineData, LeftOutError, Settings, TunableBaseline
 from missrec_pl.baselines.histories import Histories
 from missrec_pl.baselines.registry import Context, register
+from missrec_pl.baselines.sequence_pairs import ROW_LIMIT, ROW_LIMIT_IF_LARGE, owners, pair_blocks, strongest
 from missrec_pl.baselines.sparse_scores import SparseScores
 
 _WINDOW = 10
-ROW_LIMIT = 1000
-ROW_LIMIT_IF_LARGE = 200
 # Pairs gathered at once: a dozen bytes each, four times that while they are merged.
 _BLOCK_PAIRS = 2**24
 
@@ -102,55 +99,19 @@ def cooccurrences(
     Returns:
         Sparse ``[N, N]`` float32, row j - 1 for item j, nothing on the diagonal.
     """
-    counts = data.counts()
-    owner = np.repeat(np.arange(len(data.train_offsets) - 1, dtype=np.int32), np.diff(data.train_offsets))
+    columns, owner = data.train_items - 1, owners(data.train_offsets)
+    gap_weights = np.power(np.float32(pair_decay), np.arange(window, dtype=np.float32))
     blocks = []
-    for rows in row_blocks(counts, 2 * window, block_pairs):
-        pairs = [pairs_at(data.train_items - 1, owner, gap, rows) for gap in range(1, window + 1)]
-        sources, neighbours, is_backward = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-        gap_weights = np.power(np.float32(pair_decay), np.arange(window, dtype=np.float32))
-        weights = np.repeat(gap_weights, [len(pair[0]) for pair in pairs])
-        weights[is_backward] *= np.float32(backward)
-        shape = (rows.stop - rows.start, data.num_items)
-        blocks.append(
-            strongest(sp.csr_array((weights, (sources - rows.start, neighbours)), shape=shape), row_limit)
-        )
+    for pairs in pair_blocks(columns, owner, data.num_items, window, block_pairs):
+        weights = gap_weights[pairs.gaps - 1]
+        weights[pairs.is_backward] *= np.float32(backward)
+        shape = (len(pairs.rows), data.num_items)
+        block = sp.csr_array((weights, (pairs.rows_of_pairs, pairs.others)), shape=shape)
+        blocks.append(strongest(block, row_limit))
     matrix = sp.vstack(blocks, format="csr")
-    scale = 1 / np.sqrt(np.maximum(counts, 1))
+    scale = 1 / np.sqrt(np.maximum(data.counts(), 1))
     matrix.data *= np.repeat(scale.astype(np.float32), np.diff(matrix.indptr))
     return matrix
-
-
-def row_blocks(counts: Int[np.ndarray, " N"], per_item: int, block_pairs: int) -> list[range]:
-    """Ranges of rows of about so many pairs each."""
-    number = np.cumsum(counts * per_item) // block_pairs
-    bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(counts)]
-    return [range(low, high) for low, high in pairwise(bounds)]
-
-
-def pairs_at(
-    columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], gap: int, rows: range
-) -> tuple[Int[np.ndarray, " E"], Int[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
-    """All (item, item ``gap`` away from it) of a sequence with the first in ``rows``, and which are backward."""
-    is_pair = (owner[gap:] == owner[:-gap]) & (columns[gap:] != columns[:-gap])
-    before, after = columns[:-gap][is_pair], columns[gap:][is_pair]
-    forward = (before >= rows.start) & (before < rows.stop)
-    backward = (after >= rows.start) & (after < rows.stop)
-    sources = np.concatenate([before[forward], after[backward]])
-    neighbours = np.concatenate([after[forward], before[backward]])
-    return sources, neighbours, np.arange(len(sources)) >= forward.sum()
-
-
-def strongest(matrix: sp.csr_array, row_limit: int) -> sp.csr_array:
-    """The largest entries of each row; of equal ones the first columns."""
-    matrix.sum_duplicates()
-    is_kept = matrix.data > 0
-    for row in np.flatnonzero(np.diff(matrix.indptr) > row_limit):
-        start, stop = matrix.indptr[row], matrix.indptr[row + 1]
-        order = np.argsort(-matrix.data[start:stop], kind="stable")
-        is_kept[start + order[row_limit:]] = False
-    kept = np.concatenate([[0], np.cumsum(is_kept)])
-    return sp.csr_array((matrix.data[is_kept], matrix.indices[is_kept], kept[matrix.indptr]), shape=matrix.shape)
 
 
 @register("cooccurrence_knn")

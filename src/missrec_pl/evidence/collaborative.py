@@ -11,7 +11,7 @@ from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from missrec_pl.baselines.base import LARGE_CATALOGUE
-from missrec_pl.baselines.cooccurrence import ROW_LIMIT_IF_LARGE, pairs_at, row_blocks, strongest
+from missrec_pl.baselines.sequence_pairs import ROW_LIMIT_IF_LARGE, owners, pair_blocks, strongest
 
 _WINDOW = 10  # the largest gap that counts
 _PAIR_DECAY = 0.8  # weight of each step beyond the first between the two
@@ -52,7 +52,7 @@ def collaborative_vectors(
     if row_limit is None and num_items > LARGE_CATALOGUE:
         row_limit = ROW_LIMIT_IF_LARGE
     lengths = np.diff(offsets)
-    owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    owner = owners(offsets)
     weights = _weights(items - 1, owner, num_items, row_limit)
     vectors = _places(weights, width)
     if fold_of_user is None:
@@ -70,13 +70,11 @@ def _weights(
     columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], num_items: int, row_limit: int | None
 ) -> sp.csr_array:
     """Symmetric ``[N, N]``: how firmly two items are joined."""
+    gap_weights = _PAIR_DECAY ** np.arange(_WINDOW)
     blocks = []
-    for rows in row_blocks(np.bincount(columns, minlength=num_items), 2 * _WINDOW, _BLOCK_PAIRS):
-        pairs = [pairs_at(columns, owner, gap, rows)[:2] for gap in range(1, _WINDOW + 1)]
-        sources, others = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-        weights = np.repeat(_PAIR_DECAY ** np.arange(_WINDOW), [len(pair[0]) for pair in pairs])
-        shape = (len(rows), num_items)
-        block = sp.csr_array((weights, (sources - rows.start, others)), shape=shape)
+    for pairs in pair_blocks(columns, owner, num_items, _WINDOW, _BLOCK_PAIRS):
+        cells = (gap_weights[pairs.gaps - 1], (pairs.rows_of_pairs, pairs.others))
+        block = sp.csr_array(cells, shape=(len(pairs.rows), num_items))
         if row_limit is not None:
             block = strongest(block, row_limit)
         block.sum_duplicates()

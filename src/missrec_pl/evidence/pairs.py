@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 
 from missrec_pl.baselines.base import LARGE_CATALOGUE
-from missrec_pl.baselines.cooccurrence import ROW_LIMIT, ROW_LIMIT_IF_LARGE, pairs_at, row_blocks
+from missrec_pl.baselines.sequence_pairs import ROW_LIMIT, ROW_LIMIT_IF_LARGE, PairBlock, owners, pair_blocks
 from missrec_pl.nn.score_terms import ItemPairs
 from missrec_pl.nn.score_terms.cooccurrence import WINDOW
 
@@ -34,10 +34,9 @@ def item_pairs(
     if row_limit is None:
         row_limit = ROW_LIMIT if num_items <= LARGE_CATALOGUE else ROW_LIMIT_IF_LARGE
     frequency = np.bincount(items, minlength=num_items + 1)
-    owner = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
     blocks = [
-        _count(items - 1, owner, rows, num_items, row_limit)
-        for rows in row_blocks(frequency[1:], 2 * WINDOW, block_pairs)
+        _count(pairs, num_items, row_limit)
+        for pairs in pair_blocks(items - 1, owners(offsets), num_items, WINDOW, block_pairs)
     ]
     degrees, neighbours, counts, is_cut = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return ItemPairs(
@@ -50,20 +49,17 @@ def item_pairs(
 
 
 def _count(
-    columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], rows: range, num_items: int, row_limit: int
+    block: PairBlock, num_items: int, row_limit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Degrees of some rows, neighbours (ids from 1), each pair's counts by relation, and which rows are cut."""
-    keys, relations = [], []
-    for gap in range(1, WINDOW + 1):
-        sources, others, is_backward = pairs_at(columns, owner, gap, rows)
-        keys.append((sources - rows.start).astype(np.int64) * num_items + others)
-        relations.append(np.where(is_backward, WINDOW + gap - 1, gap - 1).astype(np.int64))
-    pairs, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    flat = np.bincount(inverse * 2 * WINDOW + np.concatenate(relations), minlength=len(pairs) * 2 * WINDOW)
+    """Degrees of the rows, neighbours (ids from 1), each pair's counts by relation, and which rows are cut."""
+    keys = block.rows_of_pairs.astype(np.int64) * num_items + block.others
+    relations = np.where(block.is_backward, WINDOW, 0) + block.gaps - 1
+    pairs, inverse = np.unique(keys, return_inverse=True)
+    flat = np.bincount(inverse * 2 * WINDOW + relations, minlength=len(pairs) * 2 * WINDOW)
     counts = flat.reshape(-1, 2 * WINDOW).astype(np.float32)
     row, neighbour = np.divmod(pairs, num_items)
     order = np.lexsort((neighbour, -counts.sum(1), row))
-    degree = np.bincount(row, minlength=len(rows))
+    degree = np.bincount(row, minlength=len(block.rows))
     rank = np.arange(len(row)) - np.repeat(np.cumsum(degree) - degree, degree)
     kept = np.sort(order[rank < row_limit])
     return np.minimum(degree, row_limit), neighbour[kept] + 1, counts[kept], degree > row_limit
