@@ -150,7 +150,7 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         history, length, target = self.sequences.windows(user, end, self.max_history)
         domain = self.sequences.domain[user]
         later = torch.from_numpy(self.sequences.later(user, end, LATER))
-        fold = self.fold_of(samples)
+        fold = None if self.fold_of_user is None else int(self.fold_of_user[user[0]])
         if not self.deduplicate:
             return replace(_as_batch(history, length, target, domain, None), later=later, fold=fold)
         ids, row = self._distinct(history, target, *(() if also is None else (also,)))

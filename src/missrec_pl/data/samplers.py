@@ -70,6 +70,7 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self._groups = self._unmixed()
         smallest = self._smallest_batch()
         if smallest < world_size:
             raise ConfigError(
@@ -82,7 +83,7 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(_num_batches(n, self.batch_size) for n in self._sizes_apart())
+        return sum(_num_batches(n, self.batch_size) for n in self._sizes())
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
         for batch in self.global_batches():
@@ -90,33 +91,34 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
 
     def _smallest_batch(self) -> int:
         """Rows of the smallest global batch, without a shuffle."""
-        return min(n // _num_batches(n, self.batch_size) for n in self._sizes_apart())
+        return min(n // _num_batches(n, self.batch_size) for n in self._sizes())
 
-    def _sizes_apart(self) -> list[int]:
+    def _sizes(self) -> list[int]:
         """Numbers of samples that batches are made of without mixing them."""
-        sizes = [int(self.samples_per_domain.sum())]
-        if self.folds is not None:
-            sizes = np.bincount(self.folds).tolist()
-        elif self.domain_sampling == "single_domain_batches":
-            sizes = self.samples_per_domain.tolist()
-        return [n for n in sizes if n]
+        if self._groups is None:
+            return [int(self.samples_per_domain.sum())]
+        return [len(samples) for samples in self._groups]
 
-    def _samples_apart(self) -> list[NDArray[np.int64]]:
-        """The samples themselves."""
+    def _unmixed(self) -> list[NDArray[Any]] | None:
+        """The samples that share batches with no others, group by group; None where all are shuffled together."""
         if self.folds is not None:
-            order = np.argsort(self.folds, kind="stable")
-            return [some for some in np.split(order, np.cumsum(np.bincount(self.folds))[:-1]) if len(some)]
-        ends = np.cumsum(self.samples_per_domain)
-        return [np.arange(end - n, end) for n, end in zip(self.samples_per_domain, ends, strict=True) if n]
+            order = np.argsort(self.folds, kind="stable").astype(_index_type(len(self.folds)))
+            groups = np.split(order, np.cumsum(np.bincount(self.folds))[:-1])
+        elif self.domain_sampling == "single_domain_batches":
+            total = int(self.samples_per_domain.sum())
+            groups = np.split(np.arange(total, dtype=_index_type(total)), np.cumsum(self.samples_per_domain)[:-1])
+        else:
+            return None
+        return [samples for samples in groups if len(samples)]
 
     def global_batches(self) -> list[NDArray[np.int64]]:
         """The epoch's samples, batch by batch, for all processes together."""
         random = np.random.default_rng([self.seed, self.epoch])
         starts = np.concatenate([[0], np.cumsum(self.samples_per_domain)])
-        if self.folds is not None or self.domain_sampling == "single_domain_batches":
+        if self._groups is not None:
             batches = [
                 batch
-                for samples in self._samples_apart()
+                for samples in self._groups
                 for batch in np.array_split(
                     samples[random.permutation(len(samples))], _num_batches(len(samples), self.batch_size)
                 )
@@ -242,9 +244,13 @@ def _num_batches(num_samples: int, batch_size: int) -> int:
 
 def _shuffled(random: np.random.Generator, n: int) -> NDArray[Any]:
     """``random.permutation(n)``, in half the memory where numbers are small enough."""
-    samples = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+    samples = np.arange(n, dtype=_index_type(n))
     random.shuffle(samples)
     return samples
+
+
+def _index_type(n: int) -> type[np.signedinteger[Any]]:
+    return np.int32 if n <= np.iinfo(np.int32).max else np.int64
 
 
 def _draw(random: np.random.Generator, n: int, quota: int) -> NDArray[np.int64]:

@@ -21,10 +21,12 @@ def attach_evidence(model: SequenceModel, datamodule: DomainDataModule) -> None:
     wherever a checkpoint is used; vectors of what was bought together are made for training alone, for the
     checkpoint carries those that its adapter was fitted to.
     """
-    num_items = datamodule.catalogue.num_items
+    num_items, folds = datamodule.catalogue.num_items, datamodule.fold_of_user
+    if model.cooccurrence is not None or model.collaborative is not None:
+        items, offsets = datamodule.sequences.training_parts()
     start = perf_counter()
     if model.cooccurrence is not None:
-        pairs = item_pairs(*datamodule.sequences.training_parts(), num_items)
+        pairs = item_pairs(items, offsets, num_items)
         model.cooccurrence.attach(pairs)
         log.info("evidence: %s item pairs, %.1f s", f"{len(pairs.neighbours):,}", perf_counter() - start)
     start = perf_counter()
@@ -32,9 +34,7 @@ def attach_evidence(model: SequenceModel, datamodule: DomainDataModule) -> None:
         model.content.attach({name: whitened(datamodule.catalogue, name) for name in model.content.modalities})
         log.info("evidence: whitened features, %.1f s", perf_counter() - start)
     start = perf_counter()
-    if model.collaborative is not None and (folds := datamodule.fold_of_user) is not None:
+    if model.collaborative is not None and folds is not None:
         width = model.collaborative.vectors.shape[1]
-        model.collaborative.attach(
-            *collaborative_vectors(*datamodule.sequences.training_parts(), num_items, width, folds)
-        )
+        model.collaborative.attach(*collaborative_vectors(items, offsets, num_items, width, folds))
         log.info("evidence: collaborative vectors of %d axes, %.1f s", width, perf_counter() - start)
