@@ -28,6 +28,10 @@ PAGE = """# Results
 
 | kept |
 
+`python -m missrec_pl.report runs runs --where seed=7`:
+
+| kept, too |
+
 `python -m missrec_pl.report runs runs`
 
 `python -m missrec_pl.report runs runs`:
@@ -54,7 +58,7 @@ def test_tables_are_what_their_commands_print_and_everything_else_stays(tmp_path
     said = refreshed(page, capsys)
     assert "written: table runs\n" in said
     assert "no runs: runs gone\n" in said
-    assert said.endswith(f"{page}: 2 written, 0 the same, 1 no runs\n")
+    assert said.endswith(f"{page}: 2 written, 0 the same, 2 no runs\n")
     monkeypatch.chdir(tmp_path / "there")
     expected = PAGE
     for command, old in (
@@ -72,7 +76,7 @@ def test_a_second_time_changes_nothing(tmp_path, capsys):
     page = made(tmp_path)
     refreshed(page, capsys)
     before = page.read_bytes(), page.stat().st_mtime_ns
-    assert "0 written, 2 the same, 1 no runs" in refreshed(page, capsys)
+    assert "0 written, 2 the same, 2 no runs" in refreshed(page, capsys)
     assert (page.read_bytes(), page.stat().st_mtime_ns) == before
 
 
@@ -80,6 +84,8 @@ def test_a_second_time_changes_nothing(tmp_path, capsys):
     ("text", "words"),
     [
         (PAGE.replace("table runs", "table runs --metrics nonsense@10"), "nonsense@10"),
+        (PAGE.replace("table runs", "tables runs"), "invalid choice: 'tables'"),
+        (PAGE.replace("table runs", "table runs --wher seed=0 --why"), "unrecognized arguments: --why"),
         ("nothing", "nothing to make anew"),
     ],
 )

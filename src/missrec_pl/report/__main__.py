@@ -46,14 +46,19 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 after a one-line message for a mistake in the input."""
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``arguments.command`` names the one in `COMMANDS`."""
     parser = argparse.ArgumentParser(prog="python -m missrec_pl.report", description="Reports on finished runs.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = (command.__doc__ or "").partition("\n")[0]
         command.add_arguments(subparsers.add_parser(name, help=summary, description=summary))
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 after a one-line message for a mistake in the input."""
+    arguments = make_parser().parse_args(argv)
     try:
         COMMANDS[arguments.command].run(arguments)
     except MissrecError as error:

@@ -8,7 +8,7 @@ that is not empty starts the table::
     | Data | ... |
 
 Where a report has notes, they take the place of the list below the table; where it has none, that list is the
-author's and stays. Folders are read below ``--runs``. Tables whose folders are not there stay as they are, and are
+author's and stays. Folders are read below ``--runs``. Tables whose runs are not there stay as they are, and are
 named.
 """
 
@@ -21,11 +21,11 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from missrec_pl.errors import DataError
+from missrec_pl.errors import DataError, MissrecError
+from missrec_pl.report.runs.collect import NoRunsError
 from missrec_pl.run_files import whole_file
 
 _COMMAND = re.compile(r"`python -m missrec_pl\.report ([^`]+)`:")
-_MISSING = "does not exist: name run directories"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
         DataError: the page or the folder is not there, the page has no such table, or a command fails for another
-            reason than missing folders. The page is then as it was.
+            reason than missing runs. The page is then as it was.
     """
     page, runs = arguments.page, arguments.runs
     if not page.is_file() or not runs.is_dir():
@@ -110,14 +110,18 @@ def _skip(lines: list[str], at: int, mark: str) -> int:
 
 
 def _printed(command: str, runs: Path) -> list[str] | None:
-    """What the command prints as Markdown, or None where its folders are missing."""
-    from missrec_pl.report.__main__ import main  # it registers this command, too
+    """What the command prints as Markdown, or None where its runs are missing."""
+    from missrec_pl.report.__main__ import COMMANDS, make_parser  # it registers this command, too
 
     out, err = io.StringIO(), io.StringIO()
     with chdir(runs), redirect_stdout(out), redirect_stderr(err):
-        status = main([*shlex.split(command), "--format", "markdown"])
-    if status == 0:
-        return out.getvalue().splitlines()
-    if _MISSING in err.getvalue():
-        return None
-    raise DataError(f"report {command}: {err.getvalue().strip()}")
+        try:
+            arguments = make_parser().parse_args([*shlex.split(command), "--format", "markdown"])
+            COMMANDS[arguments.command].run(arguments)
+        except NoRunsError:
+            return None
+        except SystemExit:  # argparse's, which has printed why
+            raise DataError(f"report {command}: {err.getvalue().strip().splitlines()[-1]}") from None
+        except MissrecError as error:
+            raise DataError(f"report {command}: {error}") from None
+    return out.getvalue().splitlines()

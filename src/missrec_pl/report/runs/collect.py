@@ -23,6 +23,10 @@ _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
 _FINETUNE_KEYS = ("setting", "init", "baselines")
 
 
+class NoRunsError(DataError):
+    """Where runs were looked for there are none, or none of the kind that was asked for."""
+
+
 @dataclass(frozen=True)
 class RunResult:
     """What a report needs of one results.json.
@@ -106,12 +110,13 @@ def collect(paths: Iterable[Path]) -> list[RunResult]:
     """Read every results.json named by, or lying anywhere below, the paths (each file once, sorted by path).
 
     Raises:
-        DataError: A path does not exist, no results are found, or a file is damaged or incomplete.
+        NoRunsError: A path does not exist, or no results are found.
+        DataError: A file is damaged or incomplete.
     """
     paths = list(paths)
     files = {file.resolve(): file for path in paths for file in _files_of(path)}
     if not files:
-        raise DataError(
+        raise NoRunsError(
             f"no {RESULTS_NAME} below {', '.join(map(str, paths)) or 'no path'}: "
             "name run directories (each finished run writes one) or the files themselves"
         )
@@ -120,7 +125,7 @@ def collect(paths: Iterable[Path]) -> list[RunResult]:
 
 def _files_of(path: Path) -> list[Path]:
     if not path.exists():
-        raise DataError(f"{path} does not exist: name run directories or {RESULTS_NAME} files")
+        raise NoRunsError(f"{path} does not exist: name run directories or {RESULTS_NAME} files")
     return [path] if path.is_file() else list(path.rglob(RESULTS_NAME))
 
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult, collect
+from missrec_pl.errors import ConfigError
+from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, NoRunsError, RunResult, collect
 from missrec_pl.report.runs.variants import input_type
 
 DEFAULT_METRICS = "recall@10,ndcg@10,recall@50,ndcg@50"
@@ -62,7 +62,8 @@ def chosen_runs(paths: Sequence[Path], where: Sequence[str], flag: str = "--wher
 
     Raises:
         ConfigError: A condition about something that results do not say.
-        DataError: No results, or none that fits.
+        NoRunsError: No results, or none that fits.
+        DataError: A file is damaged.
     """
     conditions = {}
     for condition in where:
@@ -74,7 +75,7 @@ def chosen_runs(paths: Sequence[Path], where: Sequence[str], flag: str = "--wher
     kept = [run for run in results if all(_FACTS[fact](run) in values for fact, values in conditions.items())]
     if not kept:
         there = {fact: ", ".join(sorted({_FACTS[fact](run) for run in results})) for fact in conditions}
-        raise DataError(
+        raise NoRunsError(
             f"none of {len(results)} runs has {flag} {' '.join(where)}; there is "
             + "; ".join(f"{fact} {values or 'nothing'}" for fact, values in there.items())
         )
