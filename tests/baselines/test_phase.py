@@ -181,6 +181,7 @@ def test_the_report_shows_baselines_alone_and_beside_runs(results, place, capsys
     assert "MISSRecReleased" in rows[-1]
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_with_exit_code_2(place):
     run = run_cli(
         "phase=baselines", "data=synthetic", "baselines.names=[nope]", f"paths.cache_dir={place / 'cache'}",

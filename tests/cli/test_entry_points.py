@@ -76,6 +76,7 @@ def test_an_evaluation_of_nothing_is_one_line(tmp_path):
     assert len(run.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_run_says_what_matters_once(place):
     run = run_cli("data=synthetic", *FAST, f"paths.cache_dir={place / 'cache'}", f"hydra.run.dir={place / 'run'}")
     assert run.returncode == 0, run.stderr

@@ -6,6 +6,7 @@ from runs import SMALL, places, run_cli
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'missrec-pl[sweep]'")
 
 
+@pytest.mark.slow
 def test_a_search_tries_values_on_validation_and_names_the_best(tmp_path):
     _, cache, data = places(tmp_path)
     done = run_cli(

@@ -40,6 +40,7 @@ def curve(run_dir):
         return [(row["step"], row["train/loss"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_sigterm_is_exit_code_75_and_the_same_command_goes_on(tmp_path):
     command = (*RUN, f"paths.cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={tmp_path / 'run'}", "resume=last")
     code, errors = stop(start(*command), tmp_path / "run")

@@ -28,6 +28,7 @@ def test_keops_equals_dense(problem):
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_keops_past_its_chunked_dimensions():
     """KeOps sums over the dimensions in chunks, by other code, past about 64 of them."""
     assert_agrees((make_tokens("clustered", 200, 300, seed=1), 20, 5, False, False))
@@ -64,6 +65,7 @@ def test_keops_up_to_3000_tokens(problem):
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_keops_does_not_chatter(capfd):
     dpc_knn(make_tokens("random", 50, 16, seed=1), 3, 4, backend="keops")
     assert capfd.readouterr() == ("", "")

@@ -27,6 +27,7 @@ def real_tokens(count: int) -> torch.Tensor:
     return tokens[torch.randperm(len(tokens))[:count]]
 
 
+@pytest.mark.slow
 def test_backends_agree_on_two_thousand_real_tokens() -> None:
     if not FOLDER.is_dir():
         pytest.skip(f"{FOLDER} is not here; set MISSREC_SHARED_DATA")

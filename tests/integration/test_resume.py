@@ -32,10 +32,10 @@ def two_epochs(shared):
     "overrides",
     [
         (),
-        ("setting=transductive", "model=missrec", "model.collaborative=8"),
+        pytest.param(("setting=transductive", "model=missrec", "model.collaborative=8"), marks=pytest.mark.slow),
         ("phase=pretrain", "objective=missrec"),
         pytest.param(("data.num_workers=1",), marks=pytest.mark.slow),
-        ("interest.every_n_epochs=2", "interest=kmeans"),
+        pytest.param(("interest.every_n_epochs=2", "interest=kmeans"), marks=pytest.mark.slow),
     ],
     ids=["released", "transductive", "pretrain", "workers", "kmeans"],
 )
@@ -130,6 +130,7 @@ def test_resume_last_starts_a_run_that_has_no_checkpoint_yet(shared, finetuned, 
     assert results["metrics"] == finetuned[1]["metrics"]
 
 
+@pytest.mark.slow
 def test_a_run_from_ckpt_resumes_as_what_it_is(pretrained, shared):
     """One command starts and continues it; ckpt's weights are loaded once, its recipe holds throughout."""
     command = (f"ckpt={pretrained[0] / 'checkpoints/best.ckpt'}", *MIDWAY, "resume=last")

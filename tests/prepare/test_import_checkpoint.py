@@ -70,6 +70,7 @@ def test_the_config_has_their_hyperparameters(tmp_path, capsys):
     assert flags_of(printed) == [f"ckpt={out}", *needed]
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_it_as_printed(tmp_path, capsys):
     _, _, printed = imported(tmp_path, capsys)
     run = run_cli(*flags_of(printed), *WIDE, *QUIET, *places(tmp_path))
