@@ -24,7 +24,7 @@ from missrec_pl.prepare.images import fetching
 pytest.importorskip("PIL", reason='needs pip install "missrec-pl[prepare]"')
 pytest.importorskip("urllib3", reason='needs pip install "missrec-pl[prepare]"')
 
-HASTY = ("--retries", "2", "--backoff-s", "0.01", "--timeout-s", "1", "--total-s", "1.5", "--max-bytes", "20000")
+HASTY = ("--retries", "2", "--backoff-s", "0.01", "--timeout-s", "2", "--total-s", "3", "--max-bytes", "20000")
 
 
 def shop_of(path: Path, urls: list[str | None]) -> Path:
@@ -64,7 +64,7 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
             "a web page instead of a picture",
             "no picture instead of a picture",
             "truncated",
-            "not done after 1.5 s",
+            "not done after 3 s",
             "too slow",
             "larger than 20000 bytes",
             "redirected to localhost; allow it with --allow-host localhost",
