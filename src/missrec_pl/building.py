@@ -30,8 +30,8 @@ from missrec_pl.resolvers import register_resolvers
 log = logging.getLogger(__name__)
 register_resolvers()
 
-_SHAPELESS = ("num_heads", "sequence_fusion", "positions_from")
-"""Options of a network that no weight's shape tells."""
+_SHAPELESS = ("model.num_heads", "model.sequence_fusion", "model.positions_from", "features.whitening")
+"""Options that decide what weights mean and that no weight's shape tells."""
 
 _DATA = (
     *("batch_size", "split", "max_history", "modalities", "overfit_rows"),
@@ -63,6 +63,7 @@ def build_datamodule(cfg: DictConfig, *, for_training: bool = True) -> DomainDat
         user_folds=cfg.data.user_folds if for_training and cfg.model.get("collaborative") else None,
         residency=cfg.features.residency,
         dtype=cfg.features.dtype,
+        whitening=cfg.features.whitening,
         max_validation_users=cfg.data.max_validation_users,
         overfit_rows=cfg.data.overfit_rows,
         num_workers=cfg.data.num_workers,
@@ -169,18 +170,26 @@ def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -
             f"{flag} holds a {theirs.rpartition('.')[2]}, but the config builds a "
             f"{ours.rpartition('.')[2]}: choose the model that the checkpoint was trained with."
         )
+    stored = OmegaConf.create(checkpoint.config)
     for name in _SHAPELESS:
-        before, now = checkpoint.config["model"].get(name), cfg.model.get(name)
+        before, now = (OmegaConf.select(config, name) for config in (stored, cfg))
+        if name == "features.whitening" and before is None:
+            before = 0.0  # as before there was a choice
         if before is not None and before != now:
             raise CheckpointError(
-                f"{flag} was trained with model.{name}={before}, this run has {now}, and the weights would fit "
-                f"all the same: say model.{name}={before}."
+                f"{flag} was trained with {name}={before}, this run has {now}, and the weights would fit all the "
+                f"same: say {name}={before}."
             )
 
 
 def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
     """Flags that decide about the outcome of training and differ."""
-    names = ["seed", *(f"data.{name}" for name in _DATA), *(f"trainer.{name}" for name in _TRAINER)]
+    names = [
+        "seed",
+        "features.whitening",
+        *(f"data.{name}" for name in _DATA),
+        *(f"trainer.{name}" for name in _TRAINER),
+    ]
     for group in ("model", "objective", "interest", "optim", "finetune", "phase.module"):
         keys = {*(OmegaConf.select(theirs, group) or ()), *(OmegaConf.select(ours, group) or ())}
         names += [f"{group}.{key}" for key in sorted(map(str, keys))]

@@ -89,6 +89,7 @@ RANGES = {
     "model.inner_size": COUNT,
     "model.num_encoder_layers": COUNT,
     "model.num_decoder_layers": COUNT,
+    "features.whitening": _Range(0, 1),
     "model.dropout": _PROBABILITY,
     "model.collaborative": _Range(0, whole=True),
     "objective.temperature": _POSITIVE,

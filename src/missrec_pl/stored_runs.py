@@ -31,6 +31,7 @@ _ADDED_LATER = {
     "data.num_negatives": 8192,
     "data.prefetch_factor": 2,
     "data.user_folds": 10,
+    "features.whitening": 0.0,
     "model.collaborative": 0,
     "model.cooccurrence": "none",
     "model.content": "none",

@@ -45,6 +45,7 @@ VARIANTS = {
     "model.cooccurrence": "a preset's score term",
     "model.content": "a preset's score term",
     "model.collaborative": "a preset's further modality",
+    "model.fusion_concentration": "a preset's static mean",
     "model.positions_from": "the literal network counts from the start",
     "data.source.": "which domains a phase takes",
 }

@@ -4,6 +4,7 @@ import torch
 
 from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.domain import Domain
+from missrec_pl.data.whitening import Axes, Whitening
 from missrec_pl.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
@@ -138,3 +139,21 @@ def test_damaged_features_are_found_when_they_are_read_from_the_file(memory_doma
 def test_unknown_options_list_the_choices(domains, option):
     with pytest.raises(ConfigError, match=rf"features\.{next(iter(option))}='.*': choose one of"):
         Catalogue(domains, ["text"], **option)
+
+
+@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_each_domain_is_whitened_along_its_own_axes(memory_domain, residency, dtype):
+    random = np.random.default_rng(0)
+    rows = [random.normal(3 * d, 1 + d, (9, 4)).astype(np.float32) for d in range(2)]
+    lists = [domain.tolist() for domain in rows]
+    lists[0][2] = None  # has no text
+    domains = [memory_domain(str(d), features={"text": text}) for d, text in enumerate(lists)]
+    table = Catalogue(domains, ["text"], residency=residency, dtype=dtype, whitening=0.5).whole(CPU)
+    assert table.is_missing[:, 0].nonzero()[:, 0].tolist() == [0, 3]
+    expected = []
+    for d, domain in enumerate(domains):
+        axes = Axes.of(domain.features("text"), np.flatnonzero(domain.present("text")))
+        expected.append(Whitening(axes, 0.5)(torch.from_numpy(rows[d])[[i for i in range(9) if lists[d][i]]]))
+    tolerance = 1e-5 if dtype == "float32" or residency == "memmap" else 2e-3
+    torch.testing.assert_close(table.features["text"].float(), torch.cat(expected), rtol=tolerance, atol=tolerance)

@@ -49,6 +49,21 @@ def test_no_concentration_is_the_mean_of_what_is_present(fusion):
     torch.testing.assert_close(fusion(USER, comparable(TOKENS, IS_MISSING)), mean)
 
 
+@pytest.mark.parametrize("none", [[], [2], [0, 4]])
+def test_static_fusion_is_one_product_with_the_mean_of_what_is_present(none):
+    is_missing = IS_MISSING.clone()
+    is_missing[none] = True
+    tokens, fusion = TOKENS.clone().requires_grad_(), DynamicFusion(None)
+    prepared = fusion.prepare(tokens, is_missing)
+    assert sum(len(group.tokens) for group in prepared) == 1
+    fused = fusion(USER, prepared)
+    torch.testing.assert_close(fused, fusion(USER, comparable(TOKENS, is_missing)))
+    assert (fused[:, none] == NO_EVIDENCE).all()
+    fused.sum().backward()
+    assert (tokens.grad[is_missing] == 0).all()
+    assert (tokens.grad[~is_missing] != 0).any(-1).all()
+
+
 def test_large_concentration_is_the_maximum_of_what_is_present():
     best = torch.stack([SCORES[:, :, i][~IS_MISSING[i]].amax(0) for i in range(5)], dim=1)
     torch.testing.assert_close(DynamicFusion(1e5)(USER, comparable(TOKENS, IS_MISSING)), best)

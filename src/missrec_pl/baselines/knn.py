@@ -14,7 +14,7 @@ from missrec_pl.baselines.neighbours import spread, top_neighbours
 from missrec_pl.baselines.registry import register_per_modality
 from missrec_pl.baselines.scores import DenseScores, Scores
 from missrec_pl.baselines.sparse_scores import SparseScores
-from missrec_pl.baselines.whitening import PrincipalAxes
+from missrec_pl.data.whitening import PrincipalAxes
 
 # Below every cosine, yet finite: an item without the modality still precedes a masked one.
 _MISSING_SCORE = -2.0

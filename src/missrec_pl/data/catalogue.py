@@ -13,6 +13,7 @@ from torch import Tensor
 from missrec_pl.data.domain import Domain
 from missrec_pl.data.feature_rows import feature_dims_of, read_features
 from missrec_pl.data.item_table import ItemTable
+from missrec_pl.data.whitening import Axes, Whitening
 from missrec_pl.errors import ConfigError, DataError
 
 __all__ = ["DTYPES", "RESIDENCIES", "VIEWS", "Catalogue", "ItemTable"]
@@ -34,6 +35,8 @@ class Catalogue:
         residency: ``"device"`` keeps the features beside the model, ``"host"`` in main memory, ``"memmap"`` in
             their files.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
+        whitening: power by which the features of each domain are whitened, see :class:`Whitening`; 0 leaves them
+            as they are.
 
     Raises:
         ConfigError: unknown residency or dtype, or no modality.
@@ -47,6 +50,7 @@ class Catalogue:
         *,
         residency: str = "device",
         dtype: str = "float32",
+        whitening: float = 0.0,
     ) -> None:
         if residency not in RESIDENCIES:
             raise ConfigError(f"features.residency={residency!r}: choose one of {', '.join(RESIDENCIES)}.")
@@ -60,6 +64,7 @@ class Catalogue:
         self.is_missing = self._missing()
         self._compact_row = {name: _compact_rows(~self.is_missing[:, m]) for m, name in enumerate(self.modalities)}
         self._dtype = DTYPES[dtype]
+        self._whitening = self._whitenings(whitening) if whitening else {}
         self._resident: dict[str, Tensor] = {}
         if residency != "memmap":
             self._resident = {name: self._load(name) for name in self.modalities}
@@ -165,7 +170,7 @@ class Catalogue:
         bounds = np.searchsorted(ids, self.offsets, side="right")
         for d, (start, stop) in enumerate(itertools.pairwise(bounds)):
             if start < stop:
-                read_features(self.domains[d], name, ids[start:stop] - self.offsets[d], out[start:stop])
+                self._read_domain(d, name, ids[start:stop] - self.offsets[d], out[start:stop])
                 self.domains[d].release_pages(name)
         return out
 
@@ -175,16 +180,35 @@ class Catalogue:
         present = ~self.is_missing[:, self.modalities.index(modality)]
         out = torch.zeros(int(present.sum()) + 1, self.feature_dims[modality], dtype=self._dtype)
         start = 1
-        for domain in self.domains:
+        for d, domain in enumerate(self.domains):
             if modality not in domain.modalities:
                 continue
             present_items = np.flatnonzero(domain.present(modality))
             for first in range(0, len(present_items), _BLOCK_ROWS):
                 rows = present_items[first : first + _BLOCK_ROWS]
-                read_features(domain, name, rows, out[start : start + len(rows)])
+                self._read_domain(d, name, rows, out[start : start + len(rows)])
                 start += len(rows)
             domain.forget_features()
         return out
+
+    def _read_domain(self, index: int, name: str, rows: np.ndarray, out: Tensor) -> None:
+        """Fill ``out``, of any type, with features of items of a domain, whitened if they are to be."""
+        whitening = self._whitening.get((index, VIEWS.get(name, name)))
+        if whitening is None:
+            return read_features(self.domains[index], name, rows, out)
+        exact = torch.empty(out.shape)
+        read_features(self.domains[index], name, rows, exact)
+        out.copy_(whitening(exact))
+
+    def _whitenings(self, power: float) -> dict[tuple[int, str], Whitening]:
+        """By domain and modality."""
+        found = {}
+        for d, domain in enumerate(self.domains):
+            for name in set(self.modalities).intersection(domain.modalities):
+                axes = Axes.of(np.asarray(domain.features(name)), np.flatnonzero(domain.present(name)))
+                found[d, name] = Whitening(axes, power)
+                domain.release_pages(name)
+        return found
 
     def _missing(self) -> Tensor:
         present = np.zeros((self.num_items + 1, len(self.modalities)), dtype=bool)

@@ -50,6 +50,7 @@ class DomainDataModule(L.LightningDataModule):
         user_folds: folds of users that training batches never mix, drawn with the seed; None for no folds.
         residency: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
+        whitening: power by which each domain's features are whitened; see :class:`Catalogue`.
         max_validation_users: validate on a fixed random sample of at most so many users; None on all.
         overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
             user, no two with the same history.
@@ -74,6 +75,7 @@ class DomainDataModule(L.LightningDataModule):
         user_folds: int | None = None,
         residency: str = "device",
         dtype: str = "float32",
+        whitening: float = 0.0,
         max_validation_users: int | None = None,
         overfit_rows: int | None = None,
         num_workers: int = 0,
@@ -96,6 +98,7 @@ class DomainDataModule(L.LightningDataModule):
         self.user_folds = user_folds
         self.residency = residency
         self.dtype = dtype
+        self.whitening = whitening
         self.max_validation_users = max_validation_users
         self.overfit_rows = overfit_rows
         self.num_workers = num_workers
@@ -131,7 +134,9 @@ class DomainDataModule(L.LightningDataModule):
         domains = [Domain.open(path) for source in self.sources for path in source.paths()]
         self._check_sampling(len(domains))
         modalities = _all_modalities(domains) if self.modalities is None else self.modalities
-        self._catalogue = Catalogue(domains, modalities, residency=self.residency, dtype=self.dtype)
+        self._catalogue = Catalogue(
+            domains, modalities, residency=self.residency, dtype=self.dtype, whitening=self.whitening
+        )
         splits = [make_split(domain.sequences, self.split) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)
         for domain in domains:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from missrec_pl.baselines.base import LARGE_CATALOGUE
 from missrec_pl.baselines.content import AXES_IF_LARGE
-from missrec_pl.baselines.whitening import PrincipalAxes
 from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.whitening import PrincipalAxes
 
 _WHITENING = 0.5
 

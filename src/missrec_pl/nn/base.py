@@ -16,7 +16,7 @@ from missrec_pl.nn.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.collaborative import COLLABORATIVE, CollaborativeVectors
 from missrec_pl.nn.dropout import Dropout
 from missrec_pl.nn.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.fusion import DynamicFusion, comparable
+from missrec_pl.nn.fusion import DynamicFusion
 from missrec_pl.nn.interests import InterestTable
 from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, HistoryBias, ScoredRows
 
@@ -157,7 +157,9 @@ class SequenceModel(nn.Module, ABC):
     def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
         """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors."""
         user = F.normalize(state, dim=-1)
-        groups = candidates.memo.once("groups", lambda: comparable(candidates.tokens, candidates.is_missing))
+        groups = candidates.memo.once(
+            "groups", lambda: self.fusion.prepare(candidates.tokens, candidates.is_missing)
+        )
         fused: Tensor = self.fusion(user, groups)
         if self.id_embedding is None:
             return fused

@@ -15,7 +15,7 @@ from missrec_pl.nn.score_terms.rows import ScoredRows
 class ContentTerm(nn.Module):
     """``sum_m weight_m sum_j decay_m^age(j) cos_m(j, i)`` over the history's items j and the modalities m.
 
-    The cosines are of partly whitened features (`baselines.whitening.PrincipalAxes`); an item without the modality
+    The cosines are of partly whitened features (`data.whitening.PrincipalAxes`); an item without the modality
     takes no part, and the history's own items have 0. Weights and decays are learned.
 
     Args:

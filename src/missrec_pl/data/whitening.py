@@ -1,10 +1,13 @@
 """Principal axes of a modality's features, and partly whitened unit vectors along them."""
 
+from __future__ import annotations
+
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.errors import DataError
@@ -12,6 +15,71 @@ from missrec_pl.errors import DataError
 _BLOCK_ROWS = 16384
 _MOMENT_ROWS = 100_000
 _SMALLEST_SCALE = 1e-4  # of the largest: below, an axis holds rounding noise that whitening would blow up
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Principal axes of a modality's features.
+
+    Attributes:
+        mean: what is subtracted from the features first.
+        directions: unit vectors, by falling scale.
+        scale: standard deviation of the features along each.
+    """
+
+    mean: Float[Tensor, " F"]
+    directions: Float[Tensor, "F D"]
+    scale: Float[Tensor, " D"]
+
+    @classmethod
+    def of(
+        cls,
+        features: Float[np.ndarray, "_ _"],
+        items: Int[np.ndarray, " P"],
+        *,
+        max_axes: int | None = None,
+        centred: bool = True,
+    ) -> Axes:
+        """Find them.
+
+        Args:
+            features: ``[N + 1, F]`` array or memory map, row 0 = padding.
+            items: the items that have the modality.
+            max_axes: Keep at most so many axes, the largest first.
+            centred: False leaves the mean in.
+
+        Raises:
+            DataError: A present feature is not finite.
+        """
+        mean, second = _moments(features, items)
+        if not centred:
+            mean = torch.zeros_like(mean)
+        variance, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
+        scale = variance.clamp(min=0).sqrt().flip(0)[:max_axes]
+        is_kept = scale > _SMALLEST_SCALE * scale[:1]
+        return cls(mean.float(), axes.flip(1)[:, :max_axes][:, is_kept].float(), scale[is_kept].float())
+
+
+class Whitening:
+    """Partly whitened features along the axes that they came with.
+
+    What :class:`PrincipalAxes` compares, turned back (ZCA: Bell and Sejnowski, *The "independent components" of
+    natural scenes are edge filters*, Vision Research 1997), so that coordinates mean alike in all domains. Each
+    item gets the length ``sqrt(F)``: encoders differ in mean and scale, and adapters learn from any alike.
+
+    Args:
+        axes: Of the items of one domain.
+        power: Of the scales that axes are divided by, 0 (only centred) to 1 (white).
+    """
+
+    def __init__(self, axes: Axes, power: float) -> None:
+        self.mean = axes.mean
+        self.matrix = (axes.directions * axes.scale ** (-power)) @ axes.directions.T
+
+    def __call__(self, rows: Float[Tensor, "R F"]) -> Float[Tensor, "R F"]:
+        """Whitened features; an item that equals the mean gets zeros."""
+        white: Tensor = torch.nn.functional.normalize((rows - self.mean) @ self.matrix, dim=1)
+        return white * math.sqrt(rows.shape[1])
 
 
 class PrincipalAxes:
@@ -40,18 +108,12 @@ class PrincipalAxes:
         centred: bool = True,
     ) -> None:
         self.items = np.flatnonzero(present)
-        mean, second = _moments(features, self.items)
-        if not centred:
-            mean = torch.zeros_like(mean)
-        variance, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
-        scale = variance.clamp(min=0).sqrt().flip(0)[:max_axes]
-        is_kept = scale > _SMALLEST_SCALE * scale[:1]
-        self.scale = scale[is_kept].float()  # [D]
-        axes = axes.flip(1)[:, :max_axes][:, is_kept].float()
+        axes = Axes.of(features, self.items, max_axes=max_axes, centred=centred)
+        self.scale = axes.scale
         self.coordinates = torch.empty(len(self.items), len(self.scale))  # [P, D]
         for start in range(0, len(self.items), _BLOCK_ROWS):
             rows = _read(features, self.items[start : start + _BLOCK_ROWS])
-            self.coordinates[start : start + _BLOCK_ROWS] = (rows - mean.float()) @ axes
+            self.coordinates[start : start + _BLOCK_ROWS] = (rows - axes.mean) @ axes.directions
 
     def unit_vectors(self, power: float) -> Float[Tensor, "P D"]:
         """Whitened by ``power`` and of length 1; an item that equals the mean keeps a zero vector."""
