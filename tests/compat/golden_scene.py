@@ -16,6 +16,7 @@ from runs import composed
 from missrec_pl import building
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.modules.encoding import GroupedUsers
 from missrec_pl.nn.released_names import model_kwargs_of_released, to_released, translate_released
 
 NUM_HEADS = 4  # no array says it
@@ -130,7 +131,7 @@ class Scene:
             "interest_seq_len": lengths,
             "seq_output_raw": users.state,
             "seq_output": F.normalize(users.state, dim=-1),
-            "orth_reg": self.module.orthogonality(users).mean(),
+            "orth_reg": self.module.orthogonality(GroupedUsers([users])).mean(),
         }
 
     def _state(self) -> dict[str, torch.Tensor]:
@@ -150,7 +151,7 @@ class Scene:
         for suffix, is_recording in (("", True), ("_nograd", False)):
             with torch.set_grad_enabled(is_recording):
                 users = self.module.encode(self.batch, items)
-                found[f"out.full_sort_scores{suffix}"] = self.module.logits(self.batch, users, items, items)
+                found[f"out.full_sort_scores{suffix}"] = self.module.logits(self.batch, users.state, items, items)
                 found[f"out.orth_reg{suffix}"] = self.module.orthogonality(users).mean()
         return found
 

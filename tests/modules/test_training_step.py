@@ -9,6 +9,7 @@ from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.evidence import attach_evidence
+from missrec_pl.modules.encoding import GroupedUsers
 from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, next_item, seq_item, seq_seq
 
@@ -60,7 +61,9 @@ def test_the_finetuning_loss_is_eq_8(datamodule):
     users = model.encode_users(batch.history, batch.length, items)
     logits = model.score(users.state, items.without_padding()) / 0.2
     logits = logits + model.history_bias(ScoredRows(batch.history, batch.length, torch.arange(1, 31)))
-    expected = next_item(logits, batch.target - 1).mean() + 0.3 * module.orthogonality(users).mean()
+    expected = (
+        next_item(logits, batch.target - 1).mean() + 0.3 * module.orthogonality(GroupedUsers([users])).mean()
+    )
     torch.testing.assert_close(loss, expected)
     assert set(module.losses) == {"loss", "next_item", "orthogonality"}
 
@@ -81,7 +84,7 @@ def test_the_pretraining_loss_is_eq_7(datamodule):
     assert len(set(target_ids.tolist())) < len(target_ids)  # the batch has duplicates to mask
     expected = (
         seq_item(logits, own, target_ids, target_ids)
-        + 0.3 * module.orthogonality(users)
+        + 0.3 * module.orthogonality(GroupedUsers([users]))
         + 0.4 * seq_seq(users.state, users.state, users.state, own, 0.2)
     )
     torch.testing.assert_close(loss, expected.mean())

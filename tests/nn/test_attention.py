@@ -110,3 +110,30 @@ def test_projecting_a_table_equals_projecting_its_occurrences(is_padding):
     table, rows = noise(9, HIDDEN), torch.randint(9, (BATCH, KEYS))
     projected = Projected.of(encoder.first_attention, table).take(rows)
     torch.testing.assert_close(encoder(table[rows], is_padding, projected), encoder(table[rows], is_padding))
+
+
+@pytest.mark.parametrize("few", [1, 2])
+@pytest.mark.parametrize("training", [False, True])
+def test_few_queries_see_the_same_without_projected_keys(attention, is_padding, few, training):
+    attention = attention.double().train(training)
+    is_padding[2] = True  # nothing to see at all
+    queries, keys = noise(BATCH, few, HIDDEN).double(), noise(BATCH, KEYS, HIDDEN).double()
+    found = []
+    for project in (lambda q, k: attention.attend(attention.query(q), attention.key_value(k), is_padding), None):
+        inputs = [x.clone().requires_grad_() for x in (queries, keys)]
+        attention.zero_grad()
+        torch.manual_seed(1)  # the same weights are dropped
+        out = project(*inputs) if project else attention._attend_unprojected(*inputs, is_padding)
+        (out * torch.arange(HIDDEN)).sum().backward()
+        found.append([out, *(x.grad for x in inputs), *(p.grad for p in attention.parameters())])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+def test_the_way_with_fewer_multiplications_is_taken(attention):
+    ways = []
+    attention._attend_unprojected = lambda queries, *_: ways.append("unprojected") or queries
+    attention.attend = lambda queries, *_: ways.append("projected") or queries
+    for queries, keys in ((1, 1), (1, 2), (4, 4), (2, 40), (40, 40)):
+        attention(noise(1, queries, HIDDEN), noise(1, keys, HIDDEN), torch.zeros(1, keys, dtype=torch.bool))
+    assert ways == ["projected", "unprojected", "projected", "unprojected", "projected"]

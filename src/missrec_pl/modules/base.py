@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.catalogue import ItemTable
-from missrec_pl.modules.encoding import encode_in_buckets, history_rows
+from missrec_pl.modules.encoding import GroupedUsers, encode_in_buckets, history_rows
 from missrec_pl.modules.ranking import RankingModule, rows_of
-from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
+from missrec_pl.nn import ItemEmbeddings, SequenceModel
 from missrec_pl.nn.score_terms import ScoredRows
 from missrec_pl.objectives import Objective, orthogonality
 from missrec_pl.precision import exact_float32, in_float32, widened
@@ -87,18 +87,17 @@ class SequenceRecommender(RankingModule):
         items = self.model.embed_items(table.features, table.rows, table.is_missing, table.ids, fold)
         return replace(items, tokens=widened(items.tokens))
 
-    def encode(self, batch: SequenceBatch, items: ItemEmbeddings) -> UserStates:
-        """User states of a batch."""
+    def encode(self, batch: SequenceBatch, items: ItemEmbeddings) -> GroupedUsers:
+        """The users of a batch."""
         history, items = history_rows(batch, items)
-        users = encode_in_buckets(self.model, history, batch.length, items, self.length_buckets)
-        return UserStates(widened(users.state), widened(users.interests), users.is_padding)
+        return encode_in_buckets(self.model, history, batch.length, items, self.length_buckets)
 
     def logits(
-        self, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings, candidates: ItemEmbeddings
+        self, batch: SequenceBatch, state: Tensor, items: ItemEmbeddings, candidates: ItemEmbeddings
     ) -> Tensor:
         """``[B, C]`` scores over temperature plus the score terms, never in less than float32."""
         with in_float32(self.device):
-            logits = self.model.score(users.state, candidates) / self._temperature
+            logits = self.model.score(state, candidates) / self._temperature
             rows = ScoredRows(items.ids[batch.history], batch.length, candidates.ids, batch.later, candidates.memo)
             return self.model.add_score_terms(logits, rows)
 
@@ -109,11 +108,13 @@ class SequenceRecommender(RankingModule):
             return objective.temperature
         return objective.eval_temperature
 
-    def orthogonality(self, users: UserStates, batch_size: int | None = None) -> Tensor:
+    def orthogonality(self, users: GroupedUsers, batch_size: int | None = None) -> Tensor:
         """``[B]`` the regulariser of eqs. (7) and (8); ``batch_size`` is that of all processes."""
-        form = self.objective.orthogonality_form
+        form, rows = self.objective.orthogonality_form, batch_size or len(users.state)
         with in_float32(self.device):
-            return orthogonality(users.interests, users.is_padding, form, batch_size)
+            return users.in_order(
+                [orthogonality(widened(group.interests), group.is_padding, form, rows) for group in users.groups]
+            )
 
     def global_mean(self, losses: Tensor, counts: list[int]) -> Tensor:
         """The mean over the global batch, as seen by one process.
@@ -148,11 +149,11 @@ class SequenceRecommender(RankingModule):
             raise RuntimeError("ranks() needs the embedded catalogue of an evaluation epoch")
         limit = min(self.max_logits, _CACHED_LOGITS) if self.device.type == "cpu" else self.max_logits
         step = max(1, limit // self.catalogue.num_items)
-        users = self.encode(batch, items)
+        state = self.encode(batch, items).state
         for start in range(0, len(batch), step):
             block = slice(start, start + step)
             rows = rows_of(batch, block)
-            yield rows, self.logits(rows, users.rows(block), items, items.without_padding()).float()
+            yield rows, self.logits(rows, state[block], items, items.without_padding()).float()
 
     def embed_catalogue(self) -> ItemEmbeddings:
         """All items, embedded in chunks; row = global id."""

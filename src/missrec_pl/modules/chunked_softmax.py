@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.nn import ItemEmbeddings, UserStates
+from missrec_pl.modules.encoding import GroupedUsers
+from missrec_pl.nn import ItemEmbeddings
 from missrec_pl.objectives import next_item, sampled_logits
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def whole_catalogue_loss(
-    module: SequenceRecommender, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings
+    module: SequenceRecommender, batch: SequenceBatch, users: GroupedUsers, items: ItemEmbeddings
 ) -> Tensor:
     """``[B]`` losses of eq. (8), all items being candidates.
 
@@ -32,7 +33,7 @@ def whole_catalogue_loss(
 
 
 def sampled_loss(
-    module: SequenceRecommender, batch: SequenceBatch, users: UserStates, items: ItemEmbeddings
+    module: SequenceRecommender, batch: SequenceBatch, users: GroupedUsers, items: ItemEmbeddings
 ) -> Tensor:
     """``[B]`` losses of eq. (8), its denominator estimated from the batch's candidates.
 
@@ -52,7 +53,7 @@ def sampled_loss(
 def chunked_softmax(
     module: SequenceRecommender,
     batch: SequenceBatch,
-    users: UserStates,
+    users: GroupedUsers,
     items: ItemEmbeddings,
     candidates: ItemEmbeddings,
     column: Tensor,
@@ -74,7 +75,7 @@ def chunked_softmax(
     """
 
     def logits_of(part: ItemEmbeddings, start: int) -> Tensor:
-        logits = module.logits(batch, users, items, part)
+        logits = module.logits(batch, users.state, items, part)
         if log_inclusion is None:
             return logits
         return sampled_logits(logits, column - start, log_inclusion[start : start + logits.shape[1]])

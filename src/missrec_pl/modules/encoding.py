@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
+from missrec_pl.precision import widened
+
+
+class GroupedUsers:
+    """Encoded users of a batch, in groups that are padded each for itself.
+
+    Attributes:
+        groups: the users of each group.
+        state: ``[B, D]`` user states in the order of the batch, never in less than float32.
+
+    Args:
+        groups: the users of each group.
+        place: ``[B]`` where each row of the batch stands in the groups laid end to end; None: in their order.
+    """
+
+    def __init__(self, groups: list[UserStates], place: Tensor | None = None) -> None:
+        self.groups = groups
+        self._place = place
+        self.state = self.in_order([widened(group.state) for group in groups])
+
+    def in_order(self, of_groups: list[Tensor]) -> Tensor:
+        """What there is of each group's users, in the order of the batch."""
+        joined = torch.cat(of_groups)
+        return joined if self._place is None else joined[self._place]
 
 
 def encode_in_buckets(
     model: SequenceModel, history: Tensor, length: Tensor, items: ItemEmbeddings, num_buckets: int
-) -> UserStates:
+) -> GroupedUsers:
     """Encode the rows in groups of similar length, each padded to its own longest row.
 
     The same rows and the same mathematics as one padded batch; only the order of dropout draws differs.
@@ -26,20 +49,13 @@ def encode_in_buckets(
         num_buckets: number of groups; a network that depends on padding takes the batch as it is.
     """
     if model.depends_on_padding or num_buckets <= 1 or len(history) < 2 * num_buckets:
-        return model.encode_users(history, length, items)
+        return GroupedUsers([model.encode_users(history, length, items)])
     order = length.argsort()
     parts = []
     for rows in order.chunk(num_buckets):
         width = int(length[rows[-1]])
         parts.append(model.encode_users(history[rows, :width], length[rows], items))
-    back = order.argsort()
-    most = max(part.interests.shape[1] for part in parts)
-    state = torch.cat([part.state for part in parts])
-    interests = torch.cat([F.pad(part.interests, (0, 0, 0, most - part.interests.shape[1])) for part in parts])
-    is_padding = torch.cat(
-        [F.pad(part.is_padding, (0, most - part.is_padding.shape[1]), value=True) for part in parts]
-    )
-    return UserStates(state[back], interests[back], is_padding[back])
+    return GroupedUsers(parts, order.argsort())
 
 
 def history_rows(batch: SequenceBatch, items: ItemEmbeddings) -> tuple[Tensor, ItemEmbeddings]:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.distributed import first_own_row, gather_rows
-from missrec_pl.nn import ItemEmbeddings, UserStates
+from missrec_pl.modules.encoding import GroupedUsers
+from missrec_pl.nn import ItemEmbeddings
 from missrec_pl.objectives import seq_item
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def in_batch_loss(
     module: SequenceRecommender,
     batch: SequenceBatch,
-    users: UserStates,
+    users: GroupedUsers,
     items: ItemEmbeddings,
     counts: list[int],
 ) -> Tensor:
@@ -38,7 +39,7 @@ def in_batch_loss(
     candidates = ItemEmbeddings(
         gather_rows(own.tokens, counts), is_missing, no_interest, gather_rows(own.ids, counts)
     )
-    logits = module.logits(batch, users, items, candidates)
+    logits = module.logits(batch, users.state, items, candidates)
     column = own_columns(batch, counts)
     return seq_item(logits, column, own.ids, candidates.ids, mask_duplicates=module.objective.mask_duplicates)
 

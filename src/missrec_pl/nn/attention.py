@@ -36,6 +36,9 @@ class MultiHeadAttention(nn.Module):
         is_key_padding: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B Q D"]:
         """Attend from ``queries`` to ``keys`` where ``is_key_padding`` is False."""
+        (_, few, width), many = queries.shape, keys.shape[1]
+        if few * (width + self.num_heads * many) < many * (width + few):  # multiplications of either way
+            return self._attend_unprojected(queries, keys, is_key_padding)
         return self.attend(self.query(queries), self.key_value(keys), is_key_padding)
 
     def attend(
@@ -57,10 +60,33 @@ class MultiHeadAttention(nn.Module):
             probability = self.dropout.probability if drops else 0.0
             return F.scaled_dot_product_attention(query, key, value, attn_mask=~is_padding, dropout_p=probability)
         # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask.
-        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        return torch.matmul(self._weights(query @ key.transpose(-1, -2), is_padding), value)
+
+    def _weights(self, products: Tensor, is_padding: Tensor) -> Tensor:
+        """Attention weights of inner products of queries and keys, with dropout."""
+        scores = products * (self.query.out_features // self.num_heads) ** -0.5
         weights = scores.masked_fill(is_padding, torch.finfo(scores.dtype).min).softmax(-1)
-        weights = weights * ~is_padding.all(-1, keepdim=True)
-        return torch.matmul(self.dropout(weights), value)
+        dropped: Tensor = self.dropout(weights * ~is_padding.all(-1, keepdim=True))
+        return dropped
+
+    def _attend_unprojected(self, queries: Tensor, keys: Tensor, is_key_padding: Tensor) -> Tensor:
+        """The same for few queries, without projecting the keys.
+
+        ``<q, K x> = <K' q, x>``, and the weighted sum of ``V x`` is ``V`` of the weighted sum: projected are the
+        queries and what they see. What the bias of keys adds is the same for all keys: a softmax takes no notice.
+        """
+        (batch, few, width), heads = queries.shape, self.num_heads
+        to_key, to_value = self.key_value.weight.view(2, heads, -1, width)  # [H, D / H, D] each
+        query = self.query(queries).view(batch * few, heads, -1).transpose(0, 1)
+        folded = torch.bmm(query, to_key).view(heads, batch, few, width).transpose(0, 1)
+        products = torch.bmm(folded.reshape(batch, heads * few, width), keys.transpose(1, 2))
+        weights = self._weights(products.view(batch, heads, few, -1), is_key_padding[:, None, None, :])
+        seen = torch.bmm(weights.flatten(1, 2), keys).view(batch, heads, few, width).transpose(0, 1)
+        values = torch.bmm(seen.reshape(heads, batch * few, width), to_value.transpose(1, 2))
+        values = values.view(heads, batch, few, -1).permute(1, 2, 0, 3)
+        bias = self.key_value.bias.view(2, heads, -1)[1]
+        attended: Tensor = self.output((values + weights.sum(-1).transpose(1, 2)[..., None] * bias).flatten(2))
+        return attended
 
 
 @dataclass(frozen=True)

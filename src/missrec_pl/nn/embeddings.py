@@ -75,10 +75,6 @@ class UserStates:
     interests: Float[Tensor, "B Q D"]
     is_padding: Bool[Tensor, "B Q"]
 
-    def rows(self, rows: slice) -> UserStates:
-        """Some of the users."""
-        return UserStates(self.state[rows], self.interests[rows], self.is_padding[rows])
-
 
 def mean_of(vectors: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
     """Mean of the vectors that are no padding; zeros where all are."""
