@@ -184,12 +184,9 @@ def _check_architecture(cfg: DictConfig, checkpoint: RunCheckpoint, flag: str) -
 
 def _changed(theirs: DictConfig, ours: DictConfig) -> list[str]:
     """Flags that decide about the outcome of training and differ."""
-    names = [
-        "seed",
-        "features.whitening",
-        *(f"data.{name}" for name in _DATA),
-        *(f"trainer.{name}" for name in _TRAINER),
-    ]
+    names = ["seed", *(f"data.{name}" for name in _DATA), *(f"trainer.{name}" for name in _TRAINER)]
+    if OmegaConf.select(ours, "callbacks.learning_rate"):
+        names += ["trainer.max_epochs", "callbacks.learning_rate.warmup"]
     for group in ("model", "objective", "interest", "optim", "finetune", "phase.module"):
         keys = {*(OmegaConf.select(theirs, group) or ()), *(OmegaConf.select(ours, group) or ())}
         names += [f"{group}.{key}" for key in sorted(map(str, keys))]

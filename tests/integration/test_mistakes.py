@@ -266,8 +266,13 @@ def test_results_are_json_without_nan(finetuned):
     assert json.loads(content, parse_constant=lambda name: pytest.fail(name))
 
 
-def test_what_no_shape_tells_has_to_agree_with_the_checkpoint(finetuned, tmp_path):
+@pytest.mark.parametrize(
+    ("said", "theirs"),
+    [("model.num_heads=4", "model.num_heads=2"), ("features.whitening=0.5", "features.whitening=0.0")],
+)
+def test_what_no_shape_tells_has_to_agree_with_the_checkpoint(finetuned, tmp_path, said, theirs):
     folder, _ = finetuned
-    cfg = tiny(tmp_path, f"ckpt={folder / 'checkpoints/best.ckpt'}", "model.num_heads=4")
-    with pytest.raises(CheckpointError, match=r"model.num_heads=2, this run has 4.*say model.num_heads=2"):
+    cfg = tiny(tmp_path, f"ckpt={folder / 'checkpoints/best.ckpt'}", said)
+    now = said.partition("=")[2]
+    with pytest.raises(CheckpointError, match=f"{theirs}, this run has {now}.*say {theirs}"):
         train(cfg)
