@@ -119,12 +119,13 @@ def test_different_widths_are_refused_by_name(memory_domain):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("residency", ["device", "host"])
 @pytest.mark.parametrize("stored", [np.float16, np.float32])
-def test_damaged_features_name_the_item(memory_domain, bad, residency, stored):
+@pytest.mark.parametrize("whitening", [0.0, 0.5])
+def test_damaged_features_name_the_item(memory_domain, bad, residency, stored, whitening):
     rows = [[-65504.0, 65504.0], [6e-8, -0.0], [bad, 0.0]]  # the largest and least halves are sound
     Catalogue([memory_domain("sound", features={"text": rows[:2]}, dtype=stored)], ["text"], residency=residency)
     domain = memory_domain("spoilt", features={"text": rows}, dtype=stored)
     with pytest.raises(DataError, match=r"memory/spoilt: text features of item 3 hold NaN or infinity"):
-        Catalogue([domain], ["text"], residency=residency)
+        Catalogue([domain], ["text"], residency=residency, whitening=whitening)
 
 
 def test_damaged_features_are_found_when_they_are_read_from_the_file(memory_domain):

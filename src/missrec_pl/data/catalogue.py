@@ -201,11 +201,14 @@ class Catalogue:
         out.copy_(whitening(exact))
 
     def _whitenings(self, power: float) -> dict[tuple[int, str], Whitening]:
-        """By domain and modality."""
+        """By domain and modality; each domain along its own axes."""
         found = {}
         for d, domain in enumerate(self.domains):
             for name in set(self.modalities).intersection(domain.modalities):
-                axes = Axes.of(np.asarray(domain.features(name)), np.flatnonzero(domain.present(name)))
+                try:
+                    axes = Axes.of(np.asarray(domain.features(name)), np.flatnonzero(domain.present(name)))
+                except DataError as error:
+                    raise DataError(f"{domain.path}: {name} {error}") from error
                 found[d, name] = Whitening(axes, power)
                 domain.release_pages(name)
         return found
