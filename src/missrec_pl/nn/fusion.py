@@ -66,7 +66,7 @@ class DynamicFusion(nn.Module):
 
         Args:
             user: normalised user states.
-            candidates: from :meth:`prepare`, or :func:`comparable`.
+            candidates: from :meth:`prepare`.
         """
         if not any(len(group.tokens) > 1 for group in candidates):
             user = self._with_concentration(user)
@@ -90,8 +90,7 @@ class DynamicFusion(nn.Module):
         """Fuse the cosines of the modalities of candidates that have all of them."""
         if len(cosines) == 1:
             return cosines[0]
-        if self.concentration is None:
-            return torch.stack(list(cosines)).mean(0)
+        assert self.concentration is not None, "a static mean has one vector to compare with"
         if len(cosines) == 2:  # a softmax of two, in fewer passes
             first, second = cosines
             return torch.lerp(second, first, torch.sigmoid(self.concentration * (first - second)))
