@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from missrec_pl.cli import launch, user_mistakes
+from missrec_pl.experiment.cli import launch, user_mistakes
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="eval")
 def main(cfg: DictConfig) -> None:
     """Run the evaluation."""
     with user_mistakes():
-        from missrec_pl.run import evaluate  # here, so that --help does not wait for torch
+        from missrec_pl.experiment.run import evaluate  # here, so that --help does not wait for torch
 
         evaluate(cfg)
 

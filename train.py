@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from missrec_pl.cli import launch, user_mistakes
+from missrec_pl.experiment.cli import launch, user_mistakes
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Run the phase and return the metric that sweeps optimise."""
     with user_mistakes():
-        from missrec_pl.run import train  # here, so that --help does not wait for torch
+        from missrec_pl.experiment.run import train  # here, so that --help does not wait for torch
 
         return train(cfg)["metrics"].get(cfg.optimized_metric)
 

@@ -11,7 +11,7 @@ import torch
 from scene import machine
 from torch import Tensor
 
-from missrec_pl.nn.attention import MultiHeadAttention
+from missrec_pl.nn.blocks.attention import MultiHeadAttention
 
 ROWS, WIDTH, HEADS, REPEATS = 512, 300, 4, 5
 

@@ -24,7 +24,7 @@ from numpy.lib.format import open_memmap
 
 from missrec_pl.baselines import BaselineData, HeldOut, evaluate_baselines
 from missrec_pl.baselines.neighbours import top_neighbours
-from missrec_pl.data.whitening import PrincipalAxes
+from missrec_pl.fitting.whitening import PrincipalAxes
 
 CHUNK = 100_000
 MAX_LENGTH = 50

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from missrec_pl.nn.dropout import Dropout
+from missrec_pl.nn.blocks.dropout import Dropout
 
 ELEMENTS = 8_000_000
 REPEATS = 5

@@ -21,7 +21,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from scene import ROOT, Placed, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
 
-from missrec_pl import building
+from missrec_pl.experiment import building
 
 CHOICES = ("device float32", "device float16", "host float32", "host float16", "memmap float16")
 

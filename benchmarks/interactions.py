@@ -20,7 +20,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 
 BLOCK = 2_000_000
 

@@ -28,7 +28,7 @@ import torch
 
 from missrec_pl.clustering import dpc_knn
 from missrec_pl.clustering.backends import make_reductions
-from missrec_pl.distributed import Share
+from missrec_pl.system.processes import Share
 
 ALONE = Share()
 CPU_METHODS = ("products", "lower_limit", "tiled", "dense_form", "sklearn", "keops")

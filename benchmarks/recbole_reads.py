@@ -18,7 +18,7 @@ for old, new in (("float_", np.float64), ("complex_", np.complex128), ("unicode_
 from recbole.config import Config  # noqa: E402
 from recbole.data import create_dataset  # noqa: E402
 
-from missrec_pl.data.domain import Domain  # noqa: E402
+from missrec_pl.data.domain.folder import Domain  # noqa: E402
 
 
 def load(folder: Path, **settings: Any) -> Any:

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from missrec_pl.data.paper_size import PaperSizeDomains
+from missrec_pl.data.synthetic.paper_size import PaperSizeDomains
 
 LIMITS = {"rss": 4096, "start": 60, "waiting": 0.05}
 FIXED = (
@@ -57,7 +57,7 @@ def pretrain(job: dict[str, Any]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from rehearsal_probe import Probe
 
-    from missrec_pl.run import train
+    from missrec_pl.experiment.run import train
 
     Probe.started = job["started"]
     Probe.memory.start()

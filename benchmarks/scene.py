@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from missrec_pl import building
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.callbacks.interest_methods import RandomTokens
+from missrec_pl.clustering.methods import RandomTokens
+from missrec_pl.experiment import building
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,7 @@ import torch
 from scene import Scene, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
 from training import write_data
 
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 
 TERMS = {

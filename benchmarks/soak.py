@@ -15,9 +15,9 @@ import lightning as L
 import psutil
 from hydra import compose, initialize_config_dir
 
-from missrec_pl import building
-from missrec_pl.cli import _quieten
-from missrec_pl.preflight import preflight
+from missrec_pl.config.validation import preflight
+from missrec_pl.experiment import building
+from missrec_pl.experiment.cli import _quieten
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TOLERANCE = 1.05

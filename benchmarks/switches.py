@@ -17,7 +17,7 @@ import torch
 from scene import Scene, answer, cpu_seconds, in_a_process, machine
 from training import ROWS, write_data
 
-from missrec_pl.hardware import set_matmul_precision
+from missrec_pl.system.precision import set_matmul_precision
 
 SWITCHES = {
     "as it is": [],

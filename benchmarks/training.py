@@ -28,7 +28,7 @@ import torch
 from plain_network import PlainNetwork
 from scene import ROOT, Scene, cpu_seconds, in_a_process, machine, status_mb
 
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 
 USERS, ITEMS, ROWS, WIDTH = 8442, 4385, 34101, 512

@@ -4,7 +4,7 @@ from jaxtyping import install_import_hook
 
 # Before anything imports the packages, so that every annotation is checked while testing.
 install_import_hook(
-    ["missrec_pl.nn", "missrec_pl.objectives", "missrec_pl.metrics", "missrec_pl.clustering"], "beartype.beartype"
+    ["missrec_pl.nn", "missrec_pl.losses", "missrec_pl.metrics", "missrec_pl.clustering"], "beartype.beartype"
 )
 
 import importlib  # noqa: E402
@@ -19,7 +19,7 @@ import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from missrec_pl.data.sequences import Sequences  # noqa: E402
-from missrec_pl.data.synthetic import SyntheticDomains  # noqa: E402
+from missrec_pl.data.synthetic.source import SyntheticDomains  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile("busy machine", deadline=None)  # a shared core makes single examples slow

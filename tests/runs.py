@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from missrec_pl.resolvers import register_resolvers
+from missrec_pl.config.resolvers import register_resolvers
 
 register_resolvers()
 

@@ -27,7 +27,7 @@ def test_dependencies_flow_one_way():
 
 
 def test_the_package_imports_without_torch():
-    checked = python("-c", IMPORTED.format("import missrec_pl, missrec_pl.cli, missrec_pl.errors"))
+    checked = python("-c", IMPORTED.format("import missrec_pl, missrec_pl.experiment.cli, missrec_pl.errors"))
     assert checked.stdout.strip() == "[]", checked.stderr
 
 

@@ -4,7 +4,7 @@ import torch
 
 from missrec_pl.baselines import neighbours
 from missrec_pl.baselines.neighbours import top_neighbours
-from missrec_pl.data.whitening import PrincipalAxes
+from missrec_pl.fitting.whitening import PrincipalAxes
 
 
 def clustered(count, width=16, heads=40, noise=0.3, seed=0):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from runs import composed, places, run_cli, tiny
 
-from missrec_pl.cli import NOISE
+from missrec_pl.config.validation import preflight
 from missrec_pl.errors import ConfigError
+from missrec_pl.experiment.cli import NOISE
+from missrec_pl.experiment.run import train
 from missrec_pl.metrics import RankingMetrics
-from missrec_pl.preflight import preflight
-from missrec_pl.run import train
 
 # What Lightning says of such small runs; the entry points silence it too.
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]

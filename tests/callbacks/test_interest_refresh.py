@@ -7,8 +7,8 @@ from lightning.pytorch.loggers import CSVLogger
 from tiny_fit import NUM_PROTOTYPES, make_module
 
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.callbacks.interest_methods import DPCKNN, KMeans, NoInterests, RandomTokens
 from missrec_pl.clustering import dpc_knn
+from missrec_pl.clustering.methods import DPCKNN, KMeans, NoInterests, RandomTokens
 
 
 class Spy:

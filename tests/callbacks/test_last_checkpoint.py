@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, LastCheckpoint
-from missrec_pl.callbacks.interest_methods import KMeans
 from missrec_pl.callbacks.stop_signal import StopSignal
+from missrec_pl.clustering.methods import KMeans
 from missrec_pl.errors import StoppedError
 
 

@@ -6,7 +6,7 @@ import torch
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, LastCheckpoint, StepSeed, WarmupCosine
-from missrec_pl.callbacks.interest_methods import KMeans
+from missrec_pl.clustering.methods import KMeans
 from missrec_pl.errors import ConfigError
 
 RATE = 1e-2  # of tiny_fit

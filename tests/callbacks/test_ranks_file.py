@@ -4,9 +4,9 @@ import torch
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, RanksFile
-from missrec_pl.callbacks.interest_methods import KMeans
+from missrec_pl.clustering.methods import KMeans
 from missrec_pl.data.splits import make_split
-from missrec_pl.data.synthetic import SyntheticDomains
+from missrec_pl.data.synthetic.source import SyntheticDomains
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.metrics import RankingMetrics
 

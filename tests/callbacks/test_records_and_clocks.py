@@ -5,8 +5,9 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tiny_fit import make_module
 
-from missrec_pl.callbacks import RECORD, EpochLines, InterestRefresh, LastCheckpoint, RunClock, RunRecord
-from missrec_pl.callbacks.interest_methods import KMeans
+from missrec_pl.callbacks import EpochLines, InterestRefresh, LastCheckpoint, RunClock, RunRecord
+from missrec_pl.checkpoints.record import RECORD
+from missrec_pl.clustering.methods import KMeans
 
 CONFIG = {"model": {"_target_": "missrec_pl.nn.MISSRec", "hidden_size": 8}, "seed": 3, "ks": [1, 5], "ckpt": None}
 

@@ -4,7 +4,7 @@ import torch
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, TrainOnly
-from missrec_pl.callbacks.interest_methods import KMeans
+from missrec_pl.clustering.methods import KMeans
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
 

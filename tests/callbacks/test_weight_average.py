@@ -5,7 +5,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, StepSeed, WeightAverage
-from missrec_pl.callbacks.interest_methods import KMeans
+from missrec_pl.clustering.methods import KMeans
 
 DECAY = 0.7
 

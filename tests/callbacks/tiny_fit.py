@@ -2,9 +2,9 @@
 
 import torch
 
+from missrec_pl.losses import Objective
 from missrec_pl.modules import FinetuneModule
 from missrec_pl.nn import MISSRec
-from missrec_pl.objectives import Objective
 
 NUM_PROTOTYPES = 5
 

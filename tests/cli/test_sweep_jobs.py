@@ -8,8 +8,8 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from missrec_pl import sweep_jobs
-from missrec_pl.sweep_jobs import needs_own_command, run_as_own_command
+from missrec_pl.experiment import jobs as sweep_jobs
+from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from clustering_oracle import assert_identical, make_tokens, plain_dpc_knn, prob
 from hypothesis import given, settings
 
 from missrec_pl.clustering import DPCKNNResult, dpc_knn
+from missrec_pl.clustering.backends import auto
 from missrec_pl.clustering.backends.tiled import TiledReductions
-from missrec_pl.distributed import Share
 from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.system.processes import Share
 
 ALONE = Share()
 
@@ -167,6 +168,13 @@ def test_auto_says_what_it_chose_and_why(caplog):
     with caplog.at_level(logging.INFO, logger="missrec_pl.clustering"):
         dpc_knn(torch.randn(10, 2), 2, 2)
     assert "backend tiled (on cpu" in caplog.text
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_auto_never_loads_keops_by_itself(device):
+    name, reason = auto.resolve(device)
+    assert name == "tiled"
+    assert f"on {device}" in reason
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from missrec_pl.cli import NOISE
+from missrec_pl.experiment.cli import NOISE
 
 HERE = Path(__file__).parent
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from missrec_pl.data.augmentations_released import TornBatch
-from missrec_pl.data.catalogue import Catalogue
-from missrec_pl.modules.encoding import history_rows
+from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.nn.encoding import history_rows
 
 HERE = Path(__file__).parents[1] / "golden"
 FOLDER = Path(os.environ.get("GOLDEN_DIR") or HERE)

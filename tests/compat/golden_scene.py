@@ -13,11 +13,11 @@ from golden_files import THEIRS, arrays, catalogue_of, dense, interest_ids, tabl
 from hydra.utils import instantiate
 from runs import composed
 
-from missrec_pl import building
+from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, to_released, translate_released
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.modules.encoding import GroupedUsers
-from missrec_pl.nn.released_names import model_kwargs_of_released, to_released, translate_released
+from missrec_pl.experiment import building
+from missrec_pl.nn.encoding import GroupedUsers
 
 NUM_HEADS = 4  # no array says it
 

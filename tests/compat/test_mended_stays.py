@@ -4,11 +4,11 @@ import pytest
 import torch
 from golden_files import HERE, THEIRS, arrays, catalogue_of
 
+from missrec_pl.checkpoints.imported.names import from_released, model_kwargs_of_released
 from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.losses import Objective
 from missrec_pl.modules import FinetuneModule
 from missrec_pl.nn import MISSRecReleased
-from missrec_pl.nn.released_names import from_released, model_kwargs_of_released
-from missrec_pl.objectives import Objective
 
 # Loss, mean orthogonality term, norm of the position embeddings' gradient.
 BEFORE = {

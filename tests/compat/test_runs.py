@@ -4,9 +4,9 @@ import pytest
 import torch
 from runs import QUIET, SMALL, composed, places, run_cli, tiny
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.errors import DataError
-from missrec_pl.run import evaluate, train
+from missrec_pl.experiment.run import evaluate, train
 
 COMPAT = ("model=missrec_released", "model.compat=true", "interest=kmeans_released", "interest.num_prototypes=0.1")
 

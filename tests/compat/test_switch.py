@@ -5,11 +5,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from runs import composed
 
+from missrec_pl.config.compat import RELEASED
+from missrec_pl.config.validation import preflight
 from missrec_pl.data.augmentations import FeatureDropout, ItemDrop
 from missrec_pl.data.augmentations_released import ReleasedViews
 from missrec_pl.errors import ConfigError
-from missrec_pl.preflight import preflight
-from missrec_pl.preflight_compat import RELEASED
 
 COMPAT = ("model=missrec_released", "model.compat=true")
 CONTRADICTIONS = {

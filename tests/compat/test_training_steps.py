@@ -5,15 +5,15 @@ import torch
 from hydra.utils import instantiate
 from runs import composed
 
-from missrec_pl import building
-from missrec_pl.callbacks.interest_methods import KMeansReleased
 from missrec_pl.clustering.kmeans_released import kmeans_released
+from missrec_pl.clustering.methods import KMeansReleased
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
-from missrec_pl.modules.encoding import encode_in_buckets, history_rows
+from missrec_pl.experiment import building
 from missrec_pl.nn import ItemEmbeddings
+from missrec_pl.nn.encoding import encode_in_buckets, history_rows
 
 SMALL = ("model.hidden_size=8", "model.num_heads=2", "model.inner_size=6", "data.max_history=9")
 

@@ -8,8 +8,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from runs import CONFIGS, SMALL, composed
 
-from missrec_pl.preflight import SUPPLIED, preflight
-from missrec_pl.targets import walk
+from missrec_pl.config.targets import walk
+from missrec_pl.config.validation import SUPPLIED, preflight
 
 FILES = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
 DESIGN = (

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from runs import CONFIGS, ROOT, composed
 
-from missrec_pl.results import command
+from missrec_pl.experiment.results import command
 
 TEXT, IMAGE, BOTH = ["text"], ["image"], ["text", "image"]
 EXPERIMENTS = sorted(

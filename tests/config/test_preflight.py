@@ -8,11 +8,11 @@ import yaml
 from omegaconf import OmegaConf
 from runs import composed, tiny
 
+from missrec_pl.config.targets import target_mistakes
+from missrec_pl.config.validation import preflight
+from missrec_pl.config.values import CHOICES, RANGES
 from missrec_pl.errors import ConfigError
-from missrec_pl.preflight import preflight
-from missrec_pl.preflight_values import CHOICES, RANGES
-from missrec_pl.run import train
-from missrec_pl.targets import target_mistakes
+from missrec_pl.experiment.run import train
 
 MISTAKES = {
     # of one value
@@ -189,11 +189,11 @@ def test_flags_of_the_tables_exist():
     ("target", "said"),
     [
         ("missrec_pl", "model._target_=missrec_pl: is not callable but a module"),
-        ("missrec_pl.nn.base.INITIALIZER_RANGE", "INITIALIZER_RANGE: is not callable but a float"),
+        ("missrec_pl.nn.missrec.base.INITIALIZER_RANGE", "INITIALIZER_RANGE: is not callable but a float"),
         ("missrec_pl.nn.MISSRec.load", "model._target_=missrec_pl.nn.MISSRec.load: cannot be imported ("),
         ("missrec_pl.none.MISSRec", "cannot be imported (No module named 'missrec_pl.none')"),
         ("missrec_pl..nn", "model._target_=missrec_pl..nn: cannot be imported ("),
-        ("missrec_pl.distributed.Share.mine", None),
+        ("missrec_pl.system.processes.Share.mine", None),
         ("builtins.dict", None),
         ("logging.handlers.QueueHandler.prepare", "model.record is missing: prepare needs it"),
     ],

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from missrec_pl.config.run_folder import refuse_taken_folder, refuse_trained_folder
 from missrec_pl.errors import ConfigError
-from missrec_pl.preflight_folder import refuse_taken_folder, refuse_trained_folder
 
 COMMAND = ["data=shop", "seed=1"]
 

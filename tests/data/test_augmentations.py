@@ -5,7 +5,8 @@ import torch
 from missrec_pl.data.augmentations import FeatureDropout, ItemDrop, WordDrop, drop_items, drop_words
 from missrec_pl.data.augmentations_released import ReleasedViews, TornBatch, drop_predecessors
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.catalogue import Catalogue, ItemTable
+from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.items.table import ItemTable
 from missrec_pl.errors import ConfigError, DataError
 
 HISTORY = torch.tensor([[4, 2, 7, 2, 9], [3, 0, 0, 0, 0], [5, 6, 8, 0, 0]])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, TrainingPrefixes
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.errors import DataError
 

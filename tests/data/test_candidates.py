@@ -8,11 +8,11 @@ import torch
 
 from missrec_pl.data.batch import GlobalSequences, TrainingPrefixes
 from missrec_pl.data.candidates import CandidateDraw
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.sampled_prefixes import SampledPrefixes
 from missrec_pl.data.samplers import GlobalBatchSampler, SharedBatchSampler
 from missrec_pl.data.splits import make_split
-from missrec_pl.objectives import next_item, sampled_logits
+from missrec_pl.losses import next_item, sampled_logits
 
 NUM_ITEMS = 12
 SEQUENCES = [[1, 2, 3, 2, 4], [5, 2, 6], [7, 8, 9, 1, 2, 2], [10, 11, 3]]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.catalogue import Catalogue
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.whitening import Axes, Whitening
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.fitting.whitening import Axes, DomainWhitening, Whitening
 
 CPU = torch.device("cpu")
 HALVES = [[0.5, -1.25], None, [3.0, 0.125]]  # exact in float16
@@ -125,7 +125,9 @@ def test_damaged_features_name_the_item(memory_domain, bad, residency, stored, w
     Catalogue([memory_domain("sound", features={"text": rows[:2]}, dtype=stored)], ["text"], residency=residency)
     domain = memory_domain("spoilt", features={"text": rows}, dtype=stored)
     with pytest.raises(DataError, match=r"memory/spoilt: text features of item 3 hold NaN or infinity"):
-        Catalogue([domain], ["text"], residency=residency, whitening=whitening)
+        Catalogue(
+            [domain], ["text"], residency=residency, transform=DomainWhitening(whitening) if whitening else None
+        )
 
 
 def test_damaged_features_are_found_when_they_are_read_from_the_file(memory_domain):
@@ -150,7 +152,9 @@ def test_each_domain_is_whitened_along_its_own_axes(memory_domain, residency, dt
     lists = [domain.tolist() for domain in rows]
     lists[0][2] = None  # has no text
     domains = [memory_domain(str(d), features={"text": text}) for d, text in enumerate(lists)]
-    table = Catalogue(domains, ["text"], residency=residency, dtype=dtype, whitening=0.5).whole(CPU)
+    table = Catalogue(domains, ["text"], residency=residency, dtype=dtype, transform=DomainWhitening(0.5)).whole(
+        CPU
+    )
     assert table.is_missing[:, 0].nonzero()[:, 0].tolist() == [0, 3]
     expected = []
     for d, domain in enumerate(domains):

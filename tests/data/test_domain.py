@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_writer import FeatureMatrix, UserBlock, stream_domain, write_domain
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.writer import FeatureMatrix, UserBlock, stream_domain, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 
@@ -257,7 +257,7 @@ def test_interrupted_writing_leaves_no_folder(tmp_path: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("missrec_pl.data.domain_writer.write_sequences", interrupt)
+    monkeypatch.setattr("missrec_pl.data.domain.writer.write_sequences", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_domain(tmp_path / "toys", **parts())  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
@@ -284,7 +284,7 @@ def streamed(folder: Path, blocks: list[UserBlock]) -> Domain:
 
 
 def test_streamed_users_are_those_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("missrec_pl.data.domain_writer._STREAMED_ROW_GROUP", 2)
+    monkeypatch.setattr("missrec_pl.data.domain.writer._STREAMED_ROW_GROUP", 2)
     lists, times = [[1, 2, 3, 2], [5], [4, 1]], [[10, 10, 12, 15], [3], [7, 9]]
     alone = [
         UserBlock(Sequences.from_lists([one], [t]), [f"u{len(one)}"]) for one, t in zip(lists, times, strict=True)
@@ -314,7 +314,7 @@ def test_wrong_streamed_users_leave_nothing(tmp_path: Path, blocks: list[UserBlo
 
 
 def test_features_are_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("missrec_pl.data.domain_writer._BLOCK_ROWS", 2)
+    monkeypatch.setattr("missrec_pl.data.domain.writer._BLOCK_ROWS", 2)
     given = parts()
     domain = Domain.open(write_domain(tmp_path / "toys", **given), verify=True)  # type: ignore[arg-type]
     rows = given["features"]["text"].rows  # type: ignore[index]

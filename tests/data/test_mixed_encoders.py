@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from missrec_pl.data.domain_manifest import Manifest
-from missrec_pl.data.domain_writer import FeatureMatrix, UserBlock, stream_domain
-from missrec_pl.data.encoders import encoders_of, other_encoders
+from missrec_pl.data.domain.encoders import encoders_of, other_encoders
+from missrec_pl.data.domain.manifest import Manifest
+from missrec_pl.data.domain.writer import FeatureMatrix, UserBlock, stream_domain
 from missrec_pl.data.folders import DomainFolders
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.paper_size import PAPER_SHAPES, PaperSizeDomains
-from missrec_pl.data.paper_size.content import DomainShape, write_paper_sized
-from missrec_pl.data.paper_size.users import lengths_of
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.synthetic.paper_size import PAPER_SHAPES, PaperSizeDomains
+from missrec_pl.data.synthetic.paper_size.content import DomainShape, write_paper_sized
+from missrec_pl.data.synthetic.paper_size.users import lengths_of
 from missrec_pl.errors import ConfigError, DataError
 
 TINY = 0.0005
@@ -76,7 +76,7 @@ def test_the_next_item_is_near_the_last_ones(tmp_path: Path) -> None:
 
 
 def test_same_seed_same_bytes_for_any_block_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("missrec_pl.data.domain_writer._STREAMED_ROW_GROUP", 2000)
+    monkeypatch.setattr("missrec_pl.data.domain.writer._STREAMED_ROW_GROUP", 2000)
     shape = DomainShape("blocks", users=9000, items=5000, interactions=80_000, images=900)
 
     def fingerprint(name: str, number: int = 0, seed: int = 0, block_rows: int = 8192) -> str:
@@ -115,7 +115,7 @@ def test_impossible_scales_and_seeds_are_refused(tmp_path: Path, scale: float) -
 _PEAK = """
 import sys
 from pathlib import Path
-from missrec_pl.data.paper_size.content import DomainShape, write_paper_sized
+from missrec_pl.data.synthetic.paper_size.content import DomainShape, write_paper_sized
 
 def peak():
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from released_maker import HEADER, random_sequences, rows_of, write_released
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.released import convert_released, read_released
 from missrec_pl.errors import DataError
 

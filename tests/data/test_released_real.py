@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.released import convert_released
 
 SHARED = Path(os.environ.get("MISSREC_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "released"

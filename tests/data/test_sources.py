@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from released_maker import random_sequences, write_released
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.released import domain as released_domain
 from missrec_pl.data.sources import DomainFolder, DomainSource, ReleasedFolder
-from missrec_pl.data.synthetic import SyntheticDomains
+from missrec_pl.data.synthetic.source import SyntheticDomains
 from missrec_pl.errors import DataError
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from missrec_pl.data.whitening import Axes, PrincipalAxes, Whitening
+from missrec_pl.fitting.whitening import Axes, PrincipalAxes, Whitening
 
 RANDOM = np.random.default_rng(0)
 MIXING = RANDOM.normal(size=(6, 6))

@@ -3,7 +3,7 @@ import json
 import pytest
 from packaging.version import Version
 
-from missrec_pl.data.synthetic import SyntheticDomains
+from missrec_pl.data.synthetic.source import SyntheticDomains
 from missrec_pl.doctor import machine, software
 from missrec_pl.doctor.__main__ import main
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from runs import ROOT, composed
 
-from missrec_pl.cli import user_mistakes
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
+from missrec_pl.experiment.cli import user_mistakes
 from missrec_pl.prepare.__main__ import main
 
 TABLE = ROOT / "docs" / "bad_input.md"
@@ -112,14 +112,14 @@ def prepare(*arguments: object) -> None:
 
 
 def check_config(overrides: tuple[str, ...]) -> None:
-    from missrec_pl.preflight import preflight
+    from missrec_pl.config.validation import preflight
 
     with user_mistakes():
         preflight(composed("data=synthetic", *overrides))
 
 
 def evaluate_checkpoint(file: Path) -> None:
-    from missrec_pl.run import evaluate
+    from missrec_pl.experiment.run import evaluate
 
     with user_mistakes():
         place = f"paths.output_dir={file.parent / 'run'}"

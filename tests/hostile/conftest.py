@@ -7,8 +7,8 @@ import pytest
 from bad_input import CASES, SEEN, TABLE
 from runs import tiny
 
-from missrec_pl.cli import NOISE
-from missrec_pl.run import train
+from missrec_pl.experiment.cli import NOISE
+from missrec_pl.experiment.run import train
 
 HERE = Path(__file__).parent
 HEAD = """# Bad input

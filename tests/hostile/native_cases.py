@@ -24,7 +24,7 @@ def manifest(folder, change):
 
 def column(folder, file, name, values):
     """Replace a column of a table; the checksum is brought up to date, so that the content is looked at."""
-    from missrec_pl.data.domain_checks import sha256_of
+    from missrec_pl.data.domain.checks import sha256_of
 
     table = pq.read_table(folder / file)
     pq.write_table(table.set_column(table.schema.get_field_index(name), name, values), folder / file)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from runs import tiny
 
-from missrec_pl.cli import NOISE
-from missrec_pl.run import train
+from missrec_pl.experiment.cli import NOISE
+from missrec_pl.experiment.run import train
 
 HERE = Path(__file__).parent
 

@@ -9,8 +9,8 @@ import torch
 from runs import run_cli, tiny
 
 from missrec_pl.errors import DataError, RunError
-from missrec_pl.failures import explained
-from missrec_pl.run import train
+from missrec_pl.experiment.failures import explained
+from missrec_pl.experiment.run import train
 
 
 class Trouble(L.Callback):

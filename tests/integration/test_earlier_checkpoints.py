@@ -7,9 +7,9 @@ import torch
 from omegaconf import OmegaConf
 from runs import composed, places
 
-from missrec_pl.callbacks import RECORD
+from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.errors import CheckpointError
-from missrec_pl.run import evaluate
+from missrec_pl.experiment.run import evaluate
 
 FIRST_OPTIONS = set((Path(__file__).parent / "first_options.txt").read_text().split())
 """The options that the first version stored, but for those of callbacks, loggers, paths and sources of data."""

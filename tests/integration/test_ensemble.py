@@ -7,7 +7,7 @@ import pytest
 from runs import composed, places, tiny
 
 from missrec_pl.errors import CheckpointError
-from missrec_pl.run import evaluate, train
+from missrec_pl.experiment.run import evaluate, train
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from runs import composed, places, tiny
 
-from missrec_pl.callbacks import RECORD
-from missrec_pl.checkpoints import read_checkpoint
+from missrec_pl.checkpoints.reading import read_checkpoint
+from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.errors import CheckpointError
-from missrec_pl.run import evaluate, train
+from missrec_pl.experiment.run import evaluate, train
 
 
 def best(folder):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from runs import SMALL, composed, places, tiny
 
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import CheckpointError, ConfigError, DataError
-from missrec_pl.run import evaluate, train
+from missrec_pl.experiment.run import evaluate, train
 
 HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token\n"
 USERS, ITEMS, WIDTH = 6, 12, 4

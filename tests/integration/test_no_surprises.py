@@ -9,10 +9,10 @@ import zipfile
 import pytest
 from runs import tiny
 
-from missrec_pl.cli import RANKS, is_first_process
+from missrec_pl.config.validation import preflight
 from missrec_pl.errors import ConfigError
-from missrec_pl.preflight import preflight
-from missrec_pl.run import train
+from missrec_pl.experiment.cli import RANKS, is_first_process
+from missrec_pl.experiment.run import train
 
 
 @pytest.fixture

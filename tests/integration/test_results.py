@@ -12,13 +12,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from runs import composed, places, tiny
 
-from missrec_pl import run
-from missrec_pl.checkpoints import Checkpoint, read_checkpoint
-from missrec_pl.data.domain import Domain
+from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.experiment import run
+from missrec_pl.experiment.results import commit_of
+from missrec_pl.experiment.run import evaluate, train
+from missrec_pl.experiment.stored_runs import origin, resolved
 from missrec_pl.metrics import RankingMetrics
-from missrec_pl.results import commit_of
-from missrec_pl.run import evaluate, train
-from missrec_pl.stored_runs import origin, resolved
 
 NAMES = ("recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr")
 SCHEMA = {

@@ -10,7 +10,7 @@ from interruptions import stop_at
 from runs import tiny
 
 from missrec_pl.errors import CheckpointError, StoppedError
-from missrec_pl.run import train
+from missrec_pl.experiment.run import train
 
 
 def weights(folder):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from tiny_runs import MODELS, fill_interests
 
-from missrec_pl.modules.encoding import encode_in_buckets
 from missrec_pl.nn import ItemEmbeddings
+from missrec_pl.nn.encoding import encode_in_buckets
 
 NUM_ITEMS, WIDTH, ROWS = 20, 9, 23
 

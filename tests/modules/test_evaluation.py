@@ -4,7 +4,7 @@ import torch
 from tiny_runs import MODELS, make_model, make_module
 
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.objectives import Objective
+from missrec_pl.losses import Objective
 
 KS = (1, 5, 10)
 

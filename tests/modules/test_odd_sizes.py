@@ -8,13 +8,13 @@ import torch.multiprocessing as mp
 from tiny_runs import detach_from_trainer, make_model, make_module, training_batch
 
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.callbacks.interest_methods import DPCKNN
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.clustering.methods import DPCKNN
 from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.samplers import GlobalBatchSampler, ShardedEvalSampler
 from missrec_pl.data.splits import EvaluationRows, make_split
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.objectives import Objective
+from missrec_pl.losses import Objective
 
 ROWS, USERS, BATCH = 1001, 101, 256
 PHASES = {"pretrain": (False, "missrec"), "finetune": (True, "released")}

@@ -6,11 +6,11 @@ import torch
 from tiny_runs import MODELS, detach_from_trainer, make_model, make_module, training_batch
 
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.callbacks.interest_methods import RandomTokens
+from missrec_pl.clustering.methods import RandomTokens
 from missrec_pl.data.augmentations import ItemDrop
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.objectives import Objective
-from missrec_pl.precision import exact_float32, in_float32, widened
+from missrec_pl.losses import Objective
+from missrec_pl.system.precision import exact_float32, in_float32, widened
 
 SAMPLES = np.arange(0, 60, 3)
 CPU = torch.device("cpu")

@@ -5,13 +5,13 @@ from tiny_runs import MODELS, detach_from_trainer, make_model, make_module, trai
 
 from missrec_pl.data.augmentations import FeatureDropout, ItemDrop
 from missrec_pl.data.batch import GlobalSequences
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.evidence import attach_evidence
-from missrec_pl.modules.encoding import GroupedUsers
-from missrec_pl.nn.score_terms import ScoredRows
-from missrec_pl.objectives import Objective, next_item, seq_item, seq_seq
+from missrec_pl.experiment.attach import attach_evidence
+from missrec_pl.losses import Objective, next_item, seq_item, seq_seq
+from missrec_pl.nn.encoding import GroupedUsers
+from missrec_pl.nn.scorers import ScoredRows
 
 SAMPLES = np.arange(0, 60, 3)
 TERMS = {"cooccurrence": "learned", "content": "learned", "collaborative": 4}

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_runs import MODELS, make_model
 
+from missrec_pl.checkpoints.transfer import transfer_weights
 from missrec_pl.errors import CheckpointError
-from missrec_pl.modules.transfer import transfer_weights
 
 TEXT, BOTH = {"text": 6}, {"text": 6, "image": 4}
 

@@ -13,9 +13,9 @@ from missrec_pl.data.augmentations_released import drop_predecessors
 from missrec_pl.data.batch import TrainingPrefixes
 from missrec_pl.data.sources import DomainFolder
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.distributed import first_own_row, gather_rows, row_counts, world_size
-from missrec_pl.evidence import attach_evidence
-from missrec_pl.objectives import Objective
+from missrec_pl.experiment.attach import attach_evidence
+from missrec_pl.losses import Objective
+from missrec_pl.system.processes import first_own_row, gather_rows, row_counts, world_size
 
 SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6
 IN_DDP = ("pretrain", "pretrain released", "finetune tuned")

@@ -9,9 +9,9 @@ from missrec_pl.data.batch import TrainingPrefixes
 from missrec_pl.data.sampled_prefixes import SampledPrefixes
 from missrec_pl.data.samplers import SharedBatch
 from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.losses import Objective
 from missrec_pl.modules import FinetuneModule, PretrainModule
 from missrec_pl.nn import MISSRec, MISSRecReleased, SequenceModel
-from missrec_pl.objectives import Objective
 
 MODELS = {"missrec": MISSRec, "released": MISSRecReleased}
 NUM_PROTOTYPES = 6

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
-from missrec_pl.nn.adapters import ModalityAdapters
-from missrec_pl.nn.fusion import NO_EVIDENCE, DynamicFusion
+from missrec_pl.nn.blocks.adapters import ModalityAdapters
+from missrec_pl.nn.blocks.fusion import NO_EVIDENCE, DynamicFusion
 
 random = torch.Generator().manual_seed(0)
 USER = F.normalize(torch.randn(4, 6, generator=random, dtype=torch.float64), dim=-1)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from missrec_pl.nn.attention import Decoder, Encoder, EncoderBlock, MultiHeadAttention, Projected
+from missrec_pl.nn.blocks.attention import Decoder, Encoder, EncoderBlock, MultiHeadAttention, Projected
 
 BATCH, QUERIES, KEYS, HIDDEN, HEADS = 3, 4, 6, 12, 3
 

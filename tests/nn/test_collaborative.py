@@ -15,7 +15,7 @@ from tiny_models import (
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn import IDOnly, MISSRec, MISSRecReleased
-from missrec_pl.nn.collaborative import COLLABORATIVE, CollaborativeVectors, turned
+from missrec_pl.nn.missrec.collaborative import COLLABORATIVE, CollaborativeVectors, turned
 
 torch.manual_seed(0)
 TABLE = torch.nn.functional.normalize(torch.randn(7, 3), dim=1)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from missrec_pl.nn.attention import MultiHeadAttention
-from missrec_pl.nn.dropout import Dropout
+from missrec_pl.nn.blocks.attention import MultiHeadAttention
+from missrec_pl.nn.blocks.dropout import Dropout
 
 X = torch.ones(301, 100)
 

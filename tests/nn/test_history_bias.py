@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missrec_pl.nn.score_terms import HistoryBias, ScoredRows
+from missrec_pl.nn.scorers import HistoryBias, ScoredRows
 
 SEEN, LAST = 0.7, -1.9
 

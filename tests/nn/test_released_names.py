@@ -3,10 +3,15 @@
 import pytest
 import torch
 
+from missrec_pl.checkpoints.imported.names import (
+    from_released,
+    model_kwargs_of_released,
+    to_released,
+    translate_released,
+)
+from missrec_pl.checkpoints.imported.rows import name_rows
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn import MISSRecReleased
-from missrec_pl.nn.released_names import from_released, model_kwargs_of_released, to_released, translate_released
-from missrec_pl.nn.released_rows import name_rows
 
 SIZES = {"hidden_size": 8, "num_heads": 2, "inner_size": 5, "max_history": 6, "history_bias": "none"}
 

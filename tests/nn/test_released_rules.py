@@ -9,9 +9,9 @@ from tiny_models import BARE_ITEMS, DIMS, HIDDEN, MAX_HISTORY, NUM_ITEMS, NUM_PR
 from tiny_models import make_model as make_any_model
 
 from missrec_pl.errors import ConfigError
+from missrec_pl.losses import orthogonality
 from missrec_pl.nn import ItemEmbeddings, MISSRecReleased
-from missrec_pl.nn.released_rules import AsReleased
-from missrec_pl.objectives import orthogonality
+from missrec_pl.nn.missrec.released_rules import AsReleased
 
 BOTH = ("text", "image")
 HISTORIES = [[3, 5, 2], [1], [4, 4, 9, 1, 7, 8, 2], [10, 11, 12, 5]]

@@ -1,6 +1,5 @@
 """Score terms against plain loops over the same definitions."""
 
-import inspect
 import math
 
 import pytest
@@ -8,11 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from missrec_pl.baselines.cooccurrence import cooccurrences
-from missrec_pl.data.batch import LATER
-from missrec_pl.evidence.pairs import item_pairs
-from missrec_pl.nn.score_terms import ContentTerm, CooccurrenceTerm, ScoredRows, cooccurrence
-from missrec_pl.nn.score_terms.cooccurrence import WINDOW
+from missrec_pl.data.global_sequences import PAIR_WINDOW
+from missrec_pl.fitting.pairs import item_pairs
+from missrec_pl.nn.scorers import ContentTerm, CooccurrenceTerm, ScoredRows, cooccurrence
 
 NUM_ITEMS = 9
 
@@ -29,8 +26,8 @@ def counts_of(users):
         for p, j in enumerate(line):
             for q, i in enumerate(line):
                 gap = abs(p - q)
-                if 1 <= gap <= WINDOW and i != j:
-                    found.setdefault((j, i), [0] * 2 * WINDOW)[gap - 1 + (WINDOW if q < p else 0)] += 1
+                if 1 <= gap <= PAIR_WINDOW and i != j:
+                    found.setdefault((j, i), [0] * 2 * PAIR_WINDOW)[gap - 1 + (PAIR_WINDOW if q < p else 0)] += 1
     return found
 
 
@@ -123,14 +120,14 @@ def test_a_training_row_is_scored_by_what_others_did(users, row_limit, data):
     term, pairs = attached(users, row_limit)
     kept, everyone = stored(pairs), pairs.frequency
     ends = [data.draw(st.integers(1, len(line) - 1)) for line in users]
-    later = padded([line[end : end + WINDOW] for line, end in zip(users, ends, strict=True)], WINDOW)
+    later = padded([line[end : end + PAIR_WINDOW] for line, end in zip(users, ends, strict=True)], PAIR_WINDOW)
     histories = [line[:end] for line, end in zip(users, ends, strict=True)]
     candidates = list(range(1, NUM_ITEMS + 1))
     found = term(ScoredRows(padded(histories), torch.tensor(ends), torch.tensor(candidates), later))
     for u, (line, end) in enumerate(zip(users, ends, strict=True)):
         others = users[:u] + users[u + 1 :]
         wanted = torch.tensor(expected(term, line[:end], others, everyone, candidates, kept), dtype=torch.float64)
-        if line[end + WINDOW :] and set(line[:end]) & set(line[end:]):
+        if line[end + PAIR_WINDOW :] and set(line[:end]) & set(line[end:]):
             # An item of the history recurs where its pairs are out of sight: some of its user's own may stay.
             whole = torch.tensor(
                 expected(term, line[:end], users, everyone, candidates, kept), dtype=torch.float64
@@ -138,11 +135,6 @@ def test_a_training_row_is_scored_by_what_others_did(users, row_limit, data):
             assert ((wanted - 1e-6 <= found[u]) & (found[u] <= whole + 1e-6)).all()
             continue
         torch.testing.assert_close(found[u], wanted, atol=1e-6, rtol=1e-6)
-
-
-def test_a_row_sees_as_many_later_items_as_pairs_reach():
-    assert LATER >= WINDOW
-    assert inspect.signature(cooccurrences).parameters["window"].default == WINDOW
 
 
 def test_the_strongest_pairs_are_kept():

@@ -15,9 +15,9 @@ from tiny_models import (
     pad,
 )
 
+from missrec_pl.losses import next_item, orthogonality
 from missrec_pl.nn import ItemEmbeddings
-from missrec_pl.nn.score_terms import ScoredRows
-from missrec_pl.objectives import next_item, orthogonality
+from missrec_pl.nn.scorers import ScoredRows
 
 HISTORIES = [[3, 5, 2], [1], [4, 4, 9, 1, 7, 8, 2], [10, 11, 12, 5]]
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from missrec_pl.prepare.released_checkpoint import read_released_checkpoint
+from missrec_pl.checkpoints.imported.reading import read_released_checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "MISSRec-small-10.pth"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from missrec_pl.data.domain_writer import UserBlock, stream_domain
+from missrec_pl.data.domain.writer import UserBlock, stream_domain
 from missrec_pl.data.sequences import Sequences
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from small_shop import write_shop
 
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_update import add_features, image_urls, known_image_urls
-from missrec_pl.data.domain_writer import FeatureMatrix
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.update import add_features, image_urls, known_image_urls
+from missrec_pl.data.domain.writer import FeatureMatrix
 from missrec_pl.prepare.__main__ import main
 
 SHARED = Path(os.environ.get("MISSREC_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "released"
@@ -59,7 +59,7 @@ def test_export_and_back(tmp_path: Path) -> None:
 
 
 def test_one_and_two_interactions_have_no_training_row(tmp_path: Path) -> None:
-    from missrec_pl.data.domain_writer import UserBlock, stream_domain
+    from missrec_pl.data.domain.writer import UserBlock, stream_domain
     from missrec_pl.data.sequences import Sequences
 
     users = [UserBlock(Sequences.from_lists([[1], [2, 1], [1, 2, 1, 2]]), ["a", "b", "c"])]
@@ -178,7 +178,7 @@ def test_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ids_that_no_line_can_hold_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from missrec_pl.data.domain_writer import UserBlock, stream_domain
+    from missrec_pl.data.domain.writer import UserBlock, stream_domain
     from missrec_pl.data.sequences import Sequences
 
     users = [UserBlock(Sequences.from_lists([[1, 1]]), ["a"])]

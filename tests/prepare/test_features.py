@@ -18,7 +18,7 @@ import torch
 from small_shop import titles, write_pictures, write_shop
 from tiny_clip import write_tiny_clip
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.__main__ import main
 from missrec_pl.prepare.encoders.backbones import timm_preprocessing
@@ -241,7 +241,7 @@ def test_killed_and_run_again(big_shop: Path, clip: Path, undisturbed: dict[str,
 
 
 def _after(look: object, name: str) -> object:
-    from missrec_pl.data import domain_update
+    from missrec_pl.data.domain import update as domain_update
 
     original = getattr(domain_update, name)
 

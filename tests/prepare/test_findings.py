@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from small_shop import write_shop
 
-from missrec_pl.data.domain_update import add_features
-from missrec_pl.data.domain_writer import FeatureMatrix
+from missrec_pl.data.domain.update import add_features
+from missrec_pl.data.domain.writer import FeatureMatrix
 from missrec_pl.prepare.__main__ import main
 
 WORDS = np.array(
@@ -61,7 +61,7 @@ def test_rows_without_texts_are_held_against_sequences(tmp_path: Path, capsys: p
 
 
 def test_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from missrec_pl.data.domain_writer import UserBlock, stream_domain
+    from missrec_pl.data.domain.writer import UserBlock, stream_domain
     from missrec_pl.data.sequences import Sequences
 
     lists = [[1, 2, 1], [1, 2, 1], [2, 1, 3], [1, 2, 2]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.groceries import GroceryDomains
 from missrec_pl.prepare.grocery_conversion import DEPARTMENTS, slug

@@ -17,7 +17,7 @@ import pytest
 from misbehaving_server import jpeg, served
 from small_shop import write_pictures, write_shop
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.prepare.__main__ import main
 from missrec_pl.prepare.images import fetching
 

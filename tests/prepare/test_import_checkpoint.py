@@ -6,13 +6,13 @@ import torch
 from released_files import GOLDEN, save_released
 from runs import CONFIGS, QUIET, composed, places, run_cli
 
-from missrec_pl.checkpoints import read_checkpoint
-from missrec_pl.cli import NOISE
+from missrec_pl.checkpoints.imported.names import to_released
+from missrec_pl.checkpoints.imported.reading import read_released_checkpoint
+from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.errors import CheckpointError
-from missrec_pl.nn.released_names import to_released
+from missrec_pl.experiment.cli import NOISE
+from missrec_pl.experiment.run import evaluate, train
 from missrec_pl.prepare.__main__ import main
-from missrec_pl.prepare.released_checkpoint import read_released_checkpoint
-from missrec_pl.run import evaluate, train
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import raw_files
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.prepare.__main__ import main
 
 pytest.importorskip("duckdb", reason='needs pip install "missrec-pl[prepare]"')

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.prepare.__main__ import main
 
 HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token\n"

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from matplotlib.image import imread
 from runs import SMALL, composed, places, tiny
 
-from missrec_pl.cli import NOISE
 from missrec_pl.clustering import dpc_knn
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
+from missrec_pl.experiment.cli import NOISE
+from missrec_pl.experiment.run import train
 from missrec_pl.report.__main__ import main
 from missrec_pl.report.interests.figure import sample_cosines
 from missrec_pl.report.interests.numbers import choose, mean_cosine
 from missrec_pl.report.interests.stored import decision_graph, read_interests
-from missrec_pl.run import train
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
 

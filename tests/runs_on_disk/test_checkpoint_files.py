@@ -6,7 +6,8 @@ import zipfile
 import pytest
 import torch
 
-from missrec_pl.checkpoint_files import AtomicCheckpointIO, damage_of, keep_previous
+from missrec_pl.callbacks.checkpoint_io import AtomicCheckpointIO
+from missrec_pl.checkpoints.files import damage_of, keep_previous
 
 CONTENT = {"state_dict": {"weight": torch.arange(1000.0)}, "epoch": 3}
 

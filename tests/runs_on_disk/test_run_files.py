@@ -2,7 +2,7 @@
 
 import pytest
 
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 
 @pytest.mark.parametrize("options", [{}, {"several_writers": True}, {"to_disk": True}])

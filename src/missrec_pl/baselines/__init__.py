@@ -1,7 +1,6 @@
 """Simple recommenders that stand beside every run: same split, same full ranking, same metrics."""
 
 from missrec_pl.baselines.base import (
-    LARGE_CATALOGUE,
     Baseline,
     BaselineData,
     LeftOutError,
@@ -20,7 +19,6 @@ from missrec_pl.baselines.unpersonalised import Popularity, RandomBaseline
 
 __all__ = [
     "EASE",
-    "LARGE_CATALOGUE",
     "Baseline",
     "BaselineData",
     "BaselineReport",

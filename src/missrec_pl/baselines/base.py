@@ -11,12 +11,10 @@ from torch import Tensor
 from missrec_pl.baselines.histories import Histories
 from missrec_pl.baselines.scores import Scores
 from missrec_pl.errors import DataError
+from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE
 
 Settings = Mapping[str, float]
 """A baseline's constants by name, as results.json shows them."""
-
-LARGE_CATALOGUE = 50_000
-"""Above so many items neighbours are searched in cells, fewer are kept, what is slow to build is not varied."""
 
 
 class LeftOutError(Exception):

@@ -10,11 +10,10 @@ from missrec_pl.baselines.histories import Histories
 from missrec_pl.baselines.neighbours import spread, top_neighbours
 from missrec_pl.baselines.registry import Context, register
 from missrec_pl.baselines.sparse_scores import SparseScores
-from missrec_pl.data.whitening import PrincipalAxes
+from missrec_pl.fitting.whitening import AXES_IF_LARGE, PrincipalAxes
 
 _NEIGHBOURS = 200
 _NEIGHBOURS_IF_LARGE = 50
-AXES_IF_LARGE = 128
 
 
 class ContentKNN:

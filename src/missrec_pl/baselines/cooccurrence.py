@@ -8,10 +8,10 @@ import scipy.sparse as sp
 from missrec_pl.baselines.base import BaselineData, LeftOutError, Settings, TunableBaseline
 from missrec_pl.baselines.histories import Histories
 from missrec_pl.baselines.registry import Context, register
-from missrec_pl.baselines.sequence_pairs import ROW_LIMIT, ROW_LIMIT_IF_LARGE, owners, pair_blocks, strongest
 from missrec_pl.baselines.sparse_scores import SparseScores
+from missrec_pl.data.global_sequences import PAIR_WINDOW
+from missrec_pl.fitting.sequence_pairs import ROW_LIMIT, ROW_LIMIT_IF_LARGE, owners, pair_blocks, strongest
 
-_WINDOW = 10
 # Pairs gathered at once: a dozen bytes each, four times that while they are merged.
 _BLOCK_PAIRS = 2**24
 
@@ -82,7 +82,7 @@ def cooccurrences(
     pair_decay: float,
     backward: float,
     *,
-    window: int = _WINDOW,
+    window: int = PAIR_WINDOW,
     row_limit: int = ROW_LIMIT,
     block_pairs: int = _BLOCK_PAIRS,
 ) -> sp.csr_array:

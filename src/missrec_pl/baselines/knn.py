@@ -14,12 +14,11 @@ from missrec_pl.baselines.neighbours import spread, top_neighbours
 from missrec_pl.baselines.registry import register_per_modality
 from missrec_pl.baselines.scores import DenseScores, Scores
 from missrec_pl.baselines.sparse_scores import SparseScores
-from missrec_pl.data.whitening import PrincipalAxes
+from missrec_pl.fitting.whitening import AXES_IF_LARGE, PrincipalAxes
 
 # Below every cosine, yet finite: an item without the modality still precedes a masked one.
 _MISSING_SCORE = -2.0
 _NEIGHBOURS_IF_LARGE = 50
-_AXES_IF_LARGE = 128
 
 
 @register_per_modality("knn")
@@ -49,7 +48,7 @@ class LastItemKNN:
         self._is_missing[0] = True
         self.is_sparse = data.is_large
         if self.is_sparse:
-            axes = PrincipalAxes(features, present, max_axes=_AXES_IF_LARGE, centred=False)
+            axes = PrincipalAxes(features, present, max_axes=AXES_IF_LARGE, centred=False)
             found = spread(
                 top_neighbours(axes.unit_vectors(0.0), _NEIGHBOURS_IF_LARGE), axes.items, data.num_items
             )

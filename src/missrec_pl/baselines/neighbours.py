@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from missrec_pl.baselines.base import LARGE_CATALOGUE
 from missrec_pl.clustering import kmeans
+from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE
 
 # A block of similarities never holds more numbers than this (16 MiB of float32).
 _BLOCK_ELEMENTS = 2**22

@@ -10,13 +10,12 @@ from missrec_pl.callbacks.learning_rate import WarmupCosine
 from missrec_pl.callbacks.nan_guard import NanGuard
 from missrec_pl.callbacks.ranks_file import RanksFile
 from missrec_pl.callbacks.run_clock import RunClock
-from missrec_pl.callbacks.run_record import RECORD, RunRecord
+from missrec_pl.callbacks.run_record import RunRecord
 from missrec_pl.callbacks.step_seed import StepSeed
 from missrec_pl.callbacks.trainable import TrainOnly
 from missrec_pl.callbacks.weight_average import WeightAverage
 
 __all__ = [
-    "RECORD",
     "BestCheckpoint",
     "ComputeLine",
     "EpochLines",

@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 _PATHS = ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path")
 

@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from missrec_pl.distributed import Share
+from missrec_pl.system.processes import Share
 
 _KEY = "epoch_means"
 

@@ -10,10 +10,10 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from missrec_pl.callbacks.interest_methods import InterestMethod
-from missrec_pl.distributed import Share
+from missrec_pl.clustering.methods import InterestMethod
 from missrec_pl.nn.interests import InterestTable
-from missrec_pl.precision import exact_float32
+from missrec_pl.system.precision import exact_float32
+from missrec_pl.system.processes import Share
 
 log = logging.getLogger(__name__)
 

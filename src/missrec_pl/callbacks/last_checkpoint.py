@@ -11,9 +11,9 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from missrec_pl.callbacks.stop_signal import StopSignal
-from missrec_pl.checkpoint_files import LAST, keep_previous
-from missrec_pl.distributed import any_process
+from missrec_pl.checkpoints.files import LAST, keep_previous
 from missrec_pl.errors import StoppedError
+from missrec_pl.system.processes import any_process
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.distributed import any_process
 from missrec_pl.errors import RunError
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
+from missrec_pl.system.processes import any_process
 
 
 class NanGuard(L.Callback):

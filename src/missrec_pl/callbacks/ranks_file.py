@@ -13,8 +13,8 @@ from torch import Tensor
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.evaluated_users import evaluated_users, write_ranks
 from missrec_pl.data.splits import EvaluationRows
-from missrec_pl.distributed import gather_rows
-from missrec_pl.run_files import RANKS_NAME
+from missrec_pl.system.files import RANKS_NAME
+from missrec_pl.system.processes import gather_rows
 
 
 class RanksFile(L.Callback):

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 
-RECORD = "missrec_pl"  # key of the record in a checkpoint
+from missrec_pl.checkpoints.record import RECORD
 
 
 class RunRecord(L.Callback):

@@ -13,8 +13,8 @@ from missrec_pl.clustering.assign import cluster_means
 from missrec_pl.clustering.backends import Neighbors, PairwiseReductions, make_reductions
 from missrec_pl.clustering.backends.base import exact_arithmetic
 from missrec_pl.clustering.result import checked_tokens
-from missrec_pl.distributed import Share
 from missrec_pl.errors import ConfigError
+from missrec_pl.system.processes import Share
 
 _log = logging.getLogger(__name__)
 

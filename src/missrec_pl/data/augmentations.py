@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.catalogue import VIEWS, ItemTable
+from missrec_pl.data.items.catalogue import VIEWS
+from missrec_pl.data.items.table import ItemTable
 
 WORD_DROPPED = "text_worddrop"
 

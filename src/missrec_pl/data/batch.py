@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from missrec_pl.data.candidates import Candidates
-from missrec_pl.data.catalogue import Catalogue, ItemTable
-from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.global_sequences import PAIR_WINDOW, GlobalSequences
+from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.items.table import ItemTable
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.errors import DataError
 
-LATER = 10  # items from the target on that a training batch carries: as many as score terms count pairs over
-
-__all__ = ["LATER", "EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
+__all__ = ["EvaluationHistories", "GlobalSequences", "SequenceBatch", "TrainingPrefixes"]
 
 _COUNTED_AT_ONCE = 1 << 20  # samples
 
@@ -149,7 +148,7 @@ class TrainingPrefixes(Dataset[SequenceBatch]):
         user, end = self._places(samples)
         history, length, target = self.sequences.windows(user, end, self.max_history)
         domain = self.sequences.domain[user]
-        later = torch.from_numpy(self.sequences.later(user, end, LATER))
+        later = torch.from_numpy(self.sequences.later(user, end, PAIR_WINDOW))
         fold = None if self.fold_of_user is None else int(self.fold_of_user[user[0]])
         if not self.deduplicate:
             return replace(_as_batch(history, length, target, domain, None), later=later, fold=fold)

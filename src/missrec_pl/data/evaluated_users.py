@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.redundancy import redundancy
 from missrec_pl.data.splits import EvaluationRows
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 
 def write_ranks(file: Path, users: pa.Table, ranks: Mapping[str, NDArray[np.float32]]) -> None:

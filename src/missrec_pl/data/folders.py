@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from missrec_pl.data.domain_manifest import Manifest
-from missrec_pl.data.encoders import check_encoders
+from missrec_pl.data.domain.encoders import check_encoders
+from missrec_pl.data.domain.manifest import Manifest
 from missrec_pl.data.sources import DomainFolder, DomainSource, ReleasedFolder
 
 

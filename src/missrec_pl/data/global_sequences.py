@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import EvaluationRows, Split
+
+PAIR_WINDOW = 10
+"""Largest gap of two items of a sequence that count as a pair. A training row carries as many future items."""
 
 
 class GlobalSequences:

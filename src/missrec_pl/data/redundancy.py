@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from missrec_pl.data.catalogue import Catalogue
 from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import EvaluationRows
 
 _BLOCK = 8192  # histories at a time

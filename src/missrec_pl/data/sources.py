@@ -7,8 +7,8 @@ fingerprint of its inputs: a changed input is prepared again, an interrupted pre
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from missrec_pl.data.domain_cache import DomainCache, file_states
-from missrec_pl.data.domain_manifest import Manifest
+from missrec_pl.data.domain.cache import DomainCache, file_states
+from missrec_pl.data.domain.manifest import Manifest
 from missrec_pl.data.released import convert_into, released_files
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from missrec_pl.data.domain import Sequences
+from missrec_pl.data.domain.folder import Sequences
 from missrec_pl.errors import ConfigError, DataError
 
 SPLITS = ("leave_one_out", "global_time", "train_only")

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, SequenceBatch, TrainingPrefixes
-from missrec_pl.data.catalogue import Catalogue, ItemTable
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.items.table import ItemTable
 from missrec_pl.data.sampled_prefixes import SampledPrefixes
 from missrec_pl.data.samplers import (
     CANDIDATES,
@@ -26,6 +27,7 @@ from missrec_pl.data.samplers import (
 from missrec_pl.data.sources import DomainSource
 from missrec_pl.data.splits import EvaluationRows, make_split
 from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.fitting.whitening import DomainWhitening
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class DomainDataModule(L.LightningDataModule):
         user_folds: folds of users that training batches never mix, drawn with the seed; None for no folds.
         residency: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
-        whitening: power by which each domain's features are whitened; see :class:`Catalogue`.
+        whitening: power by which each domain's features are whitened, see :class:`Whitening`; 0: not at all.
         max_validation_users: validate on a fixed random sample of at most so many users; None on all.
         overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
             user, no two with the same history.
@@ -135,7 +137,11 @@ class DomainDataModule(L.LightningDataModule):
         self._check_sampling(len(domains))
         modalities = _all_modalities(domains) if self.modalities is None else self.modalities
         self._catalogue = Catalogue(
-            domains, modalities, residency=self.residency, dtype=self.dtype, whitening=self.whitening
+            domains,
+            modalities,
+            residency=self.residency,
+            dtype=self.dtype,
+            transform=DomainWhitening(self.whitening) if self.whitening else None,
         )
         splits = [make_split(domain.sequences, self.split) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)

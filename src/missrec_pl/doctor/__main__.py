@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import missrec_pl.system.passive_waiting  # noqa: F401 - before anything imports torch
 from missrec_pl.doctor.findings import OK, PROBLEM, Finding
 from missrec_pl.doctor.machine import check_accelerator, check_data, check_disk, check_keops, check_wandb
 from missrec_pl.doctor.software import check_known_bad, check_packages, check_python

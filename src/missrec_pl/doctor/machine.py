@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from missrec_pl.clustering.backends import keops
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_manifest import MANIFEST
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.manifest import MANIFEST
 from missrec_pl.doctor.findings import OK, PROBLEM, WARNING, Finding
 from missrec_pl.errors import DataError
 
@@ -83,7 +83,7 @@ def check_data(folder: Path) -> Iterator[Finding]:
 
 def check_wandb() -> Iterator[Finding]:
     """Whether ``logger=wandb`` would go online."""
-    from missrec_pl.preflight_wandb import has_wandb_key
+    from missrec_pl.config.wandb_key import has_wandb_key
 
     if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
         yield Finding(OK, "wandb", f"WANDB_MODE={os.environ['WANDB_MODE']}")

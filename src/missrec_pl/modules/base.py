@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.catalogue import ItemTable
-from missrec_pl.modules.encoding import GroupedUsers, encode_in_buckets, history_rows
+from missrec_pl.data.items.table import ItemTable
+from missrec_pl.losses import Objective, orthogonality
 from missrec_pl.modules.ranking import RankingModule, rows_of
 from missrec_pl.nn import ItemEmbeddings, SequenceModel
-from missrec_pl.nn.score_terms import ScoredRows
-from missrec_pl.objectives import Objective, orthogonality
-from missrec_pl.precision import exact_float32, in_float32, widened
+from missrec_pl.nn.encoding import GroupedUsers, encode_in_buckets, history_rows
+from missrec_pl.nn.scorers import ScoredRows
+from missrec_pl.system.precision import exact_float32, in_float32, widened
 
 EMBED_CHUNK = 16384  # items embedded at a time outside of training steps
 _CACHED_LOGITS = 1 << 21  # ranked at a time on CPU: what a logit passes through stays in the cache

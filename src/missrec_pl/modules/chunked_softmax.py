@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.modules.encoding import GroupedUsers
+from missrec_pl.losses import next_item, sampled_logits
 from missrec_pl.nn import ItemEmbeddings
-from missrec_pl.objectives import next_item, sampled_logits
+from missrec_pl.nn.encoding import GroupedUsers
 
 if TYPE_CHECKING:
     from missrec_pl.modules.base import SequenceRecommender

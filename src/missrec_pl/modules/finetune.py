@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.distributed import row_counts
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.chunked_softmax import sampled_loss, whole_catalogue_loss
 from missrec_pl.modules.in_batch import in_batch_loss
+from missrec_pl.system.processes import row_counts
 
 
 class FinetuneModule(SequenceRecommender):

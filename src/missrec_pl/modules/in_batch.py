@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.distributed import first_own_row, gather_rows
-from missrec_pl.modules.encoding import GroupedUsers
+from missrec_pl.losses import seq_item
 from missrec_pl.nn import ItemEmbeddings
-from missrec_pl.objectives import seq_item
+from missrec_pl.nn.encoding import GroupedUsers
+from missrec_pl.system.processes import first_own_row, gather_rows
 
 if TYPE_CHECKING:
     from missrec_pl.modules.base import SequenceRecommender

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.distributed import gather_rows, row_counts
+from missrec_pl.losses import seq_seq
 from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.in_batch import in_batch_loss, own_columns
-from missrec_pl.objectives import seq_seq
-from missrec_pl.precision import in_float32
+from missrec_pl.system.precision import in_float32
+from missrec_pl.system.processes import gather_rows, row_counts
 
 
 class PretrainModule(SequenceRecommender):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
-from missrec_pl.precision import exact_float32
+from missrec_pl.system.precision import exact_float32
 
 _Ranking = Callable[[Tensor, SequenceBatch], Tensor]  # scores and whose they are -> ranks of the targets
 

@@ -3,6 +3,8 @@
 Exit code 0: done; 2: a mistake in what was asked or in the data, told in one line on stderr.
 """
 
+import missrec_pl.system.passive_waiting  # noqa: F401, I001 - before anything imports torch
+
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from missrec_pl.data.domain_cache import DomainCache, file_states
+from missrec_pl.data.domain.cache import DomainCache, file_states
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.lsa import LsaEncoder
 from missrec_pl.prepare.grocery_conversion import (

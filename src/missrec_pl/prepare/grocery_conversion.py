@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from missrec_pl.data.atomic import check_target
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
-from missrec_pl.data.lookup import near_names
+from missrec_pl.data.domain.replacing import check_target
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.core import Ints, first_in_time, k_core
 from missrec_pl.prepare.encoders.base import TextEncoder
 from missrec_pl.prepare.grocery_texts import product_texts
+from missrec_pl.system.lookup import near_names
 
 DEPARTMENTS = (
     "DELI",

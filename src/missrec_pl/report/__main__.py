@@ -1,5 +1,7 @@
 """``python -m missrec_pl.report COMMAND ...``: one module per command, registered in `COMMANDS`."""
 
+import missrec_pl.system.passive_waiting  # noqa: F401, I001 - before anything imports torch
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 # Okabe and Ito's colours, which all kinds of colour vision tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")

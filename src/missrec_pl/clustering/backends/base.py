@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from missrec_pl.distributed import Share
-from missrec_pl.precision import exact_float32
+from missrec_pl.system.precision import exact_float32
+from missrec_pl.system.processes import Share
 
 _CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Coordinates held at once while distances are recomputed; on CPU 2 MB in float64, near the L2 cache."""

@@ -5,7 +5,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from missrec_pl.clustering.backends.base import Neighbors, pick_smallest
-from missrec_pl.distributed import Share
+from missrec_pl.system.processes import Share
 
 
 class DenseReductions:

@@ -14,8 +14,8 @@ from torch import Tensor
 from missrec_pl.clustering.backends.base import Neighbors, first_of_equal, scale_of, squared_distances
 from missrec_pl.clustering.backends.search import SPARE, Found, Scope, keep_nearest
 from missrec_pl.clustering.backends.tiled import TiledReductions
-from missrec_pl.distributed import Share
 from missrec_pl.errors import ConfigError
+from missrec_pl.system.processes import Share
 
 _SMALLEST_LIST = 16
 """List lengths are rounded up to a power of two from here on: each length is another formula to compile."""

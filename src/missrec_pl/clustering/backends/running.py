@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from missrec_pl.clustering.backends.search import GROUP, group_minimum, smallest_of_block
-from missrec_pl.distributed import Share
+from missrec_pl.system.processes import Share
 
 _CROWDED = 0.2
 """Share of a block's entries past which merging all of it beats picking the entries that matter."""

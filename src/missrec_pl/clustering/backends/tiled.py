@@ -11,7 +11,7 @@ from torch import Tensor
 from missrec_pl.clustering.backends.base import Neighbors, first_of_equal, squared_distances
 from missrec_pl.clustering.backends.running import Farthest, RunningSmallest
 from missrec_pl.clustering.backends.search import SPARE, ExactSearch, Found, Scope, keep_nearest
-from missrec_pl.distributed import Share
+from missrec_pl.system.processes import Share
 
 _TILE = {"cpu": 2048, "cuda": 8192}
 """Side of a block; in float32 16 MB on CPU (products are at full speed from 1,024) and 256 MB on a GPU."""

@@ -11,11 +11,11 @@ rows only.
 
 from pathlib import Path
 
-from missrec_pl.data.atomic import check_target
-from missrec_pl.data.lookup import require_folder
+from missrec_pl.data.domain.replacing import check_target
 from missrec_pl.data.released.domain import ReleasedDomain, read_domain
 from missrec_pl.data.released.rows import read_merged_rows, read_rows
 from missrec_pl.errors import DataError
+from missrec_pl.system.lookup import require_folder
 
 _SPLITS = ("train", "valid", "test")
 _SUFFIXES = ("inter", "item2index", "user2index", "text", "pt_datasets", "feat1CLS", "feat2CLS", "feat3CLS")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from missrec_pl.data.domain_writer import FeatureMatrix, write_domain
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.released.features import read_features
 from missrec_pl.data.released.rows import Rows, read_index, read_texts
 from missrec_pl.data.released.sequences import Reconstruction, reconstruct

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from missrec_pl.data.domain_writer import FeatureMatrix
-from missrec_pl.data.encoders import UNKNOWN
+from missrec_pl.data.domain.encoders import UNKNOWN
+from missrec_pl.data.domain.writer import FeatureMatrix
 from missrec_pl.errors import DataError
 
 _BLOCK_ROWS = 65_536

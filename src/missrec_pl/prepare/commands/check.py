@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 
 from rich.console import Console
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.findings import findings
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from missrec_pl.data.atomic import real_path
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_update import image_urls
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.replacing import real_path
+from missrec_pl.data.domain.update import image_urls
 from missrec_pl.prepare.images.fetching import Limits
 from missrec_pl.prepare.images.run import FAILURES, download
 

@@ -1,11 +1,12 @@
 """``import-checkpoint FILE OUT``: weights of the authors' program, to be used as ``ckpt=``."""
 
 from argparse import ArgumentParser, Namespace
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from missrec_pl.data.atomic import replacing_file
+from missrec_pl.data.domain.replacing import replacing_file
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.prepare.commands.base import add_output
 
@@ -28,8 +29,10 @@ class ImportCheckpoint:
         """Converts, then says what became of every tensor and how to use the file."""
         import torch  # here, so that --help does not wait for it
 
-        from missrec_pl.prepare.released_checkpoint import read_released_checkpoint
-        from missrec_pl.prepare.released_import import import_released
+        from missrec_pl.checkpoints.imported.reading import read_released_checkpoint
+
+        # By name: composing the config that such a checkpoint lacks is the work of a layer above this one.
+        import_released = import_module("missrec_pl.experiment.imported").import_released
 
         source, out = Path(arguments.source), Path(arguments.out)
         if "=" in out.name:

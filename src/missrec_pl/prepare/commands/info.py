@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 
 
 class Info:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from missrec_pl.data.domain_manifest import Manifest
-from missrec_pl.data.encoders import check_encoders
+from missrec_pl.data.domain.encoders import check_encoders
+from missrec_pl.data.domain.manifest import Manifest
 from missrec_pl.prepare.commands.base import add_output
 from missrec_pl.prepare.exchange.merging import merge_domains
 from missrec_pl.prepare.exchange.released_files import write_merged

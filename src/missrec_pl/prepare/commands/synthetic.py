@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from missrec_pl.data.synthetic_generator import SyntheticSpec, write_synthetic
+from missrec_pl.data.synthetic.generator import SyntheticSpec, write_synthetic
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.commands.base import add_output
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_files import FeatureMatrix, UserBlock
-from missrec_pl.data.domain_update import known_image_urls
-from missrec_pl.data.domain_writer import stream_domain
-from missrec_pl.data.encoders import check_encoders
+from missrec_pl.data.domain.encoders import check_encoders
+from missrec_pl.data.domain.files import FeatureMatrix, UserBlock
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.update import known_image_urls
+from missrec_pl.data.domain.writer import stream_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 
@@ -38,7 +38,7 @@ def merge_domains(
     Raises:
         DataError: Names, widths or encoders collide, or ``out`` exists.
     """
-    from missrec_pl.data.feature_rows import feature_dims_of  # with torch: --help does not wait for it
+    from missrec_pl.data.items.feature_rows import feature_dims_of  # with torch: --help does not wait for it
 
     domains = [Domain.open(path) for path in paths]
     names = [domain.name for domain in domains]

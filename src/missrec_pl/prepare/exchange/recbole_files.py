@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from missrec_pl.data.atomic import replacing
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.replacing import replacing
 from missrec_pl.errors import DataError
 
 _INTER = "user_id:token\titem_id:token\ttimestamp:float"

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from missrec_pl.data.atomic import replacing
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.replacing import replacing
 from missrec_pl.data.released.rows import INTER_HEADER, TEXT_HEADER
 from missrec_pl.errors import DataError
 

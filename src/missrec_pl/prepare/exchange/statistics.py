@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from missrec_pl.data.domain import Domain
+from missrec_pl.data.domain.folder import Domain
 
 HEADER = ("Datasets", "#Users", "#Items", "#Img. (Cover.%)", "#Inters.", "Avg. SL.")
 

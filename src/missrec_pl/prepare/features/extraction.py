@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_files import FeatureMatrix
+from missrec_pl.data.domain.files import FeatureMatrix
+from missrec_pl.data.domain.folder import Domain
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder
 from missrec_pl.prepare.encoders.registry import EncoderChoice
 from missrec_pl.prepare.features.jobs import ImageJob, Job, TextJob, WordDrop
 from missrec_pl.prepare.features.status import Status, counts
 from missrec_pl.prepare.features.store import ChunkStore, StoredRows
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 VIEW = "text_worddrop"
 _POLL_SECONDS = 0.5

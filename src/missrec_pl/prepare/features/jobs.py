@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from missrec_pl.data.domain_update import image_files
+from missrec_pl.data.domain.update import image_files
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder, Recipe
 from missrec_pl.prepare.features.pictures import quiet_decoders, read_picture, require_pillow
 from missrec_pl.prepare.features.status import Status

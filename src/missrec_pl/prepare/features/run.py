@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from missrec_pl.data.atomic import real_path
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_files import FeatureMatrix
-from missrec_pl.data.domain_manifest import Manifest
-from missrec_pl.data.domain_update import add_features
+from missrec_pl.data.domain.files import FeatureMatrix
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.manifest import Manifest
+from missrec_pl.data.domain.replacing import real_path
+from missrec_pl.data.domain.update import add_features
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder
 from missrec_pl.prepare.encoders.registry import EncoderChoice

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.errors import DataError
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 CHUNK_ROWS = 512
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from missrec_pl.data.atomic import real_path
-from missrec_pl.data.domain import Domain
-from missrec_pl.data.domain_update import image_urls, set_image_paths
+from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.replacing import real_path
+from missrec_pl.data.domain.update import image_urls, set_image_paths
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.images.fetching import Fetcher, FetchError, Limits
 from missrec_pl.prepare.interactions.item_images import stored_folder
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 FAILURES = "failures.csv"
 _HEADER = ("url", "again", "reason")

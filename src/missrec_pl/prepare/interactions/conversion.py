@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from missrec_pl.data.atomic import check_target
-from missrec_pl.data.domain_writer import UserBlock, stream_domain
+from missrec_pl.data.domain.replacing import check_target
+from missrec_pl.data.domain.writer import UserBlock, stream_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
 from missrec_pl.prepare.interactions.database import working_database, working_folder

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from missrec_pl.data.lookup import require_folder
 from missrec_pl.errors import ConfigError
+from missrec_pl.system.lookup import require_folder
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from missrec_pl.data.lookup import near_names
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.interactions.database import column, quoted
 from missrec_pl.prepare.interactions.text_files import column_names, distinct_names
+from missrec_pl.system.lookup import near_names
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from missrec_pl.errors import DataError, MissrecError
 from missrec_pl.report.runs.collect import NoRunsError
-from missrec_pl.run_files import whole_file
+from missrec_pl.system.files import whole_file
 
 _COMMAND = re.compile(r"`python -m missrec_pl\.report ([^`]+)`:")
 

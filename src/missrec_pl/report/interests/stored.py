@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from missrec_pl import building
-from missrec_pl.callbacks.interest_methods import DPCKNN, InterestMethod, NoInterests
-from missrec_pl.checkpoints import Checkpoint, read_checkpoint
+from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.clustering import DPCKNNResult
-from missrec_pl.data.catalogue import Catalogue
+from missrec_pl.clustering.methods import DPCKNN, InterestMethod, NoInterests
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.errors import CheckpointError, DataError, MissrecError
+from missrec_pl.experiment import building
 from missrec_pl.nn import SequenceModel
 
 _CHUNK = 16384  # items embedded at a time

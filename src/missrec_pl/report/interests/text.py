@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from torch import Tensor
 
-from missrec_pl.callbacks.interest_methods import DPCKNN
+from missrec_pl.clustering.methods import DPCKNN
 from missrec_pl.report.interests.numbers import InterestNumbers, PrototypeNumbers
 from missrec_pl.report.interests.stored import StoredInterests
 

@@ -9,7 +9,7 @@ from typing import Any
 from missrec_pl.errors import DataError
 from missrec_pl.report.runs.fields import mapping, numbers, require, strings, whole_number
 from missrec_pl.report.runs.origin import Origin, read_origin
-from missrec_pl.run_files import RESULTS_NAME
+from missrec_pl.system.files import RESULTS_NAME
 
 PRETRAIN = "pretrain"
 BASELINES = "baselines"

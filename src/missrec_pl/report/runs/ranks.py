@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult
-from missrec_pl.run_files import BASELINE_RANKS_NAME, RANKS_NAME
+from missrec_pl.system.files import BASELINE_RANKS_NAME, RANKS_NAME
 
 _USER_COLUMNS = ("domain", "user", "item", "history_length")
 _METRIC = re.compile(r"(recall|ndcg)@([1-9]\d*)|mrr")

@@ -1,0 +1,1 @@
+"""The authors' checkpoint files: read without running anything in them, and translated."""

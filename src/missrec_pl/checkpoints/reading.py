@@ -1,0 +1,102 @@
+"""Reading checkpoints without executing anything they contain."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from missrec_pl.checkpoints.files import damage_of
+from missrec_pl.checkpoints.record import RECORD
+from missrec_pl.checkpoints.resuming import logged_steps, whole_epochs
+from missrec_pl.errors import CheckpointError
+
+_MODEL_PREFIX = "model."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint of this project holds.
+
+    Attributes:
+        config: config of the run, interpolations unresolved.
+        data: fingerprint of each domain of the run.
+        weights: ``state_dict`` of the network.
+        epochs: number of completed training epochs.
+        logged_steps: number of the first step that was not logged before the checkpoint was written.
+        encoders: per modality the encoders of the features that the run read; empty where nobody noted them.
+    """
+
+    config: dict[str, Any]
+    data: dict[str, str]
+    weights: dict[str, Tensor]
+    epochs: int
+    logged_steps: int = 0
+    encoders: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
+    """Read a checkpoint with ``weights_only=True``.
+
+    Args:
+        path: the file.
+        flag: what the user named the file with, for the messages.
+
+    Raises:
+        CheckpointError: no such file, unreadable, diverged, or not a checkpoint of this project.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(f"{flag}={path}: there is no such file.")
+    content = _load(file, flag)
+    if not isinstance(content, dict) or RECORD not in content or "state_dict" not in content:
+        raise CheckpointError(
+            f"{flag}={path} was not written by this project: it has no record {RECORD!r}; give the "
+            "checkpoints/best.ckpt of one of its runs."
+        )
+    try:
+        record, progress = content[RECORD], content.get("loops", {}).get("fit_loop", {})
+        config, data = dict(record["config"]), dict(record["data"])
+        epochs, steps = whole_epochs(content), logged_steps(progress)
+        encoders = {str(name): [str(made) for made in by] for name, by in record.get("encoders", {}).items()}
+        weights = _weights(content["state_dict"], f"{flag}={path}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{flag}={path} cannot be read: an entry of its record is missing or wrong ({error!r}); give the "
+            "checkpoints/best.ckpt of a finished run."
+        ) from error
+    return Checkpoint(config, data, weights, epochs, steps, encoders)
+
+
+def _load(file: Path, flag: str) -> Any:
+    reason = damage_of(file)
+    try:
+        if reason is None:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged pickle raises is anybody's guess
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
+            reason = f"it names {named[1]}, which no checkpoint needs"
+    raise CheckpointError(
+        f"{flag}={file} cannot be read: it is truncated or no checkpoint ({reason}); give the "
+        "checkpoints/best.ckpt of a finished run."
+    )
+
+
+def _weights(state: dict[str, Any], where: str) -> dict[str, Tensor]:
+    weights = {}
+    for name, tensor in state.items():
+        if not name.startswith(_MODEL_PREFIX):
+            continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} is a {type(tensor).__name__}")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise CheckpointError(
+                f"{where}: the weight {name} holds NaN or infinity, for the run had diverged; give an earlier one."
+            )
+        weights[name.removeprefix(_MODEL_PREFIX)] = tensor
+    return weights

@@ -1,0 +1,138 @@
+"""Checks every ``_target_`` of a config against the signature it names, without calling anything."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+
+from missrec_pl.system.lookup import near_names
+
+_SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+_PLAIN = (int, float, bool, str, type(None))
+
+
+def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[str]:
+    """Find unknown and missing arguments and values of a wrong kind.
+
+    Args:
+        cfg: the composed config.
+        supplied: per config path the arguments that the program itself passes.
+
+    Returns:
+        One line per mistake, each naming the flag.
+    """
+    found = []
+    for path, node in _targets(cfg):
+        name = node["_target_"]
+        try:
+            target = _imported(str(name))
+        except (ImportError, AttributeError, ValueError) as error:
+            found.append(f"{path}._target_={name}: cannot be imported ({error}).")
+            continue
+        if not callable(target):
+            kind = "module" if isinstance(target, types.ModuleType) else type(target).__name__
+            found.append(f"{path}._target_={name}: is not callable but a {kind}; name a class or a function.")
+            continue
+        found += _argument_mistakes(path, node, target, supplied.get(path, frozenset()))
+    return found
+
+
+def has_argument(name: str, argument: str) -> bool:
+    """Whether what a ``_target_`` names takes an argument; True where nobody can tell."""
+    try:
+        return argument in inspect.signature(_imported(name)).parameters
+    except (ImportError, AttributeError, ValueError, TypeError):
+        return True
+
+
+def _imported(name: str) -> Any:
+    """What Hydra finds under a name: attributes as far as they go, then modules."""
+    first, *parts = name.split(".")
+    found = importlib.import_module(first)
+    for number, part in enumerate(parts, 1):
+        if isinstance(found, types.ModuleType) and not hasattr(found, part):
+            found = importlib.import_module(".".join([first, *parts[:number]]))
+        else:
+            found = getattr(found, part)
+    return found
+
+
+def walk(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
+    """All nodes of a config by path; what an interpolation refers to is visited at its own place only."""
+    yield path, node
+    if not isinstance(node, DictConfig | ListConfig) or node._is_none() or node._is_interpolation():
+        return
+    if isinstance(node, ListConfig):
+        for index in range(len(node)):
+            yield from walk(node._get_node(index), f"{path}[{index}]")
+        return
+    for key in map(str, node.keys()):
+        yield from walk(node._get_node(key), f"{path}.{key}" if path else key)
+
+
+def _targets(cfg: DictConfig) -> Iterator[tuple[str, DictConfig]]:
+    for path, node in walk(cfg):
+        if (
+            isinstance(node, DictConfig)
+            and not (node._is_none() or node._is_interpolation())
+            and "_target_" in node
+        ):
+            yield path, node
+
+
+def _argument_mistakes(
+    path: str, node: DictConfig, target: Callable[..., Any], supplied: Set[str]
+) -> Iterator[str]:
+    try:
+        parameters = dict(inspect.signature(target).parameters)
+    except ValueError:  # a builtin that does not say what it takes
+        return
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    names = {
+        n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)
+    }
+    given = {str(key) for key in node} - _SPECIAL
+    short = getattr(target, "__name__", str(target))
+    if not takes_any:
+        for name in sorted(given - names):
+            yield f"{path}.{name}: {short} has no such argument; {near_names(name, sorted(names - supplied))}."
+    if not node.get("_partial_"):
+        needed = {n for n in names if parameters[n].default is inspect.Parameter.empty}
+        for name in sorted(needed - given - supplied):
+            yield f"{path}.{name} is missing: {short} needs it."
+    hints = _hints(target)
+    for name in sorted(given & names & hints.keys()):
+        if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
+            continue  # a value that is referred to is checked at its own place
+        if wanted := _misfit(node[name], hints[name]):
+            yield f"{path}.{name}={node[name]}: must be {wanted}."
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):
+        return {}
+
+
+def _misfit(value: Any, hint: Any) -> str | None:
+    """What the value should be instead; None where it fits or where the annotation says more than plain values."""
+    options = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
+    choices = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
+    kinds = [option for option in options if option in _PLAIN]
+    if len(kinds) + sum(get_origin(option) is Literal for option in options) < len(options):
+        return None
+    if OmegaConf.is_config(value):
+        return _in_words(kinds, choices)
+    fits = type(value) in kinds or value in choices or (type(value) is int and float in kinds)
+    return None if fits else _in_words(kinds, choices)
+
+
+def _in_words(kinds: list[Any], choices: list[Any]) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+    return " or ".join([*(str(choice) for choice in choices), *(names[kind] for kind in kinds)])

@@ -1,0 +1,138 @@
+"""``domain.json``: what a domain folder says about itself."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from missrec_pl.errors import DataError
+from missrec_pl.system.lookup import require_folder
+
+SCHEMA_VERSION = 1
+MANIFEST = "domain.json"
+ITEMS = "items.parquet"
+SEQUENCES = "sequences.parquet"
+
+
+@dataclass(frozen=True)
+class ModalityInfo:
+    """One feature matrix of a domain folder.
+
+    Attributes:
+        name: ``text``, ``image``, ``audio`` or any other name.
+        file: Path inside the domain folder, ``features/<name>.npy``.
+        dim: Width F of a feature row.
+        dtype: ``float32`` or ``float16``.
+        encoder: Name of the model that made the features.
+        coverage: Share of the items that have the modality, 0..1.
+        made_by: Whatever else is known of how it was made: model, preprocessing, options, date, counts.
+    """
+
+    name: str
+    file: str
+    dim: int
+    dtype: str
+    encoder: str
+    coverage: float
+    made_by: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The parsed ``domain.json``.
+
+    Attributes:
+        views: Other features of the same items (word-dropped text): augmentation material, not modalities.
+        sha256: Checksum of every other file of the folder, by its path inside it.
+        created_by: Free information about the program and the source that made the folder.
+    """
+
+    name: str
+    users: int
+    items: int
+    interactions: int
+    modalities: dict[str, ModalityInfo]
+    views: dict[str, ModalityInfo]
+    sha256: dict[str, str]
+    created_by: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Writes ``domain.json``; it has to be the last file of a new folder."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "counts": {"users": self.users, "items": self.items, "interactions": self.interactions},
+            "modalities": {name: _without_name(info) for name, info in self.modalities.items()},
+            "views": {name: _without_name(info) for name, info in self.views.items()},
+            "sha256": self.sha256,
+            "created_by": self.created_by,
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Reads and checks ``folder/domain.json``.
+
+        Raises:
+            DataError: The folder or file is missing, is no JSON, has another schema version or lacks a key.
+        """
+        path = require_folder(folder, "domain folder") / MANIFEST
+        if not path.is_file():
+            raise DataError(f"{folder} holds no {MANIFEST}; {_advice(folder)}")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not valid JSON ({error}); prepare the domain again") from error
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}; prepare it again"
+            )
+        try:
+            return cls._parse(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: missing or wrong entry ({error!r}); prepare the domain again") from error
+
+    @classmethod
+    def _parse(cls, content: dict[str, Any]) -> "Manifest":
+        counts = content["counts"]
+        return cls(
+            name=str(content["name"]),
+            users=int(counts["users"]),
+            items=int(counts["items"]),
+            interactions=int(counts["interactions"]),
+            modalities=_infos(content["modalities"]),
+            views=_infos(content.get("views", {})),
+            sha256={_inside(str(file)): str(digest) for file, digest in content["sha256"].items()},
+            created_by=dict(content.get("created_by", {})),
+        )
+
+
+def _without_name(info: ModalityInfo) -> dict[str, Any]:
+    return {key: value for key, value in asdict(info).items() if key != "name" and (key != "made_by" or value)}
+
+
+def _infos(content: dict[str, dict[str, Any]]) -> dict[str, ModalityInfo]:
+    infos = {name: ModalityInfo(name=name, **entry) for name, entry in content.items()}
+    for info in infos.values():
+        _inside(info.file)
+        if info.dtype not in ("float32", "float16"):
+            raise ValueError(f"dtype {info.dtype!r} of {info.name!r} is not float32 or float16")
+    return infos
+
+
+def _inside(file: str) -> str:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"file {file!r} leaves the domain folder")
+    return file
+
+
+def _advice(folder: Path) -> str:
+    if any(folder.glob("*.train.inter")) or any(folder.glob("*.pt_datasets")):
+        return "it is a released folder: use data=released, or python -m missrec_pl.prepare released"
+    inner = sorted(entry.parent.name for entry in folder.glob(f"*/{MANIFEST}"))
+    if inner:
+        return f"its sub-folders do ({', '.join(inner)}): name one of them"
+    return "make one with python -m missrec_pl.prepare"

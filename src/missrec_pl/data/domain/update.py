@@ -1,0 +1,136 @@
+"""Adding features, or pictures' paths, to a domain folder: the new folder takes the old one's place whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from missrec_pl.data.domain.checks import sha256_of
+from missrec_pl.data.domain.files import FeatureMatrix, write_features
+from missrec_pl.data.domain.manifest import ITEMS, MANIFEST, Manifest
+from missrec_pl.data.domain.replacing import real_path, replacing
+from missrec_pl.data.domain.writer_checks import check_features
+from missrec_pl.errors import DataError
+
+_BLOCK_ROWS = 65_536
+
+
+def add_features(
+    path: Path,
+    features: Mapping[str, FeatureMatrix],
+    views: Mapping[str, FeatureMatrix] | None = None,
+    *,
+    dtype: str = "float32",
+) -> None:
+    """Adds modalities and views to a domain folder, or replaces those of the same names.
+
+    Args:
+        path: The domain folder.
+        features: New modalities.
+        views: New views.
+        dtype: How features are stored: ``float32`` or ``float16``.
+
+    Raises:
+        DataError: The folder is damaged, or features do not fit it; then it stays as it was.
+    """
+    path = real_path(path)
+    manifest = Manifest.read(path)
+    new = {**features, **(views or {})}
+    check_features(list(new), dtype, path)
+    with replacing(path, overwrite=True) as folder:
+        _link(path, folder, {ITEMS, MANIFEST, *(f"features/{name}.npy" for name in new)})
+        (folder / "features").mkdir(exist_ok=True)
+        infos = {
+            name: write_features(folder, name, matrix, manifest.items, dtype, path, _BLOCK_ROWS)
+            for name, matrix in new.items()
+        }
+        _rewrite_items(path, folder, {f"has_{name}": pa.array(matrix.present) for name, matrix in new.items()})
+        kept = {name: info for name, info in manifest.modalities.items() if name not in new}
+        kept_views = {name: info for name, info in manifest.views.items() if name not in new}
+        changed = {ITEMS, *(info.file for info in infos.values())}
+        replace(
+            manifest,
+            modalities={**kept, **{name: infos[name] for name in features}},
+            views={**kept_views, **{name: infos[name] for name in views or {}}},
+            sha256={**manifest.sha256, **{file: sha256_of(folder / file) for file in sorted(changed)}},
+        ).write(folder)
+
+
+def set_image_paths(path: Path, images: Sequence[str | None]) -> None:
+    """Replaces the picture files that ``items.parquet`` names.
+
+    Args:
+        path: The domain folder.
+        images: Files of items 1..N, None where there is none.
+
+    Raises:
+        DataError: The folder is damaged, or the number of paths is another than N.
+    """
+    path = real_path(path)
+    manifest = Manifest.read(path)
+    if len(images) != manifest.items:
+        raise DataError(f"{path}: {len(images)} image paths for {manifest.items} items")
+    with replacing(path, overwrite=True) as folder:
+        _link(path, folder, {ITEMS, MANIFEST})
+        _rewrite_items(path, folder, {"image": pa.array(list(images), pa.string())})
+        replace(manifest, sha256={**manifest.sha256, ITEMS: sha256_of(folder / ITEMS)}).write(folder)
+
+
+def _link(path: Path, folder: Path, left_out: set[str]) -> None:
+    """Hard links to all other files: no copy of the features, and the old folder can go."""
+    for source in path.rglob("*"):
+        name = source.relative_to(path).as_posix()
+        if source.is_dir():
+            (folder / name).mkdir(exist_ok=True)
+        elif name not in left_out:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source, folder / name)
+            except OSError:  # a file system without hard links
+                shutil.copy2(source, folder / name)
+
+
+def _rewrite_items(path: Path, folder: Path, columns: Mapping[str, pa.Array]) -> None:
+    with pq.ParquetFile(path / ITEMS) as parquet:
+        table = parquet.read()
+    for name, values in columns.items():
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, values)
+        else:
+            table = table.append_column(name, values)
+    pq.write_table(table, folder / ITEMS, compression="zstd")
+
+
+def image_files(path: Path, stored: Sequence[str]) -> list[Path | None]:
+    """Where the picture files that ``items.parquet`` names are; relative ones count from the domain folder."""
+    return [path / name if name else None for name in stored]
+
+
+def image_urls(path: Path) -> list[str | None]:
+    """Addresses of the pictures of items 1..N; None where none is known.
+
+    Raises:
+        DataError: The domain has no addresses.
+    """
+    addresses = known_image_urls(path)
+    if addresses is None:
+        raise DataError(
+            f"{path / ITEMS} has no column image_url: prepare the domain again with metadata that has "
+            "addresses (Amazon), or with --image-url COLUMN"
+        )
+    return addresses
+
+
+def known_image_urls(path: Path) -> list[str | None] | None:
+    """Like ``image_urls``, but None if the domain has no addresses. ``path`` is a folder that ``Domain`` opens."""
+    with pq.ParquetFile(path / ITEMS) as parquet:
+        if "image_url" not in parquet.schema_arrow.names:
+            return None
+        addresses: list[str | None] = parquet.read(columns=["image_url"])["image_url"].to_pylist()
+    return addresses

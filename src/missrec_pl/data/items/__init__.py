@@ -1,0 +1,1 @@
+"""The items of a run under global ids, and their features."""

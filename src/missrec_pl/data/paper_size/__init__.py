@@ -1,5 +1,0 @@
-"""Generated domains with the counts of the paper's pre-training data."""
-
-from missrec_pl.data.paper_size.source import PAPER_SHAPES, PaperSizeDomains
-
-__all__ = ["PAPER_SHAPES", "PaperSizeDomains"]

@@ -1,0 +1,175 @@
+"""The content of synthetic domains.
+
+Every item has a latent vector near one of its domain's interests. A user follows two or three interests: the
+next item mostly stays in the present interest and lies near the rotated latent of the present item; sometimes
+the user turns to another interest. Features are noisy random projections of the latents. Projections and
+rotation are the same in every domain of a seed, so what is learned on one domain helps on the next.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
+from missrec_pl.data.sequences import Sequences
+from missrec_pl.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+
+VERSION = 1  # part of the cache key: raise it when the generated content changes
+_LATENT = 8
+_YEAR_S = 365 * 24 * 3600
+_SHARED, _DOMAIN = 0, 1  # random streams
+
+
+@dataclass(frozen=True)
+class SyntheticSpec:
+    """What a synthetic domain looks like.
+
+    Attributes:
+        seed: Same seed, same content.
+        num_users: Users of a domain.
+        num_items: Items of a domain.
+        num_interests: Clusters of items; each user follows two or three.
+        min_length: Shortest sequence, in interactions (at least 3).
+        max_length: Longest sequence, in interactions.
+        dims: Feature width of every modality; ``text`` has to be among them.
+        missing: Share of items without a modality, 0..1; 0 where a modality is not named.
+        noise: Standard deviation of the noise on features whose own is about 1.
+    """
+
+    seed: int = 0
+    num_users: int = 200
+    num_items: int = 120
+    num_interests: int = 6
+    min_length: int = 4
+    max_length: int = 15
+    dims: Mapping[str, int] = field(default_factory=lambda: {"text": 24, "image": 16})
+    missing: Mapping[str, float] = field(default_factory=lambda: {"image": 0.4})
+    noise: float = 0.3
+
+    def __post_init__(self) -> None:
+        if "text" not in self.dims:
+            raise ConfigError("synthetic data: dims has to name the modality text")
+        if not 3 <= self.min_length <= self.max_length < self.num_items:
+            raise ConfigError(
+                "synthetic data: needs 3 <= min_length <= max_length < num_items, found "
+                f"{self.min_length}, {self.max_length}, {self.num_items}"
+            )
+        if not 2 <= self.num_interests <= self.num_items or self.num_users < 1:
+            raise ConfigError("synthetic data: needs num_users >= 1 and 2 <= num_interests <= num_items")
+        wrong = [name for name, share in self.missing.items() if name not in self.dims or not 0 <= share < 1]
+        if wrong:
+            raise ConfigError(
+                f"synthetic data: missing.{wrong[0]} has to be a modality of dims with a share in [0, 1)"
+            )
+
+
+def write_synthetic(folder: Path, number: int, spec: SyntheticSpec, *, overwrite: bool = False) -> Path:
+    """Writes domain ``number`` to ``folder/synthetic_<number>``.
+
+    Args:
+        folder: Where the domain folder goes.
+        number: Which domain; together with ``spec.seed`` it decides about the content.
+        spec: What the domain looks like.
+        overwrite: Replace an existing domain folder.
+
+    Returns:
+        The domain folder.
+
+    Raises:
+        DataError: It exists and ``overwrite`` is false.
+    """
+    rng = np.random.default_rng([spec.seed, _DOMAIN, number])
+    interests = rng.integers(spec.num_interests, size=spec.num_items)
+    interests[: spec.num_interests] = np.arange(spec.num_interests)
+    centres = 1.5 * rng.normal(size=(spec.num_interests, _LATENT))
+    latents = centres[interests] + 0.7 * rng.normal(size=(spec.num_items, _LATENT))
+    name = f"synthetic_{number}"
+    features, views = _features(latents, rng, spec)
+    return write_domain(
+        folder / name,
+        name=name,
+        raw_item_ids=[f"{name}-item-{item}" for item in range(1, spec.num_items + 1)],
+        texts=[_text(latent, interest) for latent, interest in zip(latents, interests, strict=True)],
+        sequences=_sequences(latents, interests, rng, spec),
+        raw_user_ids=[f"{name}-user-{user}" for user in range(spec.num_users)],
+        features=features,
+        views=views,
+        overwrite=overwrite,
+        created_by={
+            "program": "missrec_pl.data.synthetic.source",
+            "version": VERSION,
+            "domain": number,
+            **asdict(spec),
+        },
+    )
+
+
+def _features(
+    latents: Floats, rng: np.random.Generator, spec: SyntheticSpec
+) -> tuple[dict[str, FeatureMatrix], dict[str, FeatureMatrix]]:
+    features = {}
+    for name, width in spec.dims.items():
+        # The projection depends on the seed and the modality's name only: all domains share it.
+        shared = np.random.default_rng([spec.seed, _SHARED, *name.encode()])
+        projected = latents @ shared.normal(size=(_LATENT, width)) / np.sqrt(_LATENT)
+        present = rng.random(spec.num_items) >= spec.missing.get(name, 0.0)
+        noisy = projected + spec.noise * rng.normal(size=projected.shape)
+        features[name] = FeatureMatrix(noisy.astype(np.float32), present, "synthetic-projection")
+    text = features["text"]
+    dropped = np.asarray(text.rows) + spec.noise * rng.normal(size=text.rows.shape)
+    view = FeatureMatrix(dropped.astype(np.float32), text.present, text.encoder)
+    return features, {"text_worddrop": view}
+
+
+def _sequences(
+    latents: Floats, interests: npt.NDArray[np.int64], rng: np.random.Generator, spec: SyntheticSpec
+) -> Sequences:
+    shared = np.random.default_rng([spec.seed, _SHARED])
+    rotation = np.linalg.qr(np.eye(_LATENT) + 0.3 * shared.normal(size=(_LATENT, _LATENT)))[0]
+    rotation *= np.sign(np.diag(rotation))
+    distances = ((latents @ rotation)[:, None, :] - latents[None, :, :]) ** 2
+    closeness = np.exp(-distances.sum(axis=2) / 2)
+    items, times = [], []
+    for _ in range(spec.num_users):
+        length = int(rng.integers(spec.min_length, spec.max_length + 1))
+        items.append([item + 1 for item in _walk(closeness, interests, length, rng, spec.num_interests)])
+        gaps = rng.integers(3600, _YEAR_S // spec.max_length // 2, size=length)
+        times.append((rng.integers(_YEAR_S // 2) + np.cumsum(gaps)).tolist())
+    return Sequences.from_lists(items, times)
+
+
+def _walk(
+    closeness: Floats,
+    interests: npt.NDArray[np.int64],
+    length: int,
+    rng: np.random.Generator,
+    num_interests: int,
+) -> list[int]:
+    """Items (from 0) of one user, none twice; a step in ten ignores interests, one in seven changes them."""
+    count = min(num_interests, int(rng.integers(2, 4)))
+    followed = rng.choice(num_interests, size=count, replace=False)
+    current = followed[0]
+    walk: list[int] = []
+    unseen = np.ones(len(interests), bool)
+    for _ in range(length):
+        dice = rng.random()
+        if dice < 0.15:
+            current = rng.choice(followed)
+        weights = np.where(interests == current, 1.0, 1e-6) if dice < 0.9 else np.ones(len(interests))
+        if walk:
+            weights = weights * (closeness[walk[-1]] + 1e-6)
+        weights = weights * unseen
+        item = int(rng.choice(len(weights), p=weights / weights.sum()))
+        unseen[item] = False
+        walk.append(item)
+    return walk
+
+
+def _text(latent: Floats, interest: int) -> str:
+    traits = " ".join(f"trait{axis}{'high' if value > 0 else 'low'}" for axis, value in enumerate(latent))
+    return f"kind{interest} {traits}"

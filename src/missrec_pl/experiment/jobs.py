@@ -1,0 +1,81 @@
+"""Jobs of a sweep that need several processes: each is a command of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from missrec_pl.errors import RunError
+from missrec_pl.system.files import RESULTS_NAME
+from missrec_pl.system.processes import started_by_others
+
+log = logging.getLogger(__name__)
+
+_SWEEP_ONLY = ("hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra/sweeper", "hydra/launcher", "hydra.mode")
+
+
+def needs_own_command(cfg: DictConfig) -> bool:
+    """Whether a job of a sweep would start its further processes by repeating the sweep's command, ``-m`` and all.
+
+    Lightning does for several devices, whatever the strategy is called, wherever nobody else has started the
+    processes.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return False
+    strategy = str(OmegaConf.select(cfg, "trainer.strategy"))
+    starts_by_command = (_has_several_processes(cfg) or "ddp" in strategy) and not strategy.endswith(
+        ("spawn", "fork", "notebook")
+    )
+    return starts_by_command and "Basic" in str(HydraConfig.get().launcher) and not started_by_others()
+
+
+def _has_several_processes(cfg: DictConfig) -> bool:
+    devices, nodes = OmegaConf.select(cfg, "trainer.devices"), OmegaConf.select(cfg, "trainer.num_nodes")
+    named = list(devices) if isinstance(devices, ListConfig) else str(devices).split(",")
+    count = int(named[0]) if len(named) == 1 and str(named[0]).isdigit() else len(named)
+    if str(devices) in ("None", "auto", "-1"):  # as many as there are; of processors Lightning takes one
+        is_cpu = str(OmegaConf.select(cfg, "trainer.accelerator")) == "cpu"
+        count = 1 if is_cpu else torch.accelerator.device_count()
+    return count > 1 or nodes not in (None, 1)
+
+
+def run_as_own_command(output_dir: str) -> dict[str, Any]:
+    """Run this job as a command without ``-m`` in the job's folder, and read its results.
+
+    Args:
+        output_dir: the job's folder.
+
+    Returns:
+        What the job wrote to ``results.json``.
+
+    Raises:
+        RunError: the command failed; it has said why itself.
+    """
+    # A search says itself that it is a sweep.
+    arguments = [*job_overrides(), "hydra.mode=RUN", f"hydra.run.dir={json.dumps(output_dir)}"]
+    log.info("sweep: this job's processes are started by a command of its own")
+    ended = subprocess.run([sys.executable, str(Path(sys.argv[0]).resolve()), *arguments], check=False)
+    if ended.returncode:
+        error = RunError(
+            f"the job in {output_dir} ended with exit code {ended.returncode}: see what it said above."
+        )
+        error.exit_code = ended.returncode if ended.returncode > 0 else 1
+        raise error
+    results: dict[str, Any] = json.loads((Path(output_dir) / RESULTS_NAME).read_text(encoding="utf-8"))
+    return results
+
+
+def job_overrides() -> list[str]:
+    """The task's overrides with this job's values of the sweep, and Hydra's own without the sweep's."""
+    overrides = HydraConfig.get().overrides
+    kept = [one for one in overrides.hydra if not one.lstrip("+~").startswith(_SWEEP_ONLY)]
+    return [*map(str, overrides.task), *map(str, kept)]

@@ -1,0 +1,36 @@
+"""Hydra's callback that refuses a config before the run has a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from missrec_pl.config.run_folder import refuse_taken_folder
+from missrec_pl.config.validation import preflight
+from missrec_pl.errors import ConfigError
+from missrec_pl.experiment.cli import user_mistakes
+
+
+class PreflightCallback(Callback):
+    """Hydra callback: refuses a config before Hydra makes the run folder."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the config of a single run; the jobs of a sweep are checked as they start."""
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        with user_mistakes():
+            preflight(own)
+            folder = Path(config.hydra.run.dir)
+            refuse_taken_folder(folder, config.hydra.overrides.task, config.resume)
+            _make_folder(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"hydra.run.dir={folder}: cannot be made ({error.strerror}); choose a folder that can be written."
+        ) from error

@@ -1,0 +1,289 @@
+"""Post-norm Transformer blocks on scaled dot-product attention, with key padding masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from missrec_pl.nn.blocks.dropout import Dropout
+
+
+class MultiHeadAttention(nn.Module):
+    """Multi-head attention. A query whose keys are all padding gets zeros, not NaN.
+
+    Args:
+        hidden_size: width ``D``, a multiple of ``num_heads``.
+        num_heads: attention heads.
+        dropout: probability of dropping an attention weight while training.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = Dropout(dropout)
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "B Q D"],
+        keys: Float[Tensor, "B S D"],
+        is_key_padding: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Attend from ``queries`` to ``keys`` where ``is_key_padding`` is False."""
+        (_, few, width), many = queries.shape, keys.shape[1]
+        if few * (width + self.num_heads * many) < many * (width + few):  # multiplications of either way
+            return self._attend_unprojected(queries, keys, is_key_padding)
+        return self.attend(self.query(queries), self.key_value(keys), is_key_padding)
+
+    def attend(
+        self,
+        queries: Float[Tensor, "B Q D"],
+        key_values: Float[Tensor, "B S E"],
+        is_key_padding: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Attend from projected queries to projected keys and values, ``E = 2 D``."""
+        query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = self._attend(query, key, value, is_key_padding[:, None, None, :])
+        joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
+        return joined
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, is_padding: Tensor) -> Tensor:
+        drops = self.training and self.dropout.probability > 0
+        if query.device.type != "cpu" or not drops:
+            probability = self.dropout.probability if drops else 0.0
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=~is_padding, dropout_p=probability)
+        # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask.
+        return torch.matmul(self._weights(query @ key.transpose(-1, -2), is_padding), value)
+
+    def _weights(self, products: Tensor, is_padding: Tensor) -> Tensor:
+        """Attention weights of inner products of queries and keys, with dropout."""
+        scores = products * (self.query.out_features // self.num_heads) ** -0.5
+        weights = scores.masked_fill(is_padding, torch.finfo(scores.dtype).min).softmax(-1)
+        dropped: Tensor = self.dropout(weights * ~is_padding.all(-1, keepdim=True))
+        return dropped
+
+    def _attend_unprojected(self, queries: Tensor, keys: Tensor, is_key_padding: Tensor) -> Tensor:
+        """The same for few queries, without projecting the keys.
+
+        ``<q, K x> = <K' q, x>``, and the weighted sum of ``V x`` is ``V`` of the weighted sum: projected are the
+        queries and what they see. What the bias of keys adds is the same for all keys: a softmax takes no notice.
+        """
+        (batch, few, width), heads = queries.shape, self.num_heads
+        to_key, to_value = self.key_value.weight.view(2, heads, -1, width)  # [H, D / H, D] each
+        query = self.query(queries).view(batch * few, heads, -1).transpose(0, 1)
+        folded = torch.bmm(query, to_key).view(heads, batch, few, width).transpose(0, 1)
+        products = torch.bmm(folded.reshape(batch, heads * few, width), keys.transpose(1, 2))
+        weights = self._weights(products.view(batch, heads, few, -1), is_key_padding[:, None, None, :])
+        seen = torch.bmm(weights.flatten(1, 2), keys).view(batch, heads, few, width).transpose(0, 1)
+        values = torch.bmm(seen.reshape(heads, batch * few, width), to_value.transpose(1, 2))
+        values = values.view(heads, batch, few, -1).permute(1, 2, 0, 3)
+        bias = self.key_value.bias.view(2, heads, -1)[1]
+        attended: Tensor = self.output((values + weights.sum(-1).transpose(1, 2)[..., None] * bias).flatten(2))
+        return attended
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Vectors of a table, projected for self-attention once instead of at every occurrence.
+
+    Attributes:
+        query: ``[B, S, D]`` or ``[T, D]``.
+        key_value: ``[B, S, 2D]`` or ``[T, 2D]``.
+    """
+
+    query: Tensor
+    key_value: Tensor
+
+    @classmethod
+    def of(cls, attention: MultiHeadAttention, table: Float[Tensor, "T D"]) -> Projected:
+        """Project a table."""
+        return cls(attention.query(table), attention.key_value(table))
+
+    def take(self, rows: Int[Tensor, "B S"]) -> Projected:
+        """The projections of rows of the table."""
+        return Projected(F.embedding(rows, self.query), F.embedding(rows, self.key_value))
+
+
+class FeedForward(nn.Module):
+    """Position-wise feed-forward layer with exact GELU.
+
+    Args:
+        hidden_size: width ``D``.
+        inner_size: width of the hidden layer.
+        dropout: probability of dropping a hidden unit while training.
+    """
+
+    def __init__(self, hidden_size: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(hidden_size, inner_size)
+        self.contract = nn.Linear(inner_size, hidden_size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
+        """Apply the layer to every vector."""
+        out: Tensor = self.contract(self.dropout(F.gelu(self.expand(x))))
+        return out
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention and feed-forward, each followed by a residual sum and LayerNorm.
+
+    Args:
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layer.
+        dropout: one probability for attention weights, hidden units and residual branches.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
+        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """Encode a set of vectors, given their projections if they are known; padding is never attended to."""
+        attended = _self_attention(self.self_attention, x, is_padding, projected)
+        x = self.attention_norm(x + self.dropout(attended))
+        out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        return out
+
+
+class DecoderBlock(nn.Module):
+    """Parallel decoder block: self-attention without a causal mask, cross-attention, feed-forward (3.4.2).
+
+    Args:
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layer.
+        dropout: one probability for attention weights, hidden units and residual branches.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
+        self.cross_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
+        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
+        self.self_attention_norm = nn.LayerNorm(hidden_size)
+        self.cross_attention_norm = nn.LayerNorm(hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        is_padding: Bool[Tensor, "B Q"],
+        memory: Float[Tensor, "B S D"],
+        is_memory_padding: Bool[Tensor, "B S"],
+        wanted: Int[Tensor, "B G"] | None = None,
+        projected: Projected | None = None,
+    ) -> Float[Tensor, "B _G D"]:
+        """Decode queries ``x`` against ``memory``; only those at the ``wanted`` places if these are given."""
+        if wanted is None:
+            attended = _self_attention(self.self_attention, x, is_padding, projected)
+        else:
+            keys, x = x, x.take_along_dim(wanted[:, :, None], 1)
+            attended = self.self_attention(x, keys, is_padding)
+        x = self.self_attention_norm(x + self.dropout(attended))
+        attended = self.cross_attention(x, memory, is_memory_padding)
+        x = self.cross_attention_norm(x + self.dropout(attended))
+        out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        return out
+
+
+def _self_attention(
+    attention: MultiHeadAttention, x: Tensor, is_padding: Tensor, projected: Projected | None
+) -> Tensor:
+    if projected is None:
+        projected = Projected(attention.query(x), attention.key_value(x))
+    return attention.attend(projected.query, projected.key_value, is_padding)
+
+
+class Encoder(nn.Module):
+    """A stack of encoder blocks with a final LayerNorm.
+
+    Args:
+        num_layers: number of blocks ``K_e``.
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layers.
+        dropout: see :class:`EncoderBlock`.
+    """
+
+    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    @property
+    def first_attention(self) -> MultiHeadAttention:
+        """The self-attention that reads the input."""
+        attention = self.blocks[0].self_attention
+        assert isinstance(attention, MultiHeadAttention)
+        return attention
+
+    def forward(
+        self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
+    ) -> Float[Tensor, "B S D"]:
+        """Encode; see :class:`EncoderBlock`. ``projected`` is for the first block."""
+        for block in self.blocks:
+            x = block(x, is_padding, projected)
+            projected = None
+        out: Tensor = self.norm(x)
+        return out
+
+
+class Decoder(nn.Module):
+    """A stack of decoder blocks with a final LayerNorm.
+
+    Args:
+        num_layers: number of blocks ``K_d``.
+        hidden_size: width ``D``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layers.
+        dropout: see :class:`DecoderBlock`.
+    """
+
+    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            DecoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    @property
+    def first_attention(self) -> MultiHeadAttention:
+        """The self-attention that reads the input."""
+        attention = self.blocks[0].self_attention
+        assert isinstance(attention, MultiHeadAttention)
+        return attention
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        is_padding: Bool[Tensor, "B Q"],
+        memory: Float[Tensor, "B S D"],
+        is_memory_padding: Bool[Tensor, "B S"],
+        wanted: Int[Tensor, "B G"] | None = None,
+        projected: Projected | None = None,
+    ) -> Float[Tensor, "B _G D"]:
+        """Decode; see :class:`DecoderBlock`. ``wanted`` is for the last block, ``projected`` for the first."""
+        for number, block in enumerate(self.blocks, 1):
+            is_last = number == len(self.blocks)
+            x = block(x, is_padding, memory, is_memory_padding, wanted if is_last else None, projected)
+            projected = None
+        out: Tensor = self.norm(x)
+        return out

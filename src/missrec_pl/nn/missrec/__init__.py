@@ -1,0 +1,1 @@
+"""MISSRec: the paper's network, the released one, and their ablations."""

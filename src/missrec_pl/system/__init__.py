@@ -1,0 +1,1 @@
+"""Processes, precision, compilation, and files that appear whole. Knows nothing of recommendation."""
