@@ -28,7 +28,7 @@ PROGRAMS = {
     "train.py": ["train.py", "data=synthetic"],
     "eval.py": ["eval.py", "ckpt=nowhere.ckpt"],
     "prepare": ["missrec_pl.prepare", "import-checkpoint", "nowhere.pth", "out.ckpt"],
-    "report": ["missrec_pl.report", "interests", str(Path(__file__).parent)],
+    "report": ["missrec_pl.report", "interests", str(Path(__file__))],
     "doctor": ["missrec_pl.doctor"],
 }
 
