@@ -13,10 +13,10 @@ from missrec_pl.experiment.run import train
 HERE = Path(__file__).parent
 HEAD = """# Bad input
 
-Each row names one kind of broken or hostile input and the line that the program prints. The exit code is 2. Nothing is
-written, and nothing of the input is executed. A few kinds are read all the same, and their row says so. Each row is a test in
-`tests/hostile`, and `MISSREC_WRITE_TABLE=1 python -m pytest tests/hostile` writes this page. `DIR` is the folder of the
-input.
+Each row names one kind of broken or hostile input and the line that the program prints. The exit code is 2.
+Nothing is written, and nothing of the input is executed. A few kinds are read all the same: their row says so.
+Each row is a test. `MISSREC_WRITE_TABLE=1 python -m pytest tests/hostile` writes this page. `DIR` is the folder of
+the input.
 
 | shown to | what is wrong | error |
 | --- | --- | --- |
