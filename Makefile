@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= outputs/groceries
 BENCH_CACHE ?= outputs/bench
+FAST := tests/nn tests/losses tests/metrics tests/fitting tests/modules/test_step.py tests/modules/test_places.py tests/data/test_examples.py
 
-.PHONY: help run table test test-all check format bench clean
+.PHONY: help run table test test-fast test-all check format bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +24,9 @@ table: $(BIN)/.quickstart ## print the table of the runs below $(OUT)
 
 test: check ## set up, check and run the tests (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-fast: $(BIN)/.dev ## the tests of pure functions, in less than a minute: for while you work
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow" $(FAST)
 
 test-all: check ## all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -10,7 +10,7 @@ from missrec_pl.experiment.cli import launch, user_mistakes
 def main(cfg: DictConfig) -> None:
     """Run the evaluation."""
     with user_mistakes():
-        from missrec_pl.experiment.run import evaluate  # here, so that --help does not wait for torch
+        from missrec_pl.experiment.evaluate import evaluate  # here, so that --help does not wait for torch
 
         evaluate(cfg)
 

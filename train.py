@@ -10,7 +10,7 @@ from missrec_pl.experiment.cli import launch, user_mistakes
 def main(cfg: DictConfig) -> float | None:
     """Run the phase and return the metric that sweeps optimise."""
     with user_mistakes():
-        from missrec_pl.experiment.run import train  # here, so that --help does not wait for torch
+        from missrec_pl.experiment.train import train  # here, so that --help does not wait for torch
 
         return train(cfg)["metrics"].get(cfg.optimized_metric)
 

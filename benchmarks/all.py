@@ -33,7 +33,7 @@ class Benchmark:
 BENCHMARKS = {
     "training": Benchmark(("training.py",), ("limit:", "epoch ", "evaluation of", "python train.py")),
     "switches": Benchmark(("switches.py",), ("as it is", "precision=", "fused=", "compile=")),
-    "score_terms": Benchmark(("score_terms.py",), ("network alone", "all  ")),
+    "scorers": Benchmark(("scorers.py",), ("network alone", "all  ")),
     "interest": Benchmark(("interest.py",), ("16384   300  products", "16384   300  tiled", "16384   300  keops")),
     "features": Benchmark(("features.py", "--cache", "{cache}"), ("device f", "host f", "memmap f", "features  ")),
     "candidates": Benchmark(("candidates.py", "--cache", "{cache}"), ("candidates of", "all  ", "sampled,")),

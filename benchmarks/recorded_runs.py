@@ -109,6 +109,7 @@ def record_runs(out: Path, only: list[str] | None) -> None:
 
 def _record(out: Path, name: str, script: str, words: tuple[str, ...]) -> None:
     folder, start = out / "runs" / name, time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
     places = {one: str(out / "runs" / one) for one in (*TRAIN, *EVAL)}
     said = [word.format(**places) if "{" in word else word for word in words]
     said += [f"hydra.run.dir={folder}", f"paths.cache_dir={out / 'cache'}"]

@@ -57,7 +57,7 @@ def pretrain(job: dict[str, Any]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from rehearsal_probe import Probe
 
-    from missrec_pl.experiment.run import train
+    from missrec_pl.experiment.train import train
 
     Probe.started = job["started"]
     Probe.memory.start()

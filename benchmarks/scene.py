@@ -15,7 +15,6 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.clustering.methods import RandomTokens
 from missrec_pl.experiment import building
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,14 +59,16 @@ class Scene(Placed):
 
     def __init__(self, *overrides: str, device: str = "cpu") -> None:
         with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            self.cfg = compose("train", overrides=["paths.output_dir=/nowhere", *overrides])
+            self.cfg = compose("train", overrides=["paths.output_dir=/nowhere", "interest=random", *overrides])
         torch.manual_seed(0)
         super().__init__(building.build_datamodule(self.cfg), torch.device(device))
-        self.model = building.build_model(self.cfg, self.datamodule)
-        self.module = building.build_module(self.cfg, self.model).to(device)
+        self.module = building.build_module(self.cfg, self.datamodule).to(device)
+        self.model = self.module.model
         self.module.log_losses = lambda *_: None
         self.module.trainer = self.trainer
-        InterestRefresh(RandomTokens()).refresh(self.trainer, self.module)
+        fitting = InterestRefresh()
+        fitting.setup(self.trainer, self.module, "fit")
+        fitting.refresh(self.trainer, self.module)
 
     def learn(self, batch: Any, optimizer: torch.optim.Optimizer, *, half: bool = False) -> torch.Tensor:
         """One step on a batch that is on the device, in bfloat16 where autocast takes it."""

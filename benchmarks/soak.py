@@ -50,7 +50,7 @@ def soak(minutes: float, folder: Path, overrides: list[str]) -> list[float]:
     preflight(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = building.build_datamodule(cfg)
-    module = building.build_module(cfg, building.build_model(cfg, datamodule))
+    module = building.build_module(cfg, datamodule)
     trainer, _ = building.build_trainer(cfg, datamodule)
     memory = Memory()
     trainer.callbacks.insert(0, memory)  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from torch import Tensor
 from missrec_pl.callbacks import interest_methods
 from missrec_pl.clustering.backends.base import squared_distances
 from missrec_pl.clustering.backends.tiled import TiledReductions
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 from missrec_pl.system.processes import Share
 
 FACTORS = (1, 4, 16)

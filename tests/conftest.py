@@ -9,54 +9,18 @@ install_import_hook(
 
 import importlib  # noqa: E402
 import inspect  # noqa: E402
-from pathlib import Path  # noqa: E402
-from types import SimpleNamespace  # noqa: E402
 
 import lightning as L  # noqa: E402
-import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from memory_domain import MemoryDomain  # noqa: E402
 
-from missrec_pl.data.sequences import Sequences  # noqa: E402
-from missrec_pl.data.synthetic.source import SyntheticDomains  # noqa: E402
+from missrec_pl.data.synthetic import SyntheticDomains  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile("busy machine", deadline=None)  # a shared core makes single examples slow
 settings.load_profile("busy machine")
-
-
-class MemoryDomain:
-    """What the data layer reads of a domain, from plain lists: feature rows 1..N, None where an item has none."""
-
-    def __init__(self, name, *, features, num_items=None, sequences=((1,),), timestamps=None, dtype=np.float32):
-        self.name = name
-        self.path = Path("memory") / name
-        self.num_items = num_items or len(next(iter(features.values())))
-        self.sequences = Sequences.from_lists(
-            [list(one) for one in sequences], None if timestamps is None else [list(one) for one in timestamps]
-        )
-        self._rows, self._present = {}, {}
-        for modality, rows in features.items():
-            width = len(next(row for row in rows if row is not None))
-            filled = [[0.0] * width] + [[0.0] * width if row is None else list(row) for row in rows]
-            self._rows[modality] = np.array(filled, dtype=dtype)
-            self._present[modality] = np.array([False, *(row is not None for row in rows)])
-        self.modalities = {name: SimpleNamespace(dim=rows.shape[1]) for name, rows in self._rows.items()}
-
-    def features(self, modality):
-        return self._rows[modality]
-
-    def present(self, modality):
-        return self._present[modality]
-
-    def forget_features(self):
-        """Everything is in memory."""
-
-    forget_sequences = forget_features
-
-    def release_pages(self, modality):
-        """Nothing is mapped."""
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,6 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from missrec_pl.config.resolvers import register_resolvers
-
-register_resolvers()
-
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.inner_size=32")

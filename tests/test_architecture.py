@@ -1,5 +1,6 @@
 """The structure that later work builds on."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# The networks of one paper and what they are made of; the package is called after them.
+NAMES = re.compile(r"\bMISSRec|collaborative|cooccurrence")
 # Hydra ends the program after --help, so the answer is printed on the way out.
 IMPORTED = (
     "import atexit, sys; heavy = {{'torch', 'lightning'}}; "
@@ -51,11 +54,30 @@ def test_no_package_is_called_utils():
 
 
 def test_only_the_composition_root_knows_lightning_and_hydra_together():
-    """`run`, `building` and what they use to start; nothing below."""
+    """`train`, `evaluate`, `building` and what they use to start; nothing below."""
     both = set()
     for file in (ROOT / "src" / "missrec_pl").rglob("*.py"):
         lines = [line.strip() for line in file.read_text().splitlines()]
         imports = " ".join(line for line in lines if line.startswith(("import ", "from ")))
         if "lightning" in imports and ("hydra" in imports or "omegaconf" in imports):
             both.add(file.stem)
-    assert both == {"run", "building"}
+    assert both == {"building", "evaluate", "run_results", "train"}
+
+
+def test_one_family_of_networks_is_named_in_its_own_rooms_alone():
+    rooms = (
+        "nn/missrec",
+        "nn/scorers",
+        "fitting",
+        "baselines",
+        "checkpoints",
+        "report",
+        "prepare",
+        "config/allowed.py",
+    )
+    package, naming = ROOT / "src" / "missrec_pl", []
+    for file in package.rglob("*.py"):
+        place = file.relative_to(package).as_posix()
+        if not place.startswith(rooms) and NAMES.search(file.read_text()):
+            naming.append(place)
+    assert naming == []

@@ -59,11 +59,17 @@ def fitted(name, data=None, **options):
     return baseline
 
 
+def padded(histories):
+    """``[B, L]`` item ids, right-padded with 0."""
+    rows = [torch.from_numpy(part.astype(np.int64)) for part in np.split(histories.items, histories.offsets[1:-1])]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
 def dense_ranks(scores, histories, columns):
     """The two protocols by the project's own dense functions."""
     scores, columns = torch.as_tensor(scores), torch.from_numpy(columns).long()
     included = target_ranks(scores, columns).numpy()
-    return included, target_ranks(mask_history_(scores.clone(), histories.padded, columns), columns).numpy()
+    return included, target_ranks(mask_history_(scores.clone(), padded(histories), columns), columns).numpy()
 
 
 def dense_weights(histories, decay):

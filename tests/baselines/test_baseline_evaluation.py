@@ -15,7 +15,7 @@ from small_domain import (
     random_held_out,
 )
 
-from missrec_pl.baselines import BaselineData, Context, HeldOut, available, choice, evaluate_baselines, registry
+from missrec_pl.baselines import BaselineData, Context, HeldOut, available, evaluate, evaluate_baselines, registry
 from missrec_pl.errors import ConfigError, DataError
 
 TUNABLE = ["content_knn", "cooccurrence_knn", "ease", "hybrid_knn"]
@@ -70,7 +70,7 @@ def test_constants_are_the_best_of_the_grid_on_validation_for_each_protocol():
         grid = baseline.grid(of_parts)
         histories, columns = validation.block(0, len(validation), data.num_items)
         for settings in grid:
-            ranks = choice.rank(baseline, histories, columns, settings)
+            ranks = evaluate.rank(baseline, histories, columns, settings)
             both = (ranks.included, ranks.excluded)
             gains.append([np.where(one <= 10, 1 / np.log2(1 + one), 0).mean() for one in both])
         for protocol, column in (("history_included", 0), ("history_excluded", 1)):

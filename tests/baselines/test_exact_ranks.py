@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_domain import block, dense_ranks
 
-from missrec_pl.baselines.scores import DenseScores, SharedScores
-from missrec_pl.baselines.sparse_scores import Layout, SparseScores
+from missrec_pl.baselines.scores import DenseScores, Layout, SharedScores, SparseScores
 
 ITEMS = 7
 

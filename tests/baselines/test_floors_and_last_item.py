@@ -3,7 +3,7 @@ import pytest
 import torch
 from small_domain import block, dense_ranks, fitted, make_data
 
-from missrec_pl.baselines import BaselineData, base, knn
+from missrec_pl.baselines import BaselineData, base, content
 from missrec_pl.baselines.scores import as_scores
 
 
@@ -66,7 +66,7 @@ def test_in_a_large_catalogue_the_nearest_items_of_the_last_one_keep_their_order
 
 
 def test_distinct_rows_are_found_by_content():
-    representatives, inverse = knn._distinct_rows(np.array([[0.0, 1], [2, 3], [0, 1], [2, 3], [4, 5]]))
+    representatives, inverse = content._distinct_rows(np.array([[0.0, 1], [2, 3], [0, 1], [2, 3], [4, 5]]))
     assert representatives.tolist() == [0, 1, 4]
     assert inverse.tolist() == [0, 1, 0, 1, 2]
 

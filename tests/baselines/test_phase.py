@@ -10,7 +10,7 @@ from runs import composed, places, run_cli, tiny
 from missrec_pl.config.validation import preflight
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.cli import NOISE
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 from missrec_pl.metrics import RankingMetrics
 
 # What Lightning says of such small runs; the entry points silence it too.
@@ -130,7 +130,7 @@ def test_several_domains_are_refused_with_their_names(place):
     with pytest.raises(
         ConfigError, match=r"one domain.* has 2 \(synthetic_3, synthetic_4\): run it once for each"
     ):
-        alone(place, "data.num_domains.baselines=2", name="several")
+        alone(place, "data.by_phase.baselines.count=2", name="several")
 
 
 def test_other_splits(results, place):

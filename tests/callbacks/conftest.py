@@ -7,6 +7,6 @@ from missrec_pl.datamodules import DomainDataModule
 
 @pytest.fixture
 def datamodule(synthetic_source):
-    datamodule = DomainDataModule([synthetic_source()], batch_size=48)
+    datamodule = DomainDataModule([synthetic_source()], candidates="all", batch_size=48)
     datamodule.setup()
     return datamodule

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import lightning as L
 import pytest
 import torch
@@ -7,14 +5,17 @@ from lightning.pytorch.loggers import CSVLogger
 from tiny_fit import NUM_PROTOTYPES, make_module
 
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.clustering import dpc_knn
+from missrec_pl.clustering import ClusterResult, dpc_knn
 from missrec_pl.clustering.methods import DPCKNN, KMeans, NoInterests, RandomTokens
+from missrec_pl.nn.missrec.collaborative import CollaborativeVectors
+from missrec_pl.nn.scorers.content import WhitenedVectors
+from missrec_pl.nn.scorers.cooccurrence import PairCounts
 
 
 class Spy:
     """DPC-KNN that remembers what it was given."""
 
-    is_sharded = False
+    is_sharded, modality_by_modality = False, False
 
     def __init__(self):
         self.calls = []
@@ -27,7 +28,7 @@ class Spy:
 class Told:
     """Assigns tokens as it is told, refresh after refresh."""
 
-    is_sharded = False
+    is_sharded, modality_by_modality = False, False
 
     def __init__(self, *assignments):
         self.assignments = list(assignments)
@@ -35,7 +36,7 @@ class Told:
     def __call__(self, tokens, num_prototypes, seed):
         assignment = torch.tensor(self.assignments.pop(0))
         assert len(tokens) == len(assignment)
-        return SimpleNamespace(prototypes=torch.rand(num_prototypes, tokens.shape[1]), assignment=assignment)
+        return ClusterResult(assignment, torch.rand(num_prototypes, tokens.shape[1]), inertia=0.0)
 
 
 class Watch(L.Callback):
@@ -70,16 +71,17 @@ def refreshed(datamodule):
 
 
 def test_missing_tokens_take_no_part_and_keep_interest_0(datamodule, refreshed):
-    spy, module, catalogue = Spy(), make_module(datamodule.catalogue), datamodule.catalogue
-    refreshed(InterestRefresh(spy, seed=3), module)
+    spy, catalogue = Spy(), datamodule.catalogue
+    module = make_module(datamodule, spy)
+    refreshed(InterestRefresh(seed=3), module)
     ((tokens, num_prototypes, seed),) = spy.calls
     assert (len(tokens), num_prototypes, seed) == (catalogue.num_tokens, NUM_PROTOTYPES, 3)
     assert catalogue.num_tokens < 2 * catalogue.num_items
     table = module.model.interests
     assert (table.assignment[catalogue.is_missing] == 0).all()
     assert (table.assignment[~catalogue.is_missing] > 0).all()
-    embedded = module.embed_catalogue()
-    torch.testing.assert_close(tokens, embedded.tokens[~catalogue.is_missing])
+    items = module.encode_catalogue()
+    torch.testing.assert_close(tokens, items.vectors[~catalogue.is_missing])
     found = dpc_knn(tokens, NUM_PROTOTYPES, 3, backend="dense")
     torch.testing.assert_close(table.prototypes[1:], found.prototypes)
     assert table.prototypes[0].abs().max() == 0
@@ -88,18 +90,19 @@ def test_missing_tokens_take_no_part_and_keep_interest_0(datamodule, refreshed):
 
 
 def test_tokens_do_not_depend_on_the_chunks(datamodule, refreshed, monkeypatch):
-    spy, module = Spy(), make_module(datamodule.catalogue)
-    refreshed(InterestRefresh(spy), module)
-    monkeypatch.setattr("missrec_pl.modules.base.EMBED_CHUNK", 7)
-    refreshed(InterestRefresh(spy), module)
+    spy = Spy()
+    module = make_module(datamodule, spy)
+    refreshed(InterestRefresh(), module)
+    monkeypatch.setattr("missrec_pl.modules.training.EMBED_CHUNK", 7)
+    refreshed(InterestRefresh(), module)
     torch.testing.assert_close(spy.calls[0][0], spy.calls[1][0])
 
 
 @pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3, 4]), (2, [1, 1, 2, 2]), (3, [1, 1, 1, 2])])
 def test_refreshes_before_every_nth_epoch(datamodule, make_trainer, every, expected):
-    watch, refresh = Watch(), InterestRefresh(Spy(), every_n_epochs=every)
+    watch, refresh = Watch(), InterestRefresh()
     trainer = make_trainer(refresh, watch, max_epochs=4, limit_val_batches=0, limit_train_batches=1)
-    trainer.fit(make_module(datamodule.catalogue), datamodule=datamodule)
+    trainer.fit(make_module(datamodule, Spy(), every), datamodule=datamodule)
     assert watch.seen == list(enumerate(expected))
     assert len(refresh.seconds) == expected[-1]
     assert all(seconds > 0 for seconds in refresh.seconds)
@@ -107,16 +110,14 @@ def test_refreshes_before_every_nth_epoch(datamodule, make_trainer, every, expec
 
 def test_the_sanity_validation_finds_a_table(datamodule, make_trainer):
     watch = Watch()
-    trainer = make_trainer(
-        InterestRefresh(Spy()), watch, max_epochs=1, limit_train_batches=1, num_sanity_val_steps=1
-    )
-    trainer.fit(make_module(datamodule.catalogue), datamodule=datamodule)
+    trainer = make_trainer(InterestRefresh(), watch, max_epochs=1, limit_train_batches=1, num_sanity_val_steps=1)
+    trainer.fit(make_module(datamodule, Spy()), datamodule=datamodule)
     assert watch.seen == [("sanity", 1), (0, 2), ("val", 2)]
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
 def test_zero_shot_evaluation_finds_a_table_and_a_filled_one_stays(datamodule, make_trainer, stage):
-    refresh, module = InterestRefresh(Spy()), make_module(datamodule.catalogue)
+    refresh, module = InterestRefresh(), make_module(datamodule, Spy())
     evaluate = getattr(make_trainer(refresh), stage)
     evaluate(module, datamodule=datamodule, verbose=False)
     prototypes = module.model.interests.prototypes.clone()
@@ -124,6 +125,47 @@ def test_zero_shot_evaluation_finds_a_table_and_a_filled_one_stays(datamodule, m
     evaluate(module, datamodule=datamodule, verbose=False)
     assert len(refresh.seconds) == 1
     assert torch.equal(module.model.interests.prototypes, prototypes)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The parts that are fitted once, as they are."""
+    found = []
+    for kind in (PairCounts, WhitenedVectors, CollaborativeVectors):
+
+        def counting(part, context, kind=kind, fit=kind.fit):
+            found.append(kind.__name__)
+            return fit(part, context)
+
+        monkeypatch.setattr(kind, "fit", counting)
+    return found
+
+
+ONCE = ["CollaborativeVectors", "PairCounts", "WhitenedVectors", "WhitenedVectors"]
+
+
+def test_what_is_fitted_once_is_fitted_before_training_and_where_a_checkpoint_did_not_bring_it(
+    datamodule, make_trainer, fits, tmp_path
+):
+    def tuned():
+        return make_module(datamodule, scorers=("seen", "cooccurrence", "content"), collaborative=3)
+
+    datamodule.choose(with_folds=True)
+    trainer, module = make_trainer(InterestRefresh(), max_epochs=2), tuned()
+    trainer.fit(module, datamodule=datamodule)
+    assert fits == ONCE
+    assert not any(part.is_empty for part in module.fitted_parts)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    (tested,) = trainer.test(module, datamodule=datamodule, verbose=False)
+    assert fits == ONCE
+    fits.clear()
+    again = tuned()
+    again.load_state_dict(torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"])
+    refresh = InterestRefresh()
+    (same,) = make_trainer(refresh).test(again, datamodule=datamodule, verbose=False)
+    assert fits == ONCE[1:]  # the vectors of all users came with the checkpoint, and the interests
+    assert refresh.seconds == []
+    assert same == tested
 
 
 def assignment_of(datamodule, *sizes):
@@ -134,7 +176,7 @@ def assignment_of(datamodule, *sizes):
 
 def test_health_counts_prototypes(datamodule, refreshed):
     assignment, rest = assignment_of(datamodule, 1, 3, 0, 1)
-    health = refreshed(InterestRefresh(Told(assignment)), make_module(datamodule.catalogue))
+    health = refreshed(InterestRefresh(), make_module(datamodule, Told(assignment)))
     assert health.pop("interest/seconds") > 0
     assert health == {"interest/used": 4, "interest/largest": rest, "interest/singletons": 2}
 
@@ -145,16 +187,16 @@ def test_reassigned_is_blind_to_numbers_and_sees_moves(datamodule, refreshed):
     renumbered = [(prototype + 2) % NUM_PROTOTYPES for prototype in first]
     moved = renumbered.copy()
     moved[0], moved[5] = moved[5], moved[0]  # one token of prototype 0 and one of prototype 1 change places
-    callback, module = InterestRefresh(Told(first, first, renumbered, moved)), make_module(datamodule.catalogue)
+    callback, module = InterestRefresh(), make_module(datamodule, Told(first, first, renumbered, moved))
     healths = [refreshed(callback, module) for _ in range(4)]
     assert "interest/reassigned" not in healths[0]
     assert [health["interest/reassigned"] for health in healths[1:]] == pytest.approx([0, 0, 2 / total])
 
 
 def test_health_is_logged_every_refresh(datamodule, make_trainer, tmp_path):
-    refresh, logger = InterestRefresh(Spy()), CSVLogger(tmp_path)
+    refresh, logger = InterestRefresh(), CSVLogger(tmp_path)
     trainer = make_trainer(refresh, max_epochs=2, limit_train_batches=1, limit_val_batches=0, logger=logger)
-    trainer.fit(make_module(datamodule.catalogue), datamodule=datamodule)
+    trainer.fit(make_module(datamodule, Spy()), datamodule=datamodule)
     logged = {
         name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("interest/")
     }
@@ -171,8 +213,8 @@ def test_health_is_logged_every_refresh(datamodule, make_trainer, tmp_path):
 def test_every_method_fills_a_table_and_repeats_itself(datamodule, refreshed, method):
     tables = []
     for _ in range(2):
-        module = make_module(datamodule.catalogue)
-        refreshed(InterestRefresh(method, seed=4), module)
+        module = make_module(datamodule, method)
+        refreshed(InterestRefresh(seed=4), module)
         tables.append(module.model.interests)
     assert torch.equal(tables[0].assignment, tables[1].assignment)
     assert torch.equal(tables[0].prototypes, tables[1].prototypes)

@@ -10,7 +10,6 @@ from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, LastCheckpoint
 from missrec_pl.callbacks.stop_signal import StopSignal
-from missrec_pl.clustering.methods import KMeans
 from missrec_pl.errors import StoppedError
 
 
@@ -24,8 +23,8 @@ def fit(datamodule, make_trainer, tmp_path):
         save = last._save
         last._save = lambda trainer: (saved.append(trainer.global_step), save(trainer))
         settings = {"max_epochs": 2, "enable_checkpointing": True, "num_sanity_val_steps": 0, **changes}
-        trainer = make_trainer(InterestRefresh(KMeans()), *callbacks, last, **settings)
-        trainer.fit(make_module(datamodule.catalogue), datamodule=datamodule)
+        trainer = make_trainer(InterestRefresh(), *callbacks, last, **settings)
+        trainer.fit(make_module(datamodule), datamodule=datamodule)
         return saved
 
     return run
@@ -95,18 +94,18 @@ def test_what_a_time_limit_ended_goes_on_and_patience_is_this_commands(
 ):
     settings = {"enable_checkpointing": True, "num_sanity_val_steps": 0, "max_epochs": 4}
     never = {"monitor": "val/ndcg@5", "mode": "max", "min_delta": 9.0, "check_finite": False}
-    callbacks = [InterestRefresh(KMeans()), EarlyStopping(**never, patience=5), LastCheckpoint(str(tmp_path))]
+    callbacks = [InterestRefresh(), EarlyStopping(**never, patience=5), LastCheckpoint(str(tmp_path))]
     trainer = make_trainer(*callbacks, StopLater(), **settings)
-    trainer.fit(make_module(datamodule.catalogue), datamodule=datamodule)
+    trainer.fit(make_module(datamodule), datamodule=datamodule)
     assert trainer.current_epoch == 1
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
     name = next(name for name in state["callbacks"] if "EarlyStopping" in name)
     state["callbacks"][name]["wait_count"] = 1
     torch.save(state, tmp_path / "last.ckpt")
     stopping = EarlyStopping(**never, patience=patience)
-    again = make_trainer(InterestRefresh(KMeans()), stopping, LastCheckpoint(str(tmp_path)), **settings)
+    again = make_trainer(InterestRefresh(), stopping, LastCheckpoint(str(tmp_path)), **settings)
     again.fit(
-        make_module(datamodule.catalogue),
+        make_module(datamodule),
         datamodule=datamodule,
         ckpt_path=tmp_path / "last.ckpt",
         weights_only=True,
@@ -119,9 +118,9 @@ def test_sigterm_ends_a_test(datamodule, make_trainer, tmp_path):
         def on_test_batch_start(self, *_):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    trainer = make_trainer(StopInTest(KMeans()), LastCheckpoint(str(tmp_path)), enable_checkpointing=True)
+    trainer = make_trainer(StopInTest(), LastCheckpoint(str(tmp_path)), enable_checkpointing=True)
     with pytest.raises(StoppedError, match="while testing"):
-        trainer.test(make_module(datamodule.catalogue), datamodule=datamodule, verbose=False)
+        trainer.test(make_module(datamodule), datamodule=datamodule, verbose=False)
 
 
 def test_a_trial_run_writes_nothing(fit, tmp_path):

@@ -4,9 +4,8 @@ import torch
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, RanksFile
-from missrec_pl.clustering.methods import KMeans
 from missrec_pl.data.splits import make_split
-from missrec_pl.data.synthetic.source import SyntheticDomains
+from missrec_pl.data.synthetic import SyntheticDomains
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.metrics import RankingMetrics
 
@@ -15,8 +14,8 @@ def written(source: SyntheticDomains, make_trainer, folder) -> tuple[dict[str, l
     """The columns that one test of an untrained network writes, the data, and the logged metrics."""
     datamodule = DomainDataModule([source], batch_size=48, eval_batch_size=7)
     datamodule.setup()
-    trainer = make_trainer(InterestRefresh(KMeans()), RanksFile(str(folder)))
-    trainer.test(make_module(datamodule.catalogue), datamodule=datamodule, verbose=False)
+    trainer = make_trainer(InterestRefresh(), RanksFile(str(folder)))
+    trainer.test(make_module(datamodule), datamodule=datamodule, verbose=False)
     return pq.read_table(folder / "test_ranks.parquet").to_pydict(), datamodule, trainer.callback_metrics
 
 

@@ -4,11 +4,10 @@ import torch
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, TrainOnly
-from missrec_pl.clustering.methods import KMeans
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
 
-ADAPTERS = ["adapters", "fusion", "history_bias", "id_embedding"]
+ADAPTERS = ["item_adapters", "fusion", "id_embedding"]
 
 
 class Modes(L.Callback):
@@ -23,39 +22,41 @@ class Modes(L.Callback):
 
 def fit(module, datamodule, make_trainer, parts):
     modes = Modes()
-    trainer = make_trainer(InterestRefresh(KMeans()), TrainOnly(parts), modes, max_epochs=2)
+    trainer = make_trainer(InterestRefresh(), TrainOnly(parts), modes, max_epochs=2)
     trainer.fit(module, datamodule=datamodule)
     return modes.training
 
 
 @pytest.mark.parametrize("transductive", [False, True], ids=["inductive", "transductive"])
-def test_the_rest_stays_as_it_is_while_the_parts_learn(datamodule, make_trainer, transductive):
-    module = make_module(datamodule.catalogue, transductive=transductive)
+@pytest.mark.parametrize("parts", [ADAPTERS, "adapters"], ids=["named", "as declared"])
+def test_the_rest_stays_as_it_is_while_the_parts_learn(datamodule, make_trainer, transductive, parts):
+    module = make_module(datamodule, item_ids=transductive)
     before = {name: parameter.detach().clone() for name, parameter in module.model.named_parameters()}
-    training = fit(module, datamodule, make_trainer, ADAPTERS)
+    training = fit(module, datamodule, make_trainer, parts)
     changed = {name for name, p in module.model.named_parameters() if not torch.equal(p, before[name])}
     expected = {name for name in before if name.startswith(tuple(f"{part}." for part in ADAPTERS))}
     assert changed == expected
     assert any(name.startswith("id_embedding") for name in changed) == transductive
     assert {name for name, p in module.model.named_parameters() if p.requires_grad} == expected
+    assert all(p.requires_grad and p != 0 for p in module.scorers.parameters())  # they always train
     # Frozen parts draw no dropout, in the epoch after a validation neither.
     assert len(training) > 2
     for modes in training:
-        assert "adapters" in modes
+        assert "item_adapters" in modes
         assert not {name for name in modes if name.startswith(("encoder", "decoder", "input_"))}
 
 
 def test_a_part_that_trains_keeps_its_dropout(datamodule, make_trainer):
-    module = make_module(datamodule.catalogue)
+    module = make_module(datamodule)
     for modes in fit(module, datamodule, make_trainer, ["encoder", "decoder.norm"]):
         inside = {name for name, _ in module.model.named_modules() if name.startswith("encoder.")}
         assert inside <= modes
         assert "decoder.norm" in modes
-        assert not {name for name in modes if name.startswith(("decoder.blocks", "adapters", "input_"))}
+        assert not {name for name in modes if name.startswith(("decoder.blocks", "item_adapters", "input_"))}
 
 
 def test_none_trains_everything(datamodule, make_trainer):
-    module = make_module(datamodule.catalogue)
+    module = make_module(datamodule)
     before = {name: parameter.detach().clone() for name, parameter in module.model.named_parameters()}
     training = fit(module, datamodule, make_trainer, None)
     assert all(parameter.requires_grad for parameter in module.model.parameters())
@@ -64,36 +65,36 @@ def test_none_trains_everything(datamodule, make_trainer):
 
 
 def test_optimisers_hold_no_frozen_weights(datamodule, make_trainer):
-    module = make_module(datamodule.catalogue)
-    TrainOnly(["adapters"]).setup(make_trainer(), module, "fit")
+    module = make_module(datamodule)
+    TrainOnly(["item_adapters"]).setup(make_trainer(), module, "fit")
     held = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
-    assert held == {id(p) for p in module.model.adapters.parameters()}
+    assert held == {id(p) for part in (module.model.item_adapters, module.scorers) for p in part.parameters()}
 
 
 def test_evaluation_freezes_nothing(datamodule, make_trainer):
-    module = make_module(datamodule.catalogue)
-    TrainOnly(["adapters"]).setup(make_trainer(), module, "test")
+    module = make_module(datamodule)
+    TrainOnly(["item_adapters"]).setup(make_trainer(), module, "test")
     assert all(parameter.requires_grad for parameter in module.model.parameters())
 
 
 def test_what_was_frozen_by_design_is_not_thawed(synthetic_source, make_trainer):
     datamodule = DomainDataModule([synthetic_source()], modalities=["text"])
     datamodule.setup()
-    module = make_module(datamodule.catalogue)
-    TrainOnly(["adapters", "fusion"]).setup(make_trainer(), module, "fit")
+    module = make_module(datamodule)
+    TrainOnly(["item_adapters", "fusion"]).setup(make_trainer(), module, "fit")
     assert not module.model.fusion.concentration.requires_grad
     with pytest.raises(ConfigError, match=r"finetune\.parts=\['fusion'\] leaves nothing to train"):
-        TrainOnly(["fusion"]).setup(make_trainer(), make_module(datamodule.catalogue), "fit")
+        TrainOnly(["fusion"]).setup(make_trainer(), make_module(datamodule, scorers=()), "fit")
 
 
 def test_an_unknown_part_lists_the_known_ones(datamodule, make_trainer):
     with pytest.raises(
-        ConfigError, match=r"\['adaptors'\], which this network does not have.*'adapters'.*'encoder'"
+        ConfigError, match=r"\['adaptors'\], which this network does not have.*'encoder'.*'item_adapters'"
     ):
-        TrainOnly(["adaptors", "fusion"]).setup(make_trainer(), make_module(datamodule.catalogue), "fit")
+        TrainOnly(["adaptors", "fusion"]).setup(make_trainer(), make_module(datamodule), "fit")
 
 
-@pytest.mark.parametrize("parts", [[], ["id_embedding"], ["interests"]])
+@pytest.mark.parametrize("parts", [[], ["id_embedding"], ["fitted.interests"]])
 def test_nothing_to_train_is_refused(datamodule, make_trainer, parts):
     with pytest.raises(ConfigError, match="leaves nothing to train"):
-        TrainOnly(parts).setup(make_trainer(), make_module(datamodule.catalogue), "fit")
+        TrainOnly(parts).setup(make_trainer(), make_module(datamodule, scorers=()), "fit")

@@ -5,7 +5,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, StepSeed, WeightAverage
-from missrec_pl.clustering.methods import KMeans
 
 DECAY = 0.7
 
@@ -23,9 +22,9 @@ class Weights(L.Callback):
 def fitted(datamodule, make_trainer, folder, epochs=3, resume=None):
     weights = Weights()
     last = ModelCheckpoint(folder, filename="last")
-    callbacks = (StepSeed(0), InterestRefresh(KMeans()), weights, WeightAverage(DECAY), last)
+    callbacks = (StepSeed(0), InterestRefresh(), weights, WeightAverage(DECAY), last)
     trainer = make_trainer(*callbacks, max_epochs=epochs, enable_checkpointing=True)
-    module = make_module(datamodule.catalogue)
+    module = make_module(datamodule)
     trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
     return trainer, module, weights.seen, torch.load(folder / "last.ckpt", weights_only=True)
 

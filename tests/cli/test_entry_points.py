@@ -197,5 +197,5 @@ def test_any_number_of_processes_discovers_the_same_interests(place):
         assert run.returncode == 0, run.stderr
         state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         tables.append({name: value for name, value in state.items() if ".interests." in name})
-    assert tables[0]["model.interests.prototypes"].abs().sum() > 0
+    assert tables[0]["model.fitted.interests.prototypes"].abs().sum() > 0
     assert all(torch.equal(tables[1][name], tables[0][name]) for name in tables[0])

@@ -8,8 +8,7 @@ import torch
 from clustering_oracle import assert_identical, make_tokens, plain_dpc_knn, problems, run
 from hypothesis import given, settings
 
-from missrec_pl.clustering import DPCKNNResult, dpc_knn
-from missrec_pl.clustering.backends import auto
+from missrec_pl.clustering import DPCKNNResult, backends, dpc_knn
 from missrec_pl.clustering.backends.tiled import TiledReductions
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.system.processes import Share
@@ -172,7 +171,7 @@ def test_auto_says_what_it_chose_and_why(caplog):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
 def test_auto_never_loads_keops_by_itself(device):
-    name, reason = auto.resolve(device)
+    name, reason = backends.resolve(device)
     assert name == "tiled"
     assert f"on {device}" in reason
 

@@ -8,7 +8,9 @@ import torch
 
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.nn.encoding import history_rows
+from missrec_pl.modules.training import torn
+from missrec_pl.nn.contract import DataShape, Histories, ItemInputs
+from missrec_pl.nn.missrec.base import as_tokens
 
 HERE = Path(__file__).parents[1] / "golden"
 FOLDER = Path(os.environ.get("GOLDEN_DIR") or HERE)
@@ -39,6 +41,17 @@ def catalogue_of(memory_domain, features: dict[str, torch.Tensor], **views: torc
     return Catalogue([domain], list(lists))
 
 
+def shape_of(catalogue: Catalogue, max_history: int) -> DataShape:
+    """Sizes of a catalogue, for a network."""
+    present = (~catalogue.is_missing).sum(0).tolist()
+    return DataShape(
+        catalogue.num_items,
+        catalogue.feature_dims,
+        dict(zip(catalogue.modalities, present, strict=True)),
+        max_history=max_history,
+    )
+
+
 def dense(table, name: str) -> torch.Tensor:
     """Features of an item table [U, F], zeros where there are none."""
     out = torch.zeros(len(table.ids), table.features[name].shape[1])
@@ -63,8 +76,10 @@ def transformed(model, first, second) -> dict[str, torch.Tensor]:
             f"item_id_list{suffix}": table.ids[view.history],
             f"item_length{suffix}": view.length,
         }
-        history, items = history_rows(view, embedded(model, table))
-        ids, lengths = interest_ids(model, history, items)
+        histories, items = Histories(view.history, view.length), model.encode_items(ItemInputs(table))
+        if isinstance(view, TornBatch):
+            histories, items = torn(view, histories, items)
+        ids, lengths = interest_ids(model, histories.rows, items)
         found |= {
             f"unique_interest_list{suffix}": ids,
             f"unique_interest_emb_list{suffix}": model.interests.prototypes[ids],
@@ -82,13 +97,9 @@ def transformed(model, first, second) -> dict[str, torch.Tensor]:
     }
 
 
-def embedded(model, table):
-    return model.embed_items(table.features, table.rows, table.is_missing, table.ids)
-
-
 def interest_ids(model, history: torch.Tensor, items) -> tuple[torch.Tensor, torch.Tensor]:
     """The interests that the network reads, by index, and how many different ones a row has, 0 counted."""
-    interest = items.interest[history].flatten(1)
+    interest = as_tokens(items).interest[history].flatten(1)
     is_cut = history.shape[1] < model.max_history
     ids, is_padding = model.rules.distinct_interests(interest, is_cut=is_cut, training=False)
     assert torch.equal(is_padding, ids == 0)

@@ -1,23 +1,24 @@
 """A file of the authors' arrays driven through our config, catalogue, network and Lightning module.
 
 ``model_<stage>_<sequence fusion>_<item fusion>.npz`` becomes the catalogue and the batch that the data module
-would make, the network and the objective of ``model=missrec_released model.compat=true``, and a training step of
-the phase's module. What the step computes on its way is recorded under the names of the file.
+would make, the network and the objective of ``model=missrec_compat``, and a training step of the module. What the
+step computes on its way is recorded under the names of the file.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from golden_files import THEIRS, arrays, catalogue_of, dense, interest_ids, tables, transformed
-from hydra.utils import instantiate
+from golden_files import THEIRS, arrays, catalogue_of, dense, interest_ids, shape_of, tables, transformed
 from runs import composed
 
 from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, to_released, translate_released
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.experiment import building
-from missrec_pl.nn.encoding import GroupedUsers
+from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.nn.missrec.base import as_tokens
 
 NUM_HEADS = 4  # no array says it
 
@@ -46,35 +47,31 @@ class Scene:
             name: state.get(f"{theirs}_embedding.weight", shared[f"{theirs}_w"]) for name, theirs in THEIRS.items()
         }
         self.catalogue = catalogue_of(memory_domain, features)
-        self.cfg = self._config(model_kwargs_of_released(state))
         weights = translate_released(state).weights
         if self.is_pretrain:  # there, their interests are kept with the data
             lookups = [shared[f"{theirs}_interest_lookup_table"] for theirs in THEIRS.values()]
-            weights["interests.prototypes"] = shared["interest_embeddings"]
-            weights["interests.assignment"] = torch.stack(lookups, dim=1)
-            weights["interests.num_refreshes"] = torch.ones((), dtype=torch.long)
-        self.model = instantiate(
-            self.cfg.model,
-            feature_dims=self.catalogue.feature_dims,
-            num_items=self.catalogue.num_items,
-            num_prototypes=len(weights["interests.prototypes"]) - 1,
-            transductive=self.cfg.setting.name == "transductive",
-        )
+            weights["fitted.interests.prototypes"] = shared["interest_embeddings"]
+            weights["fitted.interests.assignment"] = torch.stack(lookups, dim=1)
+            weights["fitted.interests.num_refreshes"] = torch.ones((), dtype=torch.long)
+        sizes = model_kwargs_of_released(state)
+        self.cfg = self._config(sizes, len(weights["fitted.interests.prototypes"]) - 1)
+        data = SimpleNamespace(shape=shape_of(self.catalogue, sizes["max_history"]), choose=lambda **said: None)
+        self.module = building.build_module(self.cfg, data).eval()
+        self.model = self.module.model
         self.model.load_state_dict(weights)
-        self.module = building.build_module(self.cfg, self.model).eval()
         self.losses: dict[str, torch.Tensor] = {}
         self.module.log_losses = lambda batch, losses: self.losses.update(losses)
         self.batch = self._batch()
 
-    def _config(self, sizes: dict):
+    def _config(self, sizes: dict, num_prototypes: int):
         golden = self.golden
         is_contextual = golden["out.fwd0.item_emb"].dim() == 4
         alpha = sizes["fusion_concentration"]
         return composed(
             f"phase={'pretrain' if self.is_pretrain else 'finetune'}",
             f"setting={'transductive' if sizes['transductive'] else 'inductive'}",
-            "model=missrec_released",
-            "model.compat=true",
+            "model=missrec_compat",
+            f"interest.num_prototypes={num_prototypes}",
             f"model.sequence_fusion={'contextual' if is_contextual else 'add'}",
             f"model.fusion_concentration={'null' if alpha is None else alpha}",
             f"model.num_heads={NUM_HEADS}",
@@ -94,20 +91,20 @@ class Scene:
             row_of = torch.zeros(self.catalogue.num_items + 1, dtype=torch.long)
             row_of[ids] = torch.arange(len(ids))
             history, target, table = row_of[history], row_of[target], self.catalogue.table(ids)
-            object.__setattr__(self.module.objective, "augmentation", Recorded(row_of, golden))
+            self.module.loss.views = Recorded(row_of, golden)
         else:
             table = self.catalogue.whole(torch.device("cpu"))
         return SequenceBatch(history, golden["in.item_length"], target, torch.zeros_like(target), table)
 
     def step(self) -> dict[str, torch.Tensor]:
         """A training step, forwards and backwards, and scores of all items; every array of the file as ours."""
-        calls = {"encoder": [], "decoder": [], "encode_users": [], "score": []}
+        calls = {"encoder": [], "decoder": [], "encode_histories": [], "score": []}
         for name in calls:
             _record(self.model, name, calls[name])
         loss = self.module.training_step(self.batch, 0)
         loss.backward()
         found = {"out.loss_total": loss, "out.fused_logits_before_temperature": calls["score"][0][1]}
-        for i, (arguments, users) in enumerate(list(calls["encode_users"])):
+        for i, (arguments, users) in enumerate(list(calls["encode_histories"])):
             view = self._forward(arguments, users) | {
                 "encoder_memory": calls["encoder"][i][1],
                 "decoder_output": calls["decoder"][i][1],
@@ -120,7 +117,7 @@ class Scene:
         return found | self._state() | self._inputs() | self._scores()
 
     def _forward(self, arguments, users) -> dict[str, torch.Tensor]:
-        history, _, items = arguments
+        history, items = arguments[0].rows, as_tokens(arguments[1])
         tokens = self.model.item_tokens(history, items)
         ids, lengths = interest_ids(self.model, history, items)
         return {
@@ -131,8 +128,12 @@ class Scene:
             "interest_seq_len": lengths,
             "seq_output_raw": users.state,
             "seq_output": F.normalize(users.state, dim=-1),
-            "orth_reg": self.module.orthogonality(GroupedUsers([users])).mean(),
+            "orth_reg": self._orthogonality(users).mean(),
         }
+
+    def _orthogonality(self, users) -> torch.Tensor:
+        vectors, is_padding = users.extra["interests"], users.extra["is_interest_padding"]
+        return orthogonality(vectors, is_padding, self.module.loss.orthogonality_form)
 
     def _state(self) -> dict[str, torch.Tensor]:
         found = to_released(self.model.state_dict())
@@ -142,17 +143,17 @@ class Scene:
         return {f"state.{name}": value for name, value in found.items()}
 
     def _inputs(self) -> dict[str, torch.Tensor]:
-        views = self.module.objective.augmentation(self.batch) if self.is_pretrain else (self.batch, self.batch)
+        views = self.module.loss.views(self.batch) if self.is_pretrain else (self.batch, self.batch)
         return {f"in.{name}": value for name, value in transformed(self.model, *views).items()}
 
     def _scores(self) -> dict[str, torch.Tensor]:
         found = {}
-        items = self.module.embed(self.batch.items)
+        items, histories = self.module.encode_items(self.batch.items), self.module.histories(self.batch)
         for suffix, is_recording in (("", True), ("_nograd", False)):
             with torch.set_grad_enabled(is_recording):
                 users = self.module.encode(self.batch, items)
-                found[f"out.full_sort_scores{suffix}"] = self.module.logits(self.batch, users.state, items, items)
-                found[f"out.orth_reg{suffix}"] = self.module.orthogonality(users).mean()
+                found[f"out.full_sort_scores{suffix}"] = self.module.logits(users.state, histories, items, items)
+                found[f"out.orth_reg{suffix}"] = users.each(self._orthogonality).mean()
         return found
 
 

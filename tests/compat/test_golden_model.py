@@ -1,4 +1,4 @@
-"""``model=missrec_released model.compat=true`` against the authors' program, every array of every file."""
+"""``model=missrec_compat`` against the authors' program, every array of every file."""
 
 import pytest
 from golden_files import assert_same, files

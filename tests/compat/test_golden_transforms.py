@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from golden_files import THEIRS, arrays, assert_same, catalogue_of, files, tables, transformed
+from golden_files import THEIRS, arrays, assert_same, catalogue_of, files, shape_of, tables, transformed
 
 from missrec_pl.data.augmentations import drop_items, drop_words
 from missrec_pl.data.augmentations_released import drop_predecessors
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.nn import MISSRecReleased
+from missrec_pl.nn.interests import InterestSettings
+from missrec_pl.nn.missrec import MISSRecReleased
 
 KINDS = {"itemdrop": drop_predecessors, "worddrop": drop_words}
 FILES = files("transform_*.npz")
@@ -30,9 +31,11 @@ def model(catalogue):
     """Only its interest table counts here."""
     shared = tables()
     prototypes = shared["interest_embeddings"]
-    sizes = {"hidden_size": prototypes.shape[1], "max_history": shared["item_seq"].shape[1]}
     model = MISSRecReleased(
-        catalogue.feature_dims, catalogue.num_items, len(prototypes) - 1, compat=True, history_bias="none", **sizes
+        shape_of(catalogue, shared["item_seq"].shape[1]),
+        interests=InterestSettings(len(prototypes) - 1),
+        hidden_size=prototypes.shape[1],
+        compat=True,
     )
     model.interests.prototypes.copy_(prototypes)
     lookups = [shared[f"{theirs}_interest_lookup_table"] for theirs in THEIRS.values()]

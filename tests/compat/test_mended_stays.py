@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from golden_files import HERE, THEIRS, arrays, catalogue_of
+from golden_files import HERE, THEIRS, arrays, catalogue_of, shape_of
 
 from missrec_pl.checkpoints.imported.names import from_released, model_kwargs_of_released
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.losses import Objective
-from missrec_pl.modules import FinetuneModule
-from missrec_pl.nn import MISSRecReleased
+from missrec_pl.losses import Contrastive
+from missrec_pl.modules import TrainingModule
+from missrec_pl.nn.interests import InterestSettings
+from missrec_pl.nn.missrec import MISSRecReleased
 
 # Loss, mean orthogonality term, norm of the position embeddings' gradient.
 BEFORE = {
@@ -24,13 +25,24 @@ def test_a_training_step_of_the_mended_network(name, memory_domain):
     golden = arrays(HERE / f"model_{name}.npz")
     state = {key.removeprefix("state."): value for key, value in golden.items() if key.startswith("state.")}
     features = {ours: state[f"{theirs}_embedding.weight"] for ours, theirs in THEIRS.items()}
-    table = catalogue_of(memory_domain, features).whole(torch.device("cpu"))
+    catalogue = catalogue_of(memory_domain, features)
+    table = catalogue.whole(torch.device("cpu"))
     fusion = "contextual" if "contextual" in name else "add"
     sizes = model_kwargs_of_released(state)
-    model = MISSRecReleased(**sizes, num_heads=4, history_bias="none", sequence_fusion=fusion)
+    shape = shape_of(catalogue, sizes.pop("max_history"))
+    assert (sizes.pop("num_items"), sizes.pop("feature_dims")) == (shape.num_items, shape.feature_dims)
+    model = MISSRecReleased(
+        shape,
+        interests=InterestSettings(sizes.pop("num_prototypes")),
+        item_ids=sizes.pop("transductive"),
+        num_heads=4,
+        sequence_fusion=fusion,
+        **sizes,
+    )
     model.load_state_dict(from_released(state))
     model.double().interests.assignment[table.is_missing] = 0
-    module = FinetuneModule(model, Objective(orthogonality_weight=0.1), lambda groups: None).eval()
+    loss = Contrastive(orthogonality_weight=0.1)
+    module = TrainingModule(model, loss, lambda groups: None, data=shape).eval()
     losses = {}
     module.log_losses = lambda batch, rows: losses.update(rows)
     target = golden["in.item_id"]

@@ -1,4 +1,4 @@
-"""``model.compat`` is one switch: what belongs to it follows, and nothing that contradicts it passes."""
+"""``model=missrec_compat`` is one switch: what belongs to it follows, and nothing that contradicts it passes."""
 
 import pytest
 from hydra.utils import instantiate
@@ -10,13 +10,17 @@ from missrec_pl.config.validation import preflight
 from missrec_pl.data.augmentations import FeatureDropout, ItemDrop
 from missrec_pl.data.augmentations_released import ReleasedViews
 from missrec_pl.errors import ConfigError
+from missrec_pl.experiment import building
+from missrec_pl.experiment.old_flags import modern_arguments
+from missrec_pl.nn.contract import DataShape
+from missrec_pl.nn.missrec.released_rules import AsReleased, Corrected
 
-COMPAT = ("model=missrec_released", "model.compat=true")
+COMPAT = ("model=missrec_compat",)
 CONTRADICTIONS = {
-    "model.history_bias=learned": "model.history_bias=learned: model.compat=true means none",
-    "model.cooccurrence=learned": "model.cooccurrence=learned: the released network has none",
-    "model.content=learned": "model.content=learned: the released network has none",
-    "model.collaborative=4": "model.collaborative=4: the released network has none",
+    "scorers=seen": "scorers: the released network has no seen; use model=missrec_compat",
+    "++scorers.cooccurrence={_target_:missrec_pl.nn.scorers.Cooccurrence}": "released network has no cooccurrence",
+    "++scorers.content={_target_:missrec_pl.nn.scorers.Content}": "scorers: the released network has no content",
+    "scorers=tuned": "scorers: the released network has no seen, cooccurrence, content",
     "objective.orthogonality_form=cosine": "objective.orthogonality_form=cosine: model.compat=true means released",
     "objective.orthogonality_of_both_views=false": "objective.orthogonality_of_both_views=False",
     "objective.seq_seq_form=literal": "objective.seq_seq_form=literal: model.compat=true means released",
@@ -25,7 +29,6 @@ CONTRADICTIONS = {
     "objective=missrec": "objective.mask_duplicates=None: model.compat=true means false",
     "data.candidates=in_batch": "data.candidates=in_batch: model.compat=true fine-tunes against the whole",
     "+phase.module.length_buckets=8": "phase.module.length_buckets=8: under model.compat=true the padding",
-    "data.modalities=[text] interest=kmeans_released": "interest.method.num_modalities=2: data.modalities has 1",
     "phase=pretrain objective.augmentation=null": "objective.augmentation=null: model.compat=true regularises",
 }
 
@@ -37,13 +40,25 @@ def test_everything_follows_the_switch(phase, is_compat):
     preflight(cfg)
     for flag, wanted in RELEASED.items():
         assert (OmegaConf.select(cfg, flag) == wanted) is is_compat, flag
-    objective = instantiate(cfg.objective)
-    assert type(objective.augmentation) is (ReleasedViews if is_compat else ItemDrop)
-    assert objective.augmentation.probability == 0.2
-    model = instantiate(cfg.model, feature_dims={"text": 3, "image": 4}, num_items=5, num_prototypes=2)
-    assert type(model.rules).__name__ == ("AsReleased" if is_compat else "Mended")
+    loss = instantiate(cfg.objective)
+    assert type(loss.views) is (ReleasedViews if is_compat else ItemDrop)
+    assert loss.views.probability == 0.2
+    shape = DataShape(5, {"text": 3, "image": 4})
+    model = instantiate(cfg.model, data=shape)
+    assert type(model.rules) is (AsReleased if is_compat else Corrected)
     assert model.depends_on_padding is is_compat
-    assert (model.history_bias is None) is is_compat
+    assert (len(building.build_scorers(cfg, shape)) == 0) is is_compat
+
+
+def test_half_a_switch_is_refused():
+    """The network alone: on the command line, the old flag is translated to all of it."""
+    with pytest.raises(ConfigError) as refused:
+        preflight(composed("model=missrec_released", "model.compat=true"))
+    lines = str(refused.value).splitlines()
+    assert len(lines) == len(RELEASED) + 1
+    assert all("use model=missrec_compat" in line for line in lines)
+    translated, _ = modern_arguments(["model=missrec_released", "model.compat=true", "interest=kmeans_released"])
+    assert composed(*translated) == composed(*COMPAT, "interest=kmeans_released")
 
 
 def test_the_default_is_the_mended_network():
@@ -56,9 +71,12 @@ def test_every_variant_passes(sequence_fusion, setting):
     flags = (f"model.sequence_fusion={sequence_fusion}", f"setting={setting}", "interest=kmeans_released")
     preflight(composed(*COMPAT, *flags))
     preflight(composed(*COMPAT, *flags, "data.modalities=[text,image]"))
-    preflight(
-        composed(*COMPAT, "data.modalities=[text]", "interest=kmeans_released", "interest.method.num_modalities=1")
-    )
+    preflight(composed(*COMPAT, *flags, "data.modalities=[text]"))
+
+
+def test_the_release_has_no_collaborative_modality():
+    with pytest.raises(ConfigError, match=r"model\.collaborative=4: the released network has none"):
+        building.build_network(composed(*COMPAT, "model.collaborative=4"), DataShape(9, {"text": 3}))
 
 
 @pytest.mark.parametrize("overrides", CONTRADICTIONS)
@@ -79,5 +97,5 @@ def test_networks_without_the_switch_get_the_mended_objective():
     cfg = composed("phase=pretrain", "model=missrec", "objective=missrec_released")
     preflight(cfg)
     assert cfg.objective.orthogonality_form == "cosine"
-    assert type(instantiate(cfg.objective).augmentation) is ItemDrop
-    assert type(instantiate(composed("model=missrec").objective).augmentation) is FeatureDropout
+    assert type(instantiate(cfg.objective).views) is ItemDrop
+    assert type(instantiate(composed("model=missrec").objective).views) is FeatureDropout

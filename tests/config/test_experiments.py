@@ -11,7 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from runs import CONFIGS, ROOT, composed
 
+from missrec_pl.config.validation import preflight
+from missrec_pl.experiment.cli import user_mistakes
 from missrec_pl.experiment.results import command
+from missrec_pl.nn.contract import DataShape
+from missrec_pl.nn.missrec.base import SequenceModel
 
 TEXT, IMAGE, BOTH = ["text"], ["image"], ["text", "image"]
 EXPERIMENTS = sorted(
@@ -60,18 +64,18 @@ def test_without_adapters_everything_else_trains():
     recipe = composed("experiment=table5/no_adapters").finetune
     assert not [name for parts in recipe.values() for name in parts if "adapters" in name]
     assert recipe.from_scratch == recipe.parts
-    assert {*recipe.from_ckpt, "adapters"} == {*composed().finetune.from_ckpt}
+    assert composed().finetune.from_ckpt == "adapters"  # what the network declares as such
+    assert {*recipe.from_ckpt, "item_adapters"} == {name.rstrip(".") for name in SequenceModel.adapters}
 
 
 @pytest.mark.parametrize("model", ["missrec", "missrec_released"])
 def test_without_adapters_names_every_other_part_of_the_network(model):
     """A part that a network gains would silently stay frozen."""
-    terms = ("model.cooccurrence=learned", "model.content=learned")
-    cfg = composed("experiment=table5/no_adapters", f"model={model}", "model.hidden_size=8", *terms)
+    cfg = composed("experiment=table5/no_adapters", f"model={model}", "model.hidden_size=8", "scorers=tuned")
     cfg.model.num_heads = 2
-    network = instantiate(cfg.model, feature_dims={"text": 3}, num_items=4, num_prototypes=2, transductive=True)
+    network = instantiate(cfg.model, data=DataShape(4, {"text": 3}, {"text": 4}, num_folds=2))
     with_weights = {name.partition(".")[0] for name, _ in network.named_parameters()}
-    assert with_weights - {"adapters"} == set(cfg.finetune.from_scratch)
+    assert with_weights - {"item_adapters"} == set(cfg.finetune.from_scratch)
 
 
 @pytest.mark.parametrize(("name", "target"), [("scientific", "Scientific_mm_full"), ("movies", "Movies_drama")])
@@ -93,9 +97,20 @@ def test_released_runs():
         for setting in ("transductive", "inductive")
         for pretrained in (False, True)
     ]
-    runs = [composed(f"experiment=released/run{number:02}") for number in range(1, 21)]
+    runs = [composed("experiment=released/run", f"released.run={number}") for number in range(1, 21)]
     assert [(run.data.name, run.setting.name, run.ckpt is not None) for run in runs] == expected
-    assert all(run.metrics.compat and run.model.history_bias == "none" for run in runs)
+    assert all(run.metrics.compat and run.model.compat and run.scorers == {} for run in runs)
+
+
+def test_a_released_run_is_named_by_its_number(capsys):
+    for overrides, said in {
+        ("released/run07",): "error: experiment=released/run07: say experiment=released/run released.run=7.\n",
+        ("released/run",): "error: released.run is missing: give released.run=<value>.\n",
+        ("released/run", "released.run=21"): "error: ckpt: Interpolation key 'released.runs.run21' not found.\n",
+    }.items():
+        with pytest.raises(SystemExit), user_mistakes():
+            preflight(composed(f"experiment={overrides[0]}", *overrides[1:]))
+        assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

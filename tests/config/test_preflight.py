@@ -12,7 +12,9 @@ from missrec_pl.config.targets import target_mistakes
 from missrec_pl.config.validation import preflight
 from missrec_pl.config.values import CHOICES, RANGES
 from missrec_pl.errors import ConfigError
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment import building
+from missrec_pl.experiment.train import train
+from missrec_pl.nn.contract import DataShape
 
 MISTAKES = {
     # of one value
@@ -20,9 +22,9 @@ MISTAKES = {
     "data.split=random": "data.split=random: choose one of leave_one_out",
     "data.candidates=some": "data.candidates=some: choose one of all, in_batch, sampled",
     "data.domain_sampling=uniform": "data.domain_sampling=uniform: choose one of proportional",
-    "features.residency=disk": "features.residency=disk: choose one of device, host, memmap",
+    "features.placement=disk": "features.placement=disk: choose one of device, host, memmap",
     "features.dtype=int8": "features.dtype=int8: choose one of",
-    "model.history_bias=fixed": "model.history_bias=fixed: choose one of learned, none",
+    "data.example=pairs": "data.example=pairs: choose one of prefix, shifted, cloze, null",
     "model.sequence_fusion=sum": "model.sequence_fusion=sum: choose one of add, contextual",
     "objective.orthogonality_form=l2": "objective.orthogonality_form=l2: choose one of cosine, literal",
     "objective.seq_seq_form=mine": "objective.seq_seq_form=mine: choose one of",
@@ -42,7 +44,7 @@ MISTAKES = {
     "interest.num_prototypes=0": "interest.num_prototypes=0: must be a whole number from 1, or a share",
     "interest.num_prototypes=1.5": "interest.num_prototypes=1.5: must be",
     "interest.method.k=0": "interest.method.k=0: must be",
-    "interest.method.backend=cuda": "interest.method.backend=cuda: must be auto or keops or tiled or dense",
+    "interest.method.backend=cuda": "interest.method.backend=cuda: choose one of auto, keops, tiled, dense",
     "interest.every_n_epochs=0": "interest.every_n_epochs=0",
     "model.dropout=1": "model.dropout=1: must be a number from 0 below 1",
     "model.dropout=high": "model.dropout=high: must be a number",
@@ -98,8 +100,12 @@ def test_mistake_is_named(override):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["phase=pretrain", "model.collaborative=8"], "model.collaborative=8: its vectors are of one catalogue"),
-        (["data.user_folds=1"], "data.user_folds=1: must be a whole number from 2"),
+        (["data.num_folds=1"], "data.num_folds=1: must be a whole number from 2"),
+        (
+            ["model=missrec", "model.positions_from=middle"],
+            "model.positions_from=middle: choose one of end, start",
+        ),
+        (["model=sasrec", "model.items_from=names"], "model.items_from=names: choose one of ids, features"),
         (["phase=pretrain", "setting=transductive"], "setting=transductive: pre-training knows no item IDs"),
         (
             ["phase=pretrain", "data.candidates=all"],
@@ -173,23 +179,31 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
 
 def test_flags_of_the_tables_exist():
     """A renamed key would silently lose its check."""
-    known = [composed(f"model={model}", "phase=pretrain") for model in ("missrec", "missrec_released")]
-    missing = object()
+    known = [composed(f"model={model}", "phase=pretrain") for model in ("missrec", "missrec_released", "sasrec")]
+    known += [composed("objective=gbce"), composed("callbacks=annealed")]
     for flag in (*CHOICES, *RANGES):
-        found = []
-        for cfg in known:
-            value = cfg
-            for key in flag.split("."):
-                value = value.get(key, missing) if value is not missing else missing
-            found.append(value is not missing)
-        assert any(found), flag
+        assert any(_has(cfg, flag.split(".")) for cfg in known), flag
+
+
+def _has(node, keys):
+    return not keys or (OmegaConf.is_dict(node) and keys[0] in node and _has(node.get(keys[0]), keys[1:]))
+
+
+def test_what_is_fitted_to_one_catalogue_is_not_pretrained():
+    cfg = composed("phase=pretrain", "model.collaborative=8", "data.num_folds=4")
+    with pytest.raises(ConfigError, match=r"say data\.num_folds=0"):
+        building.build_network(cfg, DataShape(9, {"text": 3}, num_folds=4))
+    building.build_network(cfg, DataShape(9, {"text": 3}))
 
 
 @pytest.mark.parametrize(
     ("target", "said"),
     [
         ("missrec_pl", "model._target_=missrec_pl: is not callable but a module"),
-        ("missrec_pl.nn.missrec.base.INITIALIZER_RANGE", "INITIALIZER_RANGE: is not callable but a float"),
+        (
+            "missrec_pl.nn.blocks.initialisation.INITIALIZER_RANGE",
+            "INITIALIZER_RANGE: is not callable but a float",
+        ),
         ("missrec_pl.nn.MISSRec.load", "model._target_=missrec_pl.nn.MISSRec.load: cannot be imported ("),
         ("missrec_pl.none.MISSRec", "cannot be imported (No module named 'missrec_pl.none')"),
         ("missrec_pl..nn", "model._target_=missrec_pl..nn: cannot be imported ("),

@@ -85,7 +85,7 @@ def test_item_drop_drops_its_share():
 def wordy(memory_domain):
     """A catalogue of 9 items, text of 1..8 and image of 2..9, with word-dropped text; and a batch of it."""
 
-    def make(residency="device", **changes):
+    def make(placement="device", **changes):
         text, image = (
             [[float(i), first] if has(i) else None for i in range(1, 10)]
             for first, has in ((0.5, lambda i: i < 9), (0.7, lambda i: i > 1))
@@ -95,7 +95,7 @@ def wordy(memory_domain):
         domain._rows["text_worddrop"] = np.array(
             [[0, 0]] + [[10.0 * i, 0.5] for i in range(1, 10)], dtype=np.float32
         )
-        return Catalogue([domain], **{"modalities": ["text", "image"], "residency": residency, **changes})
+        return Catalogue([domain], **{"modalities": ["text", "image"], "placement": placement, **changes})
 
     return make
 
@@ -105,9 +105,9 @@ def batch_of(catalogue) -> SequenceBatch:
     return SequenceBatch(HISTORY, LENGTH, torch.tensor([1, 2, 3]), zeros, catalogue.table(torch.arange(10)))
 
 
-@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
-def test_a_table_gets_the_views_of_its_rows(wordy, residency):
-    catalogue = wordy(residency)
+@pytest.mark.parametrize("placement", ["device", "host", "memmap"])
+def test_a_table_gets_the_views_of_its_rows(wordy, placement):
+    catalogue = wordy(placement)
     table = catalogue.table(torch.tensor([0, 3, 9, 5]))
     assert table.views == {}
     with_views = catalogue.with_views(table, ["text_worddrop"])

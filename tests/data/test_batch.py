@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, TrainingPrefixes
+from missrec_pl.data.evaluation_histories import EvaluationHistories
+from missrec_pl.data.examples.prefix import TrainingPrefixes
+from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.errors import DataError
@@ -89,16 +91,16 @@ def test_every_prefix_is_a_sample(catalogue, kind, max_history, deduplicate):
     assert batch.domain.tolist() == sorted(batch.domain.tolist())
 
 
-@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
-def test_a_deduplicated_batch_is_the_same_batch(domains, residency):
-    catalogue = Catalogue(domains, ["text", "image"], residency=residency)
+@pytest.mark.parametrize("placement", ["device", "host", "memmap"])
+def test_a_deduplicated_batch_is_the_same_batch(domains, placement):
+    catalogue = Catalogue(domains, ["text", "image"], placement=placement)
     sequences = sequences_of(catalogue, "train_only")
     samples = np.array([7, 0, 3, 9, 3])
     plain = TrainingPrefixes(sequences, catalogue, 50, deduplicate=False)[samples]
     compact = TrainingPrefixes(sequences, catalogue, 50, deduplicate=True)[samples]
     assert plain.items is None
     items = compact.items if compact.items.features else catalogue.fill(compact.items)
-    assert bool(compact.items.features) == (residency != "device")
+    assert bool(compact.items.features) == (placement != "device")
     assert items.ids[0] == 0
     assert items.ids.tolist() == sorted(set(items.ids.tolist()))
     assert set(items.ids.tolist()) == {0, *plain.history.flatten().tolist(), *plain.target.tolist()}

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.batch import GlobalSequences, TrainingPrefixes
 from missrec_pl.data.candidates import CandidateDraw
+from missrec_pl.data.examples.prefix import TrainingPrefixes
+from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.data.sampled_prefixes import SampledPrefixes
-from missrec_pl.data.samplers import GlobalBatchSampler, SharedBatchSampler
+from missrec_pl.data.negatives import SharedNegatives
+from missrec_pl.data.samplers import GlobalBatchSampler
+from missrec_pl.data.shared_batches import SharedBatchSampler
 from missrec_pl.data.splits import make_split
-from missrec_pl.losses import next_item, sampled_logits
+from missrec_pl.data.training_batches import TrainingBatches
+from missrec_pl.losses.contrast import next_item, sampled_logits
 
 NUM_ITEMS = 12
 SEQUENCES = [[1, 2, 3, 2, 4], [5, 2, 6], [7, 8, 9, 1, 2, 2], [10, 11, 3]]
@@ -41,7 +44,8 @@ def batches(prefixes, negatives, *, epoch=0, seed=3, rank=0, world_size=1, batch
     )
     shared = SharedBatchSampler(sampler)
     shared.set_epoch(epoch)
-    return [SampledPrefixes(prefixes, negatives)[one] for one in shared]
+    training = TrainingBatches(prefixes, SharedNegatives(prefixes.target_counts(), negatives))
+    return [training[one] for one in shared]
 
 
 def ids_of(batch):
@@ -59,7 +63,7 @@ def test_targets_are_counted(prefixes):
 
 def test_counting_in_parts_changes_nothing(prefixes, monkeypatch):
     whole = prefixes.target_counts()
-    monkeypatch.setattr("missrec_pl.data.batch._COUNTED_AT_ONCE", 3)
+    monkeypatch.setattr("missrec_pl.data.examples.base._COUNTED_AT_ONCE", 3)
     assert prefixes.target_counts().tolist() == whole.tolist()
 
 

@@ -38,10 +38,10 @@ def test_global_ids_follow_the_domains(domains):
     assert catalogue.is_missing.tolist() == missing
 
 
-@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
+@pytest.mark.parametrize("placement", ["device", "host", "memmap"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_every_residency_and_dtype_gives_the_same_table(domains, residency, dtype):
-    catalogue = Catalogue(domains, ["text", "image"], residency=residency, dtype=dtype)
+def test_every_placement_and_dtype_gives_the_same_table(domains, placement, dtype):
+    catalogue = Catalogue(domains, ["text", "image"], placement=placement, dtype=dtype)
     catalogue.to(CPU)
     table = catalogue.table(torch.tensor([0, 5, 4, 3, 1]))
     assert table.is_missing.tolist() == [[True] * 2, [True] * 2, [True, False], [False] * 2, [False] * 2]
@@ -53,9 +53,9 @@ def test_every_residency_and_dtype_gives_the_same_table(domains, residency, dtyp
     assert tables_equal(catalogue.fill(later), table)
 
 
-@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
-def test_the_whole_catalogue_is_the_table_of_all_ids(domains, residency):
-    catalogue = Catalogue(domains, ["image", "text"], residency=residency)
+@pytest.mark.parametrize("placement", ["device", "host", "memmap"])
+def test_the_whole_catalogue_is_the_table_of_all_ids(domains, placement):
+    catalogue = Catalogue(domains, ["image", "text"], placement=placement)
     assert tables_equal(catalogue.whole(CPU), catalogue.table(torch.arange(6)))
 
 
@@ -70,9 +70,9 @@ def test_chunks_cover_the_catalogue_once(domains, size):
         assert torch.equal(torch.cat([chunk.features[name] for chunk in chunks]), whole.features[name])
 
 
-def test_residencies_agree_on_domain_folders(synthetic_source):
+def test_placements_agree_on_domain_folders(synthetic_source):
     domains = [Domain.open(path) for path in synthetic_source(num_domains=2).paths()]
-    catalogues = [Catalogue(domains, ["text", "image"], residency=r) for r in ("device", "host", "memmap")]
+    catalogues = [Catalogue(domains, ["text", "image"], placement=r) for r in ("device", "host", "memmap")]
     ids = torch.randperm(catalogues[0].num_items, generator=torch.Generator().manual_seed(0)) + 1
     ids = torch.cat([torch.zeros(1, dtype=torch.long), ids])
     first, *others = [catalogue.table(ids) for catalogue in catalogues]
@@ -117,42 +117,42 @@ def test_different_widths_are_refused_by_name(memory_domain):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("residency", ["device", "host"])
+@pytest.mark.parametrize("placement", ["device", "host"])
 @pytest.mark.parametrize("stored", [np.float16, np.float32])
 @pytest.mark.parametrize("whitening", [0.0, 0.5])
-def test_damaged_features_name_the_item(memory_domain, bad, residency, stored, whitening):
+def test_damaged_features_name_the_item(memory_domain, bad, placement, stored, whitening):
     rows = [[-65504.0, 65504.0], [6e-8, -0.0], [bad, 0.0]]  # the largest and least halves are sound
-    Catalogue([memory_domain("sound", features={"text": rows[:2]}, dtype=stored)], ["text"], residency=residency)
+    Catalogue([memory_domain("sound", features={"text": rows[:2]}, dtype=stored)], ["text"], placement=placement)
     domain = memory_domain("spoilt", features={"text": rows}, dtype=stored)
     with pytest.raises(DataError, match=r"memory/spoilt: text features of item 3 hold NaN or infinity"):
         Catalogue(
-            [domain], ["text"], residency=residency, transform=DomainWhitening(whitening) if whitening else None
+            [domain], ["text"], placement=placement, transform=DomainWhitening(whitening) if whitening else None
         )
 
 
 def test_damaged_features_are_found_when_they_are_read_from_the_file(memory_domain):
     domain = memory_domain("spoilt", features={"text": [[1.0, 1.0], [2.0, 2.0], [float("nan"), 0.0]]})
-    catalogue = Catalogue([domain], ["text"], residency="memmap")
+    catalogue = Catalogue([domain], ["text"], placement="memmap")
     assert catalogue.table(torch.tensor([0, 2])).features["text"].tolist() == [[2.0, 2.0]]
     with pytest.raises(DataError, match=r"memory/spoilt: text features of item 3 hold NaN or infinity"):
         catalogue.table(torch.tensor([0, 1, 3]))
 
 
-@pytest.mark.parametrize("option", [{"residency": "gpu"}, {"dtype": "bfloat16"}])
+@pytest.mark.parametrize("option", [{"placement": "gpu"}, {"dtype": "bfloat16"}])
 def test_unknown_options_list_the_choices(domains, option):
     with pytest.raises(ConfigError, match=rf"features\.{next(iter(option))}='.*': choose one of"):
         Catalogue(domains, ["text"], **option)
 
 
-@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
+@pytest.mark.parametrize("placement", ["device", "host", "memmap"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_each_domain_is_whitened_along_its_own_axes(memory_domain, residency, dtype):
+def test_each_domain_is_whitened_along_its_own_axes(memory_domain, placement, dtype):
     random = np.random.default_rng(0)
     rows = [random.normal(3 * d, 1 + d, (9, 4)).astype(np.float32) for d in range(2)]
     lists = [domain.tolist() for domain in rows]
     lists[0][2] = None  # has no text
     domains = [memory_domain(str(d), features={"text": text}) for d, text in enumerate(lists)]
-    table = Catalogue(domains, ["text"], residency=residency, dtype=dtype, transform=DomainWhitening(0.5)).whole(
+    table = Catalogue(domains, ["text"], placement=placement, dtype=dtype, transform=DomainWhitening(0.5)).whole(
         CPU
     )
     assert table.is_missing[:, 0].nonzero()[:, 0].tolist() == [0, 3]
@@ -160,5 +160,5 @@ def test_each_domain_is_whitened_along_its_own_axes(memory_domain, residency, dt
     for d, domain in enumerate(domains):
         axes = Axes.of(domain.features("text"), np.flatnonzero(domain.present("text")))
         expected.append(Whitening(axes, 0.5)(torch.from_numpy(rows[d])[[i for i in range(9) if lists[d][i]]]))
-    tolerance = 1e-5 if dtype == "float32" or residency == "memmap" else 2e-3
+    tolerance = 1e-5 if dtype == "float32" or placement == "memmap" else 2e-3
     torch.testing.assert_close(table.features["text"].float(), torch.cat(expected), rtol=tolerance, atol=tolerance)

@@ -314,7 +314,7 @@ def test_wrong_streamed_users_leave_nothing(tmp_path: Path, blocks: list[UserBlo
 
 
 def test_features_are_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("missrec_pl.data.domain.writer._BLOCK_ROWS", 2)
+    monkeypatch.setattr("missrec_pl.data.domain.writer.BLOCK_ROWS", 2)
     given = parts()
     domain = Domain.open(write_domain(tmp_path / "toys", **given), verify=True)  # type: ignore[arg-type]
     rows = given["features"]["text"].rows  # type: ignore[index]

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from missrec_pl.data.domain.encoders import encoders_of, other_encoders
-from missrec_pl.data.domain.manifest import Manifest
+from missrec_pl.data.domain.manifest import Manifest, encoders_of, other_encoders
 from missrec_pl.data.domain.writer import FeatureMatrix, UserBlock, stream_domain
-from missrec_pl.data.folders import DomainFolders
 from missrec_pl.data.sequences import Sequences
+from missrec_pl.data.sources import DomainFolders
 from missrec_pl.errors import DataError
 
 

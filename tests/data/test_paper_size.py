@@ -8,7 +8,7 @@ import pytest
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.synthetic.paper_size import PAPER_SHAPES, PaperSizeDomains
 from missrec_pl.data.synthetic.paper_size.content import DomainShape, write_paper_sized
-from missrec_pl.data.synthetic.paper_size.users import lengths_of
+from missrec_pl.data.synthetic.paper_size.rings import lengths_of
 from missrec_pl.errors import ConfigError, DataError
 
 TINY = 0.0005

@@ -52,7 +52,7 @@ def test_batches_do_not_mix_folds(world_size):
 
 @pytest.mark.parametrize("sampling", ["temperature", "single_domain_batches"])
 def test_folds_go_with_proportional_sampling_alone(sampling):
-    with pytest.raises(ConfigError, match=rf"data\.domain_sampling={sampling}: batches of one fold of users"):
+    with pytest.raises(ConfigError, match=rf"data\.domain_sampling={sampling}: batches of one cross-fitting fold"):
         batches_of(sampling, folds=np.zeros(SIZES.sum(), int))
     GlobalBatchSampler(SIZES[:1], 9, domain_sampling=sampling, folds=np.zeros(SIZES[0], int))  # one domain
 

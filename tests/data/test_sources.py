@@ -7,8 +7,8 @@ from released_maker import random_sequences, write_released
 
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.released import domain as released_domain
-from missrec_pl.data.sources import DomainFolder, DomainSource, ReleasedFolder
-from missrec_pl.data.synthetic.source import SyntheticDomains
+from missrec_pl.data.sources import DomainFolders, DomainSource, ReleasedFolder
+from missrec_pl.data.synthetic import SyntheticDomains
 from missrec_pl.errors import DataError
 
 
@@ -97,12 +97,12 @@ def test_two_processes_prepare_one_set(released: Path, tmp_path: Path) -> None:
 def test_domain_folders_are_sources_too(released: Path, tmp_path: Path) -> None:
     source = ReleasedFolder(released, tmp_path / "cache")
     source.prepare()
-    folder = DomainFolder(source.paths()[0])
+    folder = DomainFolders(["Toys"], source.paths()[0].parent)
     folder.prepare()
     assert folder.paths() == source.paths()
     assert folder.name == "Toys"
     assert all(isinstance(one, DomainSource) for one in (source, folder, SyntheticDomains(tmp_path)))
     with pytest.raises(DataError, match="no domain folder"):
-        DomainFolder(tmp_path / "nothing").prepare()
+        DomainFolders(["nothing"], tmp_path).prepare()
     with pytest.raises(DataError, match="no released folder"):
         ReleasedFolder(tmp_path / "nothing", tmp_path).prepare()

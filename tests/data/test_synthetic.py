@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from missrec_pl.data.domain.folder import Domain
-from missrec_pl.data.synthetic.source import SyntheticDomains
+from missrec_pl.data.synthetic import SyntheticDomains
 from missrec_pl.errors import ConfigError, DataError
 
 

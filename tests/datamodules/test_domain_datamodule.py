@@ -1,66 +1,15 @@
 from functools import partial
 from types import SimpleNamespace
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
+from loading import Memory, Recorder, ready
 
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, DataError
 
 USERS = 36
-
-
-class Recorder(L.LightningModule):
-    """Learns nothing; keeps the batches that reach it."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.epochs, self.validated = [], []
-
-    def on_train_epoch_start(self):
-        self.epochs.append([])
-
-    def training_step(self, batch, batch_idx):
-        self.epochs[-1].append(batch)
-        return self.weight * 0
-
-    def validation_step(self, batch, batch_idx):
-        self.validated.append(batch)
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class Memory:
-    """A source of one domain that lives in memory."""
-
-    name = "memory"
-
-    def __init__(self, domain):
-        self.domain = domain
-
-    def prepare(self):
-        pass
-
-    def paths(self):
-        return [self.domain]
-
-
-@pytest.fixture
-def make_datamodule(synthetic_source):
-    def make(num_domains=1, **options):
-        return DomainDataModule([synthetic_source(num_domains=num_domains)], **{"batch_size": 32, **options})
-
-    return make
-
-
-def ready(datamodule):
-    datamodule.prepare_data()
-    datamodule.setup()
-    return datamodule
 
 
 def rows(batches):
@@ -114,7 +63,7 @@ def test_loaders_cover_training_and_evaluation(make_datamodule, candidates):
 
 def test_workers_load_the_same_batches(make_datamodule):
     def loaded(num_workers):
-        datamodule = ready(make_datamodule(candidates="in_batch", residency="memmap", num_workers=num_workers))
+        datamodule = ready(make_datamodule(candidates="in_batch", placement="memmap", num_workers=num_workers))
         return list(datamodule.train_dataloader())
 
     alone, helped = loaded(0), loaded(1)
@@ -126,7 +75,7 @@ def test_workers_load_the_same_batches(make_datamodule):
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_share_batches_and_users(make_datamodule, world_size):
     def batches(loader_name, rank, world_size):
-        datamodule = ready(make_datamodule(eval_batch_size=4))
+        datamodule = ready(make_datamodule(candidates="all", eval_batch_size=4))
         epoch = SimpleNamespace(current=SimpleNamespace(processed=0))
         progress = SimpleNamespace(epoch_progress=epoch, restarting=False)
         datamodule.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, fit_loop=progress)
@@ -139,9 +88,9 @@ def test_processes_share_batches_and_users(make_datamodule, world_size):
 
 
 @pytest.mark.parametrize("candidates", ["all", "in_batch", "sampled"])
-@pytest.mark.parametrize("residency", ["device", "host", "memmap"])
-def test_training_batches_arrive_with_their_features(make_datamodule, make_trainer, candidates, residency):
-    datamodule, recorder = make_datamodule(candidates=candidates, residency=residency), Recorder()
+@pytest.mark.parametrize("placement", ["device", "host", "memmap"])
+def test_training_batches_arrive_with_their_features(make_datamodule, make_trainer, candidates, placement):
+    datamodule, recorder = make_datamodule(candidates=candidates, placement=placement), Recorder()
     make_trainer(max_epochs=1, num_sanity_val_steps=0).fit(recorder, datamodule=datamodule)
     catalogue = datamodule.catalogue
     assert len(recorder.epochs[0]) > 2
@@ -162,7 +111,7 @@ def test_training_batches_arrive_with_their_features(make_datamodule, make_train
 def test_epochs_are_shuffled_differently_and_a_resumed_run_goes_on(
     make_datamodule, make_trainer, tmp_path, num_workers
 ):
-    make_datamodule = partial(make_datamodule, num_workers=num_workers)
+    make_datamodule = partial(make_datamodule, candidates="all", num_workers=num_workers)
     options = {"num_sanity_val_steps": 0, "enable_checkpointing": False, "limit_val_batches": 0}
     whole = Recorder()
     make_trainer(max_epochs=3, **options).fit(whole, datamodule=make_datamodule())
@@ -216,10 +165,10 @@ def test_batches_are_copied_while_a_gpu_computes(make_datamodule, kind):
 @pytest.mark.parametrize("has_gpu", [False, True])
 def test_loaders_prepare_ahead_and_pin_for_a_gpu(make_datamodule, monkeypatch, has_gpu):
     monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
-    loader = ready(make_datamodule(num_workers=2, prefetch_factor=5)).train_dataloader()
+    loader = ready(make_datamodule(candidates="all", num_workers=2, prefetch_factor=5)).train_dataloader()
     assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers) == (2, 5, True)
     assert loader.pin_memory == has_gpu
-    alone = ready(make_datamodule(prefetch_factor=5)).train_dataloader()
+    alone = ready(make_datamodule(candidates="all", prefetch_factor=5)).train_dataloader()
     assert (alone.num_workers, alone.prefetch_factor, alone.persistent_workers) == (0, None, False)
 
 

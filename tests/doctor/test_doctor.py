@@ -1,10 +1,12 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from packaging.version import Version
 
-from missrec_pl.data.synthetic.source import SyntheticDomains
-from missrec_pl.doctor import machine, software
+from missrec_pl.data.synthetic import SyntheticDomains
+from missrec_pl.doctor import checks
 from missrec_pl.doctor.__main__ import main
 
 
@@ -36,9 +38,9 @@ def test_a_sound_machine_has_no_problem(folders, tmp_path, capsys, monkeypatch):
 
 def test_all_problems_at_once_each_with_its_remedy(folders, tmp_path, capsys, monkeypatch):
     installed = {"lightning": "2.6.2", "torch": "2.0.0", "optuna": "5.1"}
-    version = software.version
-    monkeypatch.setattr(software, "version", lambda name: installed.get(name) or version(name))
-    monkeypatch.setattr(machine.keops, "missing_compiler", lambda: "KeOps needs g++")
+    version = checks.version
+    monkeypatch.setattr(checks, "version", lambda name: installed.get(name) or version(name))
+    monkeypatch.setattr(checks.keops, "missing_compiler", lambda: "KeOps needs g++")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
@@ -63,7 +65,7 @@ def test_all_problems_at_once_each_with_its_remedy(folders, tmp_path, capsys, mo
 
 
 def test_a_missing_package_and_a_missing_folder(folders, capsys, monkeypatch):
-    monkeypatch.setattr(software, "_installed", lambda name: None if name == "wandb" else str(Version("99")))
+    monkeypatch.setattr(checks, "_installed", lambda name: None if name == "wandb" else str(Version("99")))
     code, text = run(capsys, *folders)
     assert code == 2
     assert "wandb" in text
@@ -75,8 +77,19 @@ def test_a_check_that_breaks_hides_no_other(folders, capsys, monkeypatch):
     def broken():
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr("missrec_pl.doctor.__main__.check_keops", broken)
+    monkeypatch.setattr("missrec_pl.doctor.checks.check_keops", broken)
     code, text = run(capsys, *folders)
     assert code == 2
     assert "RuntimeError: no such luck" in text
     assert " disk " in text
+
+
+def test_no_compiled_kernels_are_loaded(folders):
+    program = (
+        "import sys; from missrec_pl.doctor.__main__ import main; main(sys.argv[1:]); "
+        "print(sorted(name for name in sys.modules if name.partition('.')[0] in ('pykeops', 'keopscore')))"
+    )
+    command = [sys.executable, "-c", program, *map(str, folders)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert " keops " in checked.stdout
+    assert checked.stdout.endswith("\n[]\n")

@@ -119,7 +119,7 @@ def check_config(overrides: tuple[str, ...]) -> None:
 
 
 def evaluate_checkpoint(file: Path) -> None:
-    from missrec_pl.experiment.run import evaluate
+    from missrec_pl.experiment.evaluate import evaluate
 
     with user_mistakes():
         place = f"paths.output_dir={file.parent / 'run'}"

@@ -45,8 +45,11 @@ def text(file):
 
 @case("checkpoint", "one bit of a weight changed", "cannot be read", "checksum")
 def flipped(file):
+    with zipfile.ZipFile(file) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        weight = archive.read(largest)
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(weight) + len(weight) // 2] ^= 1
     file.write_bytes(content)
 
 

@@ -8,7 +8,7 @@ from bad_input import CASES, SEEN, TABLE
 from runs import tiny
 
 from missrec_pl.experiment.cli import NOISE
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 
 HERE = Path(__file__).parent
 HEAD = """# Bad input

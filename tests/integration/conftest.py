@@ -6,7 +6,7 @@ import pytest
 from runs import tiny
 
 from missrec_pl.experiment.cli import NOISE
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 
 HERE = Path(__file__).parent
 

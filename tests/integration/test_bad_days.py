@@ -10,7 +10,7 @@ from runs import run_cli, tiny
 
 from missrec_pl.errors import DataError, RunError
 from missrec_pl.experiment.failures import explained
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 
 
 class Trouble(L.Callback):
@@ -68,7 +68,7 @@ def test_a_bug_stays_a_bug(shared, monkeypatch):
 def test_nan_names_the_step_and_the_items(shared):
     folder = shared / "diverged"
     with pytest.raises(RunError, match=r"epoch 0, batch 1, step 1: the loss is .*Nothing was saved yet") as told:
-        train(tiny(shared, *SHORT, "optim.optimizer.lr=1e25", "optim.score_term_lr=1e25", name="diverged"))
+        train(tiny(shared, *SHORT, "optim.optimizer.lr=1e25", "optim.scorer_lr=1e25", name="diverged"))
     assert str(folder / "nan_batch.json") in str(told.value)
     content = json.loads((folder / "nan_batch.json").read_text())
     assert content["parameters"]

@@ -7,7 +7,8 @@ import pytest
 from runs import composed, places, tiny
 
 from missrec_pl.errors import CheckpointError
-from missrec_pl.experiment.run import evaluate, train
+from missrec_pl.experiment.evaluate import evaluate
+from missrec_pl.experiment.train import train
 
 
 @pytest.fixture(scope="module")

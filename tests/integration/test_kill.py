@@ -12,7 +12,7 @@ import pytest
 import torch
 from runs import tiny
 
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 
 KILLS = 10
 RUN = ("data.batch_size=128", "trainer.max_epochs=8", "callbacks.last_checkpoint.every_n_steps=2")

@@ -7,7 +7,8 @@ from runs import composed, places, tiny
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.errors import CheckpointError
-from missrec_pl.experiment.run import evaluate, train
+from missrec_pl.experiment.evaluate import evaluate
+from missrec_pl.experiment.train import train
 
 
 def best(folder):
@@ -74,17 +75,17 @@ def test_adapters_recipe_leaves_the_rest_as_pretrained(setting, pretrained, shar
         "overrides": [],
         "ckpt_origin": None,
     }
-    assert "adapters.linear.image" in caplog.text
+    assert "item_adapters.linear.image" in caplog.text
 
     made = read_checkpoint(best(shared / name))
     assert made.config["command"]["ckpt_origin"] == results["ckpt_origin"]  # an evaluation says it, too
     source, own = read_checkpoint(best(folder)).weights, made.weights
-    trains = ("adapters.", "fusion.", "history_bias.", "id_embedding.", "interests.")
+    trains = ("item_adapters.", "fusion.", "id_embedding.", "fitted.interests.")
     frozen = [name for name in own if not name.startswith(trains)]
     assert frozen
     assert [name for name in frozen if not torch.equal(source[name], own[name])] == []
-    moved = [name for name in source if name.startswith(trains[:3]) and not torch.equal(source[name], own[name])]
-    assert "adapters.linear.text.weight" in moved
+    moved = [name for name in source if name.startswith(trains[:2]) and not torch.equal(source[name], own[name])]
+    assert "item_adapters.linear.text.weight" in moved
     assert sum(own[name].numel() for name in frozen) == results["num_params"] - results["num_trainable_params"]
     assert ("id_embedding.weight" in own) == (setting == "transductive")
 
@@ -93,7 +94,7 @@ def test_full_recipe_trains_everything_from_the_loaded_weights(pretrained, share
     """With a vanishing step the loaded network scores as in zero-shot evaluation, not as a fresh one."""
     folder, _ = pretrained
     text = "data.modalities=[text]"
-    still = ("optim.optimizer.lr=1e-12", "optim.score_term_lr=1e-12", text)
+    still = ("optim.optimizer.lr=1e-12", "optim.scorer_lr=1e-12", text)
     fresh = train(tiny(shared, *still, name="fresh"))
     loaded = train(tiny(shared, *still, "finetune=full", f"ckpt={best(folder)}", name="loaded"))
     zero_shot = evaluation(best(folder), shared, "data=synthetic", text)
@@ -120,7 +121,7 @@ def test_collaborative_vectors_come_with_the_checkpoint_and_stay_behind_on_other
     other = evaluation(checkpoint, tmp_path / "other", "data=synthetic", "data.source.seed=5")
     assert other["init"] == "zero_shot"
     assert other["metrics"]["test/mrr"] > other["baselines"]["random"]["test/mrr"]
-    assert "other data: model.collaborative=0" in caplog.text
+    assert "other data: what is fitted by folds stays behind" in caplog.text
 
 
 def test_zero_shot_keeps_the_longest_history_of_the_network(shared, tmp_path):
@@ -133,7 +134,9 @@ def test_zero_shot_keeps_the_longest_history_of_the_network(shared, tmp_path):
 
 def test_zero_shot_with_an_untrained_adapter_is_refused(pretrained, tmp_path):
     folder, _ = pretrained
-    with pytest.raises(CheckpointError, match=r"adapters.linear.image.*the modalities that it knows \(text\)"):
+    with pytest.raises(
+        CheckpointError, match=r"item_adapters.linear.image.*the modalities that it knows \(text\)"
+    ):
         evaluation(best(folder), tmp_path, "data=synthetic", "data.modalities=[text,image]")
 
 
@@ -144,7 +147,9 @@ def test_features_of_another_encoder_are_not_read_with_the_checkpoints_adapter(p
     content[RECORD]["encoders"]["text"] = ["another"]
     other = tmp_path / "other.ckpt"
     torch.save(content, other)
-    why = r"adapters.linear.text.weight \(features by another in the checkpoint, by synthetic-projection here\)"
+    why = (
+        r"item_adapters.linear.text.weight \(features by another in the checkpoint, by synthetic-projection here\)"
+    )
     with pytest.raises(CheckpointError, match=why):
         evaluation(other, tmp_path, "data=synthetic", "data.modalities=[text]")
 

@@ -13,7 +13,8 @@ from runs import SMALL, composed, places, tiny
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import CheckpointError, ConfigError, DataError
-from missrec_pl.experiment.run import evaluate, train
+from missrec_pl.experiment.evaluate import evaluate
+from missrec_pl.experiment.train import train
 
 HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token\n"
 USERS, ITEMS, WIDTH = 6, 12, 4
@@ -121,13 +122,13 @@ def test_nan_features_of_a_released_folder_name_the_row(tmp_path):
     refused(tmp_path, "released", DataError, "shop.feat1CLS: row 7 (item raw7) has NaN", "extract them again")
 
 
-@pytest.mark.parametrize("residency", ["device", "host"])
-def test_nan_features_of_a_native_folder_name_the_item(tmp_path, residency):
+@pytest.mark.parametrize("placement", ["device", "host"])
+def test_nan_features_of_a_native_folder_name_the_item(tmp_path, placement):
     file = native(tmp_path / "data" / "shop") / "features" / "text.npy"
     rows = np.load(file)
     rows[7, 2] = np.nan
     np.save(file, rows)
-    overrides = (f"features={residency}",)
+    overrides = (f"features={placement}",)
     refused(tmp_path, "domain", DataError, "shop: text features of item 7", "NaN", overrides=overrides)
 
 
@@ -255,7 +256,7 @@ def test_evaluation_of_a_transductive_checkpoint_on_other_items(shared, tmp_path
     checkpoint = shared / "with-ids" / "checkpoints" / "best.ckpt"
     cfg = composed(
         f"ckpt={checkpoint}", "trainer=cpu", *places(tmp_path), "data=synthetic",
-        "data.first_domain.finetune=1", config="eval",
+        "data.by_phase.finetune.first=1", config="eval",
     )  # fmt: skip
     with pytest.raises(CheckpointError, match=r"id_embedding.weight \(.*\) would be random"):
         evaluate(cfg)

@@ -12,7 +12,7 @@ from runs import tiny
 from missrec_pl.config.validation import preflight
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.cli import RANKS, is_first_process
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from runs import composed, places, tiny
 
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.data.domain.folder import Domain
-from missrec_pl.experiment import run
+from missrec_pl.experiment import run_results
+from missrec_pl.experiment.building import plain
+from missrec_pl.experiment.evaluate import evaluate
 from missrec_pl.experiment.results import commit_of
-from missrec_pl.experiment.run import evaluate, train
-from missrec_pl.experiment.stored_runs import origin, resolved
+from missrec_pl.experiment.stored_runs import origin
+from missrec_pl.experiment.train import train
 from missrec_pl.metrics import RankingMetrics
 
 NAMES = ("recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr")
@@ -86,7 +88,7 @@ def test_what_made_a_checkpoint_is_its_command_without_its_seed_and_its_folders(
     }
     second = origin(Checkpoint({**config, "command": {**command, "ckpt_origin": first}}, {"deli": "3"}, {}, 1))
     kept = {"overrides": ["data.name=${x}"], "ckpt_origin": first}
-    assert resolved(OmegaConf.create({"x": 1, "command": {"ckpt_origin": second}}).command) == {
+    assert plain(OmegaConf.create({"x": 1, "command": {"ckpt_origin": second}}).command) == {
         "ckpt_origin": {**first, "data": "deli", **command, **kept}
     }
 
@@ -170,8 +172,9 @@ def test_pretraining_logs_its_losses_and_tests_nothing(pretrained):
 def test_same_seed_same_numbers_other_seed_others(finetuned, shared, monkeypatch):
     order = []
     for name in ("peak_rss_mb", "baseline_entries"):
-        own = getattr(run, name)
-        monkeypatch.setattr(run, name, lambda *given, name=name, own=own: (order.append(name), own(*given))[1])
+        own = getattr(run_results, name)
+        noting = lambda *given, name=name, own=own: (order.append(name), own(*given))[1]  # noqa: E731
+        monkeypatch.setattr(run_results, name, noting)
     again = train(tiny(shared, name="again"))
     assert order == ["peak_rss_mb", "baseline_entries"]  # the memory is the model's
     other = train(tiny(shared, "seed=1", name="other"))
@@ -212,9 +215,9 @@ def test_other_interests_train(interest, tmp_path):
     assert 0 < results["metrics"]["test/mrr"] < 1
 
 
-@pytest.mark.parametrize("residency", ["host", "memmap"])
-def test_where_features_reside_changes_nothing(residency, finetuned, shared):
-    results = train(tiny(shared, f"features={residency}", "data.num_workers=0", name=f"resident_{residency}"))
+@pytest.mark.parametrize("placement", ["host", "memmap"])
+def test_where_features_reside_changes_nothing(placement, finetuned, shared):
+    results = train(tiny(shared, f"features={placement}", "data.num_workers=0", name=f"resident_{placement}"))
     assert results["metrics"] == finetuned[1]["metrics"]
 
 

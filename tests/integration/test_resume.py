@@ -10,7 +10,7 @@ from interruptions import stop_at
 from runs import tiny
 
 from missrec_pl.errors import CheckpointError, StoppedError
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 
 
 def weights(folder):
@@ -81,7 +81,7 @@ MIDWAY = ("data.batch_size=128", "trainer.max_epochs=3")
 @pytest.mark.parametrize(
     ("overrides", "epoch", "batch"),
     [
-        (("model=missrec_tuned", "data.user_folds=2"), 1, 1),
+        (("model=missrec_tuned", "data.num_folds=2"), 1, 1),
         pytest.param(("setting=transductive", "model=missrec"), 0, 0, marks=pytest.mark.slow),
         pytest.param(("phase=pretrain", "objective=missrec"), 1, 2, marks=pytest.mark.slow),
         pytest.param(("data.num_workers=1", "features=host"), 2, 1, marks=pytest.mark.slow),
@@ -181,7 +181,7 @@ def test_nothing_whole_to_resume_from(two_epochs, shared):
         (["model=missrec"], "holds a MISSRecReleased, but the config builds a MISSRec"),
         (["model.inner_size=64"], "has other sizes than this run"),
         (["data.modalities=[image,text]"], r"data.modalities=\[text,image\], this one has \[image,text\]"),
-        (["data.first_domain.finetune=2"], "is of a run on synthetic_3, this one reads synthetic_2"),
+        (["data.by_phase.finetune.first=2"], "is of a run on synthetic_3, this one reads synthetic_2"),
         (["trainer.max_epochs=1"], "has trained for 2 epochs already and trainer.max_epochs=1: raise it"),
     ],
 )

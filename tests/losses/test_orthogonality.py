@@ -1,8 +1,11 @@
+import inspect
+
 import pytest
 import torch
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.losses import orthogonality
+from missrec_pl.losses import Contrastive
+from missrec_pl.losses.orthogonality import orthogonality
 
 VECTORS = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 IS_PADDING = torch.tensor([[False] * 4, [False, False, True, True], [True] * 4])
@@ -56,7 +59,9 @@ def test_padding_gets_no_gradient():
 
 
 def test_an_unknown_form_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"objective.orthogonality_form='cos': choose one of cosine, literal, released"
-    ):
-        orthogonality(VECTORS, IS_PADDING, "cos")
+    """As users run it: the tests' checker of annotations would be first."""
+    says = r"objective.orthogonality_form=cos: choose one of cosine, literal, released"
+    with pytest.raises(ConfigError, match=says):
+        inspect.unwrap(orthogonality)(VECTORS, IS_PADDING, "cos")
+    with pytest.raises(ConfigError, match=says):
+        inspect.unwrap(Contrastive.__init__)(Contrastive(), orthogonality_form="cos")

@@ -14,7 +14,7 @@ from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.samplers import GlobalBatchSampler, ShardedEvalSampler
 from missrec_pl.data.splits import EvaluationRows, make_split
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.losses import Objective
+from missrec_pl.losses import Contrastive
 
 ROWS, USERS, BATCH = 1001, 101, 256
 PHASES = {"pretrain": (False, "missrec"), "finetune": (True, "released")}
@@ -52,11 +52,11 @@ def one_epoch(phase, domains, rank, processes):
     """Losses and gradients of an epoch's global batches, the interest table, and sums of the metrics."""
     whole, kind = PHASES[phase]
     datamodule = make_datamodule(domains)
-    model = make_model(kind, datamodule.catalogue, transductive=whole)
-    objective = Objective(orthogonality_weight=0.3, seq_seq_weight=0.0 if whole else 0.5)
-    module = detach_from_trainer(make_module(phase, model, objective), datamodule)
-    refresh = InterestRefresh(DPCKNN(k=3, backend="tiled"))
-    refresh.refresh(None, module)
+    model = make_model(kind, datamodule.catalogue, item_ids=whole, method=DPCKNN(k=3, backend="tiled"))
+    loss = Contrastive(orthogonality_weight=0.3, seq_seq_weight=0.0 if whole else 0.5)
+    options = {"scorers": ("seen",) if whole else (), "views": not whole}
+    module = detach_from_trainer(make_module(model, datamodule.catalogue, loss, **options), datamodule)
+    InterestRefresh().refresh(module.trainer, module)
     table = {name: buffer.clone() for name, buffer in model.interests.named_buffers()}
     samples = GlobalBatchSampler(np.array([600, ROWS - 600]), BATCH, seed=1, rank=rank, world_size=processes)
     losses, sizes = [], []

@@ -9,7 +9,7 @@ from missrec_pl.callbacks import InterestRefresh
 from missrec_pl.clustering.methods import RandomTokens
 from missrec_pl.data.augmentations import ItemDrop
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.losses import Objective
+from missrec_pl.losses import Contrastive
 from missrec_pl.system.precision import exact_float32, in_float32, widened
 
 SAMPLES = np.arange(0, 60, 3)
@@ -34,7 +34,7 @@ def high():
 def test_ranks_do_not_depend_on_the_precision_of_training(datamodule, make_trainer, kind, high):
     tested = []
     for precision in ("32-true", "bf16-mixed"):
-        module = make_module("finetune", make_model(kind, datamodule.catalogue))
+        module = make_module(make_model(kind, datamodule.catalogue), datamodule.catalogue)
         tested += make_trainer(precision=precision).test(module, datamodule=datamodule, verbose=False)
     assert tested[0] == tested[1]
     assert 0 < tested[0]["test/mrr"] < 1
@@ -43,11 +43,14 @@ def test_ranks_do_not_depend_on_the_precision_of_training(datamodule, make_train
 @pytest.mark.parametrize(("phase", "whole"), [("finetune", True), ("finetune", False), ("pretrain", False)])
 @pytest.mark.parametrize("kind", MODELS)
 def test_half_precision_changes_the_loss_by_its_rounding_alone(datamodule, phase, whole, kind):
-    objective = Objective(temperature=0.3, seq_seq_weight=0.5, augmentation=ItemDrop(0.0))
+    objective = Contrastive(temperature=0.3, seq_seq_weight=0.5, augmentation=ItemDrop(0.0))
+    is_pretraining = phase == "pretrain"
+    options = {"views": is_pretraining, "scorers": () if is_pretraining else ("seen",)}
     batch, losses, gradients = training_batch(datamodule, SAMPLES, whole=whole), [], []
     for is_half in (False, True):
-        model = make_model(kind, datamodule.catalogue, transductive=phase == "finetune")
-        module = detach_from_trainer(make_module(phase, model, objective), datamodule)
+        model = make_model(kind, datamodule.catalogue, item_ids=not is_pretraining)
+        module = make_module(model, datamodule.catalogue, objective, **options)
+        detach_from_trainer(module, datamodule)
         seen, score = [], model.score
         model.score = lambda *arguments, score=score, seen=seen: seen.append(score(*arguments)) or seen[-1]
         with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
@@ -62,7 +65,6 @@ def test_half_precision_changes_the_loss_by_its_rounding_alone(datamodule, phase
 
 
 def test_interests_are_discovered_in_float32(datamodule, high):
-    module = detach_from_trainer(make_module("finetune", make_model("missrec", datamodule.catalogue)), datamodule)
     seen = []
 
     class Spy(RandomTokens):
@@ -70,8 +72,10 @@ def test_interests_are_discovered_in_float32(datamodule, high):
             seen.append((torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu"), tokens.dtype))
             return super().__call__(tokens, num_prototypes, seed)
 
+    module = make_module(make_model("missrec", datamodule.catalogue, method=Spy()), datamodule.catalogue)
+    detach_from_trainer(module, datamodule)
     with torch.autocast("cpu", torch.bfloat16):
-        InterestRefresh(Spy()).refresh(module.trainer, module)
+        InterestRefresh().refresh(module.trainer, module)
         assert torch.is_autocast_enabled("cpu")
     assert seen == [("highest", False, torch.float32)]
     assert torch.get_float32_matmul_precision() == "high"

@@ -1,20 +1,25 @@
 """Gradients of two processes with uneven shards, averaged as DDP averages them, are those of one process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from tiny_runs import detach_from_trainer, make_model, make_module, sampled_batch, training_batch
+from tiny_runs import detach_from_trainer, fit_once, make_model, make_module, sampled_batch, training_batch
 from torch.nn.parallel import DistributedDataParallel
 
 from missrec_pl.data.augmentations import drop_items
 from missrec_pl.data.augmentations_released import drop_predecessors
-from missrec_pl.data.batch import TrainingPrefixes
-from missrec_pl.data.sources import DomainFolder
+from missrec_pl.data.examples.prefix import TrainingPrefixes
+from missrec_pl.data.sources import DomainFolders
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.experiment.attach import attach_evidence
-from missrec_pl.losses import Objective
+from missrec_pl.losses import Contrastive
+from missrec_pl.nn.missrec.collaborative import CollaborativeVectors
+from missrec_pl.nn.scorers.content import WhitenedVectors
+from missrec_pl.nn.scorers.cooccurrence import PairCounts
 from missrec_pl.system.processes import first_own_row, gather_rows, row_counts, world_size
 
 SAMPLES = np.arange(0, 39, 3)  # 13 rows: shards of 7 and 6
@@ -39,43 +44,51 @@ COMPAT = {
     "padding_candidate": True,
     "augmentation": DropMultiplesOfThree(drop_predecessors),
 }
-AS_RELEASED = {"compat": True, "history_bias": "none"}
-TERMS = {"cooccurrence": "learned", "content": "learned", "collaborative": 4}
-CASES = {
-    "pretrain": ("pretrain", "missrec", False, {}, {}),
-    "pretrain released": ("pretrain", "released", False, {"transductive": True}, {"seq_seq_form": "released"}),
-    "pretrain compat": ("pretrain", "released", False, AS_RELEASED, COMPAT),
-    "finetune in_batch": ("finetune", "released", False, {"transductive": True}, {}),
-    "finetune sampled": ("finetune", "released", "sampled", {"transductive": True}, {}),
-    "finetune all": ("finetune", "missrec", True, {"transductive": True}, {}),
-    "finetune tuned": ("finetune", "released", True, TERMS, {}),
-    "finetune tuned in_batch": ("finetune", "released", False, TERMS, {}),
-    "finetune compat": ("finetune", "released", True, AS_RELEASED, COMPAT),
+WITH_IDS, AS_RELEASED, SPECTRAL = {"item_ids": True}, {"compat": True}, {"collaborative": 4}
+NONE, SEEN, TUNED = (), ("seen",), ("seen", "cooccurrence", "content")
+CASES = {  # network, whether all items are candidates, options of the network, scorers, options of the loss
+    "pretrain": ("missrec", False, {}, NONE, {}),
+    "pretrain released": ("released", False, WITH_IDS, NONE, {"seq_seq_form": "released"}),
+    "pretrain compat": ("released", False, AS_RELEASED, NONE, COMPAT),
+    "finetune in_batch": ("released", False, WITH_IDS, SEEN, {}),
+    "finetune sampled": ("released", "sampled", WITH_IDS, SEEN, {}),
+    "finetune all": ("missrec", True, WITH_IDS, SEEN, {}),
+    "finetune tuned": ("released", True, SPECTRAL, TUNED, {}),
+    "finetune tuned in_batch": ("released", False, SPECTRAL, TUNED, {}),
+    "finetune compat": ("released", True, AS_RELEASED, NONE, COMPAT),
 }
 
 
 def prepared(case: str, folders: list[str]):
-    phase, kind, _, network, losses = CASES[case]
-    folds = 2 if "collaborative" in network else None
-    datamodule = DomainDataModule([DomainFolder(folder) for folder in folders], user_folds=folds)
+    kind, _, network, scorers, losses = CASES[case]
+    datamodule = DomainDataModule([DomainFolders(folders, "")], num_folds=2)
     datamodule.setup()
     defaults = {"orthogonality_weight": 0.3, "seq_seq_weight": 0.5, "augmentation": DropMultiplesOfThree()}
-    objective = Objective(**{**defaults, **losses})
+    options = {"scorers": scorers, "views": case.startswith("pretrain")}
     model = make_model(kind, datamodule.catalogue, **network)
-    attach_evidence(model, datamodule)
-    return detach_from_trainer(make_module(phase, model, objective), datamodule).double(), datamodule
+    module = make_module(model, datamodule.catalogue, Contrastive(**{**defaults, **losses}), **options)
+    detach_from_trainer(module, datamodule)
+    fit_once(module, datamodule)
+    return module.double(), datamodule
 
 
 def gradients(case: str, folders: list[str], rank: int, processes: int) -> dict[str, torch.Tensor]:
     module, datamodule = prepared(case, folders)
-    phase, _, whole, _, _ = CASES[case]
+    whole = CASES[case][1]
     if whole == "sampled":
         batch = sampled_batch(datamodule, SAMPLES, rank, processes)
     else:
         batch = training_batch(datamodule, SAMPLES[rank::processes], whole=whole)
     module.training_step(batch, 0).backward()
-    assert ("seq_seq" in module.losses) == (phase == "pretrain")
-    return {name: parameter.grad for name, parameter in module.model.named_parameters()}
+    assert ("seq_seq" in module.losses) == case.startswith("pretrain")
+    return {name: parameter.grad for name, parameter in module.named_parameters()}
+
+
+def fitted_buffers(case: str, folders: list[str]) -> dict[str, torch.Tensor]:
+    """What was fitted once, to the last bit."""
+    module, _ = prepared(case, folders)
+    parts = [part for part in module.fitted_parts if part.every == "once"]
+    return {f"{i} {name}": buffer for i, part in enumerate(parts) for name, buffer in part.named_buffers()}
 
 
 def without_images(datamodule: DomainDataModule) -> np.ndarray:
@@ -95,10 +108,24 @@ def steps_in_ddp(case: str, folders: list[str], rank: int) -> dict[str, str | bo
     refusal = ""
     try:
         for _ in range(2):
-            wrapped(training_batch(datamodule, samples[rank::2], whole=CASES[case][2]), 0).backward()
+            wrapped(training_batch(datamodule, samples[rank::2], whole=CASES[case][1]), 0).backward()
     except RuntimeError as error:
         refusal = str(error)
     return {"refusal": refusal, "sends_buffers": wrapped.will_sync_module_buffers()}
+
+
+@contextmanager
+def counted_fits() -> Iterator[list[str]]:
+    """The parts that this process fits."""
+    kinds, found = (CollaborativeVectors, PairCounts, WhitenedVectors), []
+
+    def counting(fit):
+        return lambda part, context: found.append(type(part).__name__) or fit(part, context)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in kinds:
+            patch.setattr(kind, "fit", counting(kind.fit))
+        yield found
 
 
 def count_exchanges_of_counts() -> list[bool]:
@@ -117,6 +144,9 @@ def _on_one_rank(rank: int, scratch: str, folders: list[str]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{scratch}/store", rank=rank, world_size=2)
     results = {"in ddp": {case: steps_in_ddp(case, folders, rank) for case in IN_DDP}, "exchanged": {}}
+    with counted_fits() as fits:
+        results["fitted"] = fitted_buffers("finetune tuned", folders)
+    results["fits"] = fits
     exchanges = count_exchanges_of_counts()
     for case in CASES:
         exchanges.clear()
@@ -158,6 +188,23 @@ def test_gradients_are_those_of_one_process(results, folders, case):
         assert results[rank][case].keys() == expected.keys()
         for name, gradient in expected.items():
             torch.testing.assert_close(results[rank][case][name], gradient, rtol=1e-7, atol=1e-10, msg=name)
+
+
+def test_what_is_fitted_once_is_fitted_by_the_first_process_and_sent(results, folders):
+    with counted_fits() as fits:
+        expected = fitted_buffers("finetune tuned", folders)
+    assert (
+        results[0]["fits"] == fits == ["CollaborativeVectors", "PairCounts", "WhitenedVectors", "WhitenedVectors"]
+    )
+    assert results[1]["fits"] == []
+    assert {"0 vectors", "0 without_fold", "1 counts", "2 vectors", "3 items"} <= expected.keys()
+    assert expected["0 without_fold"].shape[0] == 2
+    for result in results:
+        assert result["fitted"].keys() == expected.keys()
+        for name, buffer in expected.items():
+            assert buffer.numel() or name == "1 kept", name  # no item has lost pairs
+            assert result["fitted"][name].dtype == buffer.dtype, name
+            assert torch.equal(result["fitted"][name], buffer), name
 
 
 @pytest.mark.parametrize("case", CASES)

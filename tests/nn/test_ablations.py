@@ -3,10 +3,10 @@
 import pytest
 import tiny_models
 import torch
-from tiny_models import DIMS, MAX_HISTORY, NUM_ITEMS, NUM_PROTOTYPES, embed, make_items, make_model, pad
+from tiny_models import MAX_HISTORY, NUM_ITEMS, embed, make_items, make_model, score, shape_of, users_of
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn import ContextEncoder, IDOnly, InterestEncoder
+from missrec_pl.nn.missrec import ContextEncoder, IDOnly, InterestEncoder
 
 HISTORIES = [[3, 5, 2], [1], [4, 4, 9, 1, 7, 8, 2], [10, 11, 12, 5]]
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
@@ -23,15 +23,15 @@ def _known(monkeypatch):
 def built(kind):
     items = make_items(BOTH)
     if kind != "id":
-        return make_model(kind, BOTH, items, transductive=True), items
+        return make_model(kind, BOTH, items, item_ids=True), items
     one = make_items(("text",))  # a table of one token per item is what its interests are kept in
     one.is_missing = one.is_missing[:, :1]
-    return make_model(kind, BOTH, one, transductive=True), items
+    return make_model(kind, BOTH, one, item_ids=True), items
 
 
 def encode(model, items, histories, width=None):
     with torch.no_grad():
-        return model.encode_users(*pad(histories, width), embed(model, items))
+        return users_of(model, histories, embed(model, items), width)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,19 +64,17 @@ def test_who_looks_at_features(kind, matters):
 def test_gradients_reach_what_trains_and_nothing_else(kind):
     model, items = built(kind)
     embedded = embed(model, items)
-    users = model.encode_users(*pad(HISTORIES), embedded)
-    model.score(users.state, embedded.without_padding()).square().sum().backward()
+    users = users_of(model, HISTORIES, embedded)
+    score(model, users.state, embedded.span(1)).square().sum().backward()
     for name, parameter in model.named_parameters():
-        if name.startswith("history_bias"):
-            continue  # added to the logits by the module
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
 def test_ids_alone_are_scored_by_cosine_and_know_no_inductive_setting():
     model, items = built("id")
     embedded = embed(model, items)
-    scores = model.score(torch.randn(2, 8, dtype=torch.float64), embedded.without_padding())
+    scores = score(model, torch.randn(2, 8, dtype=torch.float64), embedded.span(1))
     assert scores.shape == (2, NUM_ITEMS)
     assert float(scores.detach().abs().max()) <= 1
     with pytest.raises(ConfigError, match="use setting=transductive"):
-        IDOnly(DIMS, NUM_ITEMS, NUM_PROTOTYPES, transductive=False)
+        IDOnly(shape_of(), item_ids=False)

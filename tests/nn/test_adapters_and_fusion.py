@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
 from missrec_pl.nn.blocks.adapters import ModalityAdapters
-from missrec_pl.nn.blocks.fusion import NO_EVIDENCE, DynamicFusion
+from missrec_pl.nn.blocks.fusion import NO_EVIDENCE, DynamicFusion, comparable, mean_directions
 
 random = torch.Generator().manual_seed(0)
 USER = F.normalize(torch.randn(4, 6, generator=random, dtype=torch.float64), dim=-1)
@@ -16,7 +16,11 @@ IS_MISSING = torch.tensor(
 
 
 def fused_by(fusion: DynamicFusion, tokens: torch.Tensor, is_missing: torch.Tensor) -> torch.Tensor:
-    return fusion(USER, fusion.prepare(tokens, is_missing))
+    return fusion(USER, prepared(fusion, tokens, is_missing))
+
+
+def prepared(fusion: DynamicFusion, tokens: torch.Tensor, is_missing: torch.Tensor):
+    return (mean_directions if fusion.concentration is None else comparable)(tokens, is_missing)
 
 
 def fuse_by_loops(alpha: float, is_missing: torch.Tensor) -> torch.Tensor:
@@ -58,9 +62,9 @@ def test_static_fusion_is_one_product_with_the_mean_of_what_is_present(none):
     is_missing = IS_MISSING.clone()
     is_missing[none] = True
     tokens, fusion = TOKENS.clone().requires_grad_(), DynamicFusion(None)
-    prepared = fusion.prepare(tokens, is_missing)
-    assert sum(len(group.tokens) for group in prepared) == 1
-    fused = fusion(USER, prepared)
+    groups = prepared(fusion, tokens, is_missing)
+    assert sum(len(group.tokens) for group in groups) == 1
+    fused = fusion(USER, groups)
     some = ~is_missing.all(1)
     torch.testing.assert_close(fused[:, some], fuse_by_loops(0.0, is_missing)[:, some])
     assert (fused[:, none] == NO_EVIDENCE).all()
@@ -102,7 +106,7 @@ def test_only_dynamic_fusion_learns():
 def test_a_batch_without_two_modalities_to_weigh_gives_the_concentration_a_gradient_of_0(alpha):
     """DDP waits for a gradient of every trained weight in every step."""
     fusion = DynamicFusion(alpha)
-    groups = fusion.prepare(TOKENS, IS_MISSING | torch.tensor([False, True, True]))
+    groups = prepared(fusion, TOKENS, IS_MISSING | torch.tensor([False, True, True]))
     fused = fusion(USER, groups)
     torch.testing.assert_close(fused[:, 0], SCORES[0, :, 0])
     if alpha is not None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from missrec_pl.nn.interests import InterestTable, distinct_interests
+from missrec_pl.nn.interests import InterestSettings, InterestTable, distinct_interests
 
 K = 5
 INDICES = arrays("int64", array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, K))
@@ -30,7 +30,7 @@ def test_distinct_interests_ignore_order_and_padding(interest, random):
 
 
 def test_update_numbers_interests_from_one_and_leaves_missing_at_none():
-    table = InterestTable(num_prototypes=3, num_items=3, num_modalities=2, hidden_size=2)
+    table = InterestTable(InterestSettings(3), num_tokens=4, num_items=3, num_modalities=2, hidden_size=2)
     assert table.is_empty
     is_missing = torch.tensor([[True, True], [False, True], [False, False], [True, False]])
     table.update(torch.ones(3, 2), torch.tensor([2, 0, 1, 1]), is_missing)
@@ -45,7 +45,7 @@ def test_update_numbers_interests_from_one_and_leaves_missing_at_none():
 
 
 def test_a_checkpoint_carries_the_table():
-    full, empty = (InterestTable(2, 2, 1, 3) for _ in range(2))
+    full, empty = (InterestTable(InterestSettings(2), 2, 2, 1, 3) for _ in range(2))
     full.update(torch.rand(2, 3), torch.tensor([1, 0]), torch.tensor([[True], [False], [False]]))
     empty.load_state_dict(full.state_dict())
     assert not empty.is_empty

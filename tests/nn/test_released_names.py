@@ -11,32 +11,35 @@ from missrec_pl.checkpoints.imported.names import (
 )
 from missrec_pl.checkpoints.imported.rows import name_rows
 from missrec_pl.errors import CheckpointError
-from missrec_pl.nn import MISSRecReleased
+from missrec_pl.nn import DataShape
+from missrec_pl.nn.interests import InterestSettings
+from missrec_pl.nn.missrec import MISSRecReleased
 
-SIZES = {"hidden_size": 8, "num_heads": 2, "inner_size": 5, "max_history": 6, "history_bias": "none"}
+SIZES = {"hidden_size": 8, "num_heads": 2, "inner_size": 5, "interests": InterestSettings(2)}
 
 
 def make_model(dims=None, **changes):
     torch.manual_seed(0)
-    model = MISSRecReleased(dims or {"text": 4, "image": 3}, 7, 2, compat=True, **{**SIZES, **changes})
+    shape = DataShape(7, dims or {"text": 4, "image": 3}, max_history=6)
+    model = MISSRecReleased(shape, compat=True, **{**SIZES, **changes})
     model.interests.update(
-        torch.randn(2, 8), torch.randint(2, (7 * len(model.adapters.modalities),)), _nothing_missing(model)
+        torch.randn(2, 8), torch.randint(2, (7 * len(model.item_adapters.modalities),)), _nothing_missing(model)
     )
     return model
 
 
 def _nothing_missing(model):
-    mask = torch.zeros(8, len(model.adapters.modalities), dtype=torch.bool)
+    mask = torch.zeros(8, len(model.item_adapters.modalities), dtype=torch.bool)
     mask[0] = True
     return mask
 
 
 VARIANTS = [
     {},
-    {"transductive": True},
+    {"item_ids": True},
     {"fusion_concentration": None},
     {"dims": {"text": 4}},
-    {"dims": {"image": 3}, "transductive": True},
+    {"dims": {"image": 3}, "item_ids": True},
     {"num_encoder_layers": 3, "num_decoder_layers": 2},
 ]
 
@@ -45,17 +48,17 @@ VARIANTS = [
 def test_there_and_back(options):
     model = make_model(**options)
     ours = dict(model.state_dict())
-    if len(model.adapters.modalities) == 1:  # nothing to weigh: theirs has no such factor
+    if len(model.item_adapters.modalities) == 1:  # nothing to weigh: theirs has no such factor
         del ours["fusion.concentration"]
     theirs = to_released(ours)
     back = from_released(theirs)
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[name], ours[name]) for name in ours)
     kwargs = model_kwargs_of_released(theirs)
-    assert kwargs.pop("feature_dims") == {n: a.in_features for n, a in model.adapters.linear.items()}
+    assert kwargs.pop("feature_dims") == {n: a.in_features for n, a in model.item_adapters.linear.items()}
     assert kwargs["num_items"] == 7
     assert kwargs["num_prototypes"] == 2
-    assert kwargs["transductive"] is options.get("transductive", False)
+    assert kwargs["transductive"] is options.get("item_ids", False)
     assert kwargs["num_encoder_layers"] == options.get("num_encoder_layers", 1)
     assert kwargs["num_decoder_layers"] == options.get("num_decoder_layers", 1)
     assert {name: kwargs[name] for name in ("hidden_size", "inner_size", "max_history")} == {
@@ -92,7 +95,7 @@ def test_a_pretrained_state_has_no_interests_and_features_are_left():
     state = to_released(make_model().state_dict())
     for name in ("interest_embeddings", "plm_interest_lookup_table", "img_interest_lookup_table"):
         del state[name]
-    assert not any(name.startswith("interests.") for name in from_released(state))
+    assert not any(name.startswith("fitted.") for name in from_released(state))
     assert "num_items" not in model_kwargs_of_released(state)
     state |= {
         "plm_embedding.weight": torch.zeros(8, 4),
@@ -115,7 +118,7 @@ def test_weights_are_copies():
 
 
 def changed(**changes):
-    state = to_released(make_model(transductive=True).state_dict())
+    state = to_released(make_model(item_ids=True).state_dict())
     for name, value in changes.items():
         name = name.replace("__", ".")
         if value is None:
@@ -168,8 +171,8 @@ def test_an_empty_state_is_refused():
 
 
 def test_what_they_have_no_name_for_is_named():
-    with pytest.raises(CheckpointError, match=r"has no tensor for history_bias.seen"):
-        to_released({"history_bias.seen": torch.zeros(())})
+    with pytest.raises(CheckpointError, match=r"has no tensor for scorers.seen.seen"):
+        to_released({"scorers.seen.seen": torch.zeros(())})
     with pytest.raises(
         CheckpointError, match=r"needs all of .*query.bias, .*key_value.bias; found .*query.bias alone"
     ):
@@ -181,9 +184,9 @@ def test_every_name_of_ours_occurs_once():
     ours = [name for row in rows for name in row.ours]
     assert len(ours) == len(set(ours))
     assert len({row.theirs for row in rows}) == len(rows)
-    assert set(make_model(num_encoder_layers=2, num_decoder_layers=3, transductive=True).state_dict()) == {
+    assert set(make_model(num_encoder_layers=2, num_decoder_layers=3, item_ids=True).state_dict()) == {
         *ours,
-        "interests.prototypes",
-        "interests.assignment",
-        "interests.num_refreshes",
+        "fitted.interests.prototypes",
+        "fitted.interests.assignment",
+        "fitted.interests.num_refreshes",
     }

@@ -5,12 +5,29 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_models import BARE_ITEMS, DIMS, HIDDEN, MAX_HISTORY, NUM_ITEMS, NUM_PROTOTYPES, embed, make_items, pad
+from tiny_models import (
+    BARE_ITEMS,
+    HIDDEN,
+    MAX_HISTORY,
+    NUM_ITEMS,
+    NUM_PROTOTYPES,
+    embed,
+    interests_of,
+    is_interest_padding,
+    make_items,
+    prototypes,
+    score,
+    shape_of,
+    users_of,
+)
 from tiny_models import make_model as make_any_model
 
-from missrec_pl.errors import ConfigError
-from missrec_pl.losses import orthogonality
-from missrec_pl.nn import ItemEmbeddings, MISSRecReleased
+from missrec_pl.data.augmentations_released import TornBatch
+from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.modules.training import torn
+from missrec_pl.nn import Histories
+from missrec_pl.nn.missrec import MISSRecReleased
+from missrec_pl.nn.missrec.items import ItemTokens
 from missrec_pl.nn.missrec.released_rules import AsReleased
 
 BOTH = ("text", "image")
@@ -19,8 +36,7 @@ fusions = pytest.mark.parametrize("fusion", ["add", "contextual"])
 
 
 def make_model(items, modalities=BOTH, **changes):
-    options = {"compat": True, "history_bias": "none", **changes}
-    model = make_any_model("released", modalities, items, **options)
+    model = make_any_model("released", modalities, items, **{"compat": True, **changes})
     tokens = NUM_ITEMS * len(modalities)
     random = torch.Generator().manual_seed(3)
     everything_but_padding = torch.zeros(NUM_ITEMS + 1, len(modalities), dtype=torch.bool)
@@ -34,23 +50,16 @@ def make_model(items, modalities=BOTH, **changes):
 
 
 def build(**changes):
-    return MISSRecReleased(
-        DIMS, NUM_ITEMS, NUM_PROTOTYPES, **{"hidden_size": 40, "history_bias": "none", **changes}
-    )
+    return MISSRecReleased(shape_of(), interests=prototypes(), **{"hidden_size": 40, **changes})
 
 
 @fusions
 @pytest.mark.parametrize("transductive", [False, True])
 def test_names_of_weights_do_not_depend_on_compat(fusion, transductive):
-    options = {"sequence_fusion": fusion, "transductive": transductive}
-    mended, released = (build(compat=compat, **options).state_dict() for compat in (False, True))
-    assert list(mended) == list(released)
-    assert all(mended[name].shape == released[name].shape for name in mended)
-
-
-def test_the_released_network_has_no_history_bias():
-    with pytest.raises(ConfigError, match=r"model.history_bias=learned: the released network has none"):
-        MISSRecReleased(DIMS, NUM_ITEMS, NUM_PROTOTYPES, compat=True)
+    options = {"sequence_fusion": fusion, "item_ids": transductive}
+    corrected, released = (build(compat=compat, **options).state_dict() for compat in (False, True))
+    assert list(corrected) == list(released)
+    assert all(corrected[name].shape == released[name].shape for name in corrected)
 
 
 def test_fresh_weights_are_those_of_their_transformer():
@@ -76,10 +85,10 @@ def test_a_batch_cut_to_its_longest_history_is_the_batch_padded_to_the_longest_o
     """Our batches are cut; theirs are not. States and the regulariser must not tell."""
     items = make_items(BOTH)
     model = make_model(items, sequence_fusion=fusion)
-    cut, whole = (model.encode_users(*pad(HISTORIES, width), embed(model, items)) for width in (None, MAX_HISTORY))
+    cut, whole = (users_of(model, HISTORIES, embed(model, items), width) for width in (None, MAX_HISTORY))
     torch.testing.assert_close(cut.state, whole.state, rtol=1e-9, atol=1e-10)
-    assert torch.equal(cut.is_padding, whole.is_padding)
-    torch.testing.assert_close(cut.interests, whole.interests, rtol=1e-9, atol=1e-10)
+    assert torch.equal(is_interest_padding(cut), is_interest_padding(whole))
+    torch.testing.assert_close(interests_of(cut), interests_of(whole), rtol=1e-9, atol=1e-10)
 
 
 def test_interests_start_with_the_padding():
@@ -98,12 +107,11 @@ def test_interests_start_with_the_padding():
 
 def test_missing_modalities_have_an_interest_and_padding_has_none():
     items = make_items(BOTH)
-    embedded = embed(make_model(items), items)
-    left_out = make_model(items).without_interest(embedded)
+    left_out = embed(make_model(items), items).extra["no_interest"]
     assert left_out[0].all()
     assert not left_out[1:].any()
-    mended = make_any_model("released", BOTH, items)
-    assert torch.equal(mended.without_interest(embedded), items.is_missing)
+    corrected = make_any_model("released", BOTH, items)
+    assert torch.equal(embed(corrected, items).extra["no_interest"], items.is_missing)
 
 
 @pytest.mark.parametrize("concentration", [None, 1.5])
@@ -114,8 +122,8 @@ def test_a_missing_modality_scores_as_the_bias_of_its_adapter(concentration):
         if concentration is not None:
             model.fusion.concentration.fill_(concentration)
         state = torch.randn(4, HIDDEN, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-        scores = model.score(state, embed(model, items))
-        biases = torch.stack([adapter.bias for adapter in model.adapters.linear.values()])
+        scores = score(model, state, embed(model, items))
+        biases = torch.stack([adapter.bias for adapter in model.item_adapters.linear.values()])
         cosines = F.normalize(state, dim=-1) @ F.normalize(biases, dim=-1).T
         weight = torch.softmax(cosines * (concentration or 0.0), dim=-1)
     expected = (weight * cosines).sum(-1)
@@ -125,13 +133,13 @@ def test_a_missing_modality_scores_as_the_bias_of_its_adapter(concentration):
 
 def test_a_single_modality_is_summed_with_the_id_before_the_cosine():
     items = make_items(("text",))
-    model = make_model(items, ("text",), transductive=True)
+    model = make_model(items, ("text",), item_ids=True)
     embedded = embed(model, items)
     state = torch.randn(3, HIDDEN, dtype=torch.float64)
     expected = (
         F.normalize(state, dim=-1) @ F.normalize(embedded.tokens[:, 0] + model.id_embedding.weight, dim=-1).T
     )
-    torch.testing.assert_close(model.score(state, embedded), expected)
+    torch.testing.assert_close(score(model, state, embedded), expected)
 
 
 def test_the_last_items_text_alone_is_the_user_state():
@@ -139,8 +147,7 @@ def test_the_last_items_text_alone_is_the_user_state():
     model = make_model(items, sequence_fusion="contextual")
     decoded = []
     model.decoder.register_forward_hook(lambda _, __, out: decoded.append(out))
-    history, length = pad(HISTORIES)
-    users = model.encode_users(history, length, embed(model, items))
+    users = users_of(model, HISTORIES, embed(model, items))
     torch.testing.assert_close(users.state, decoded[0][:, 0])
 
 
@@ -149,11 +156,20 @@ def test_rows_of_different_items(fusion):
     """A recombined table: each modality's token and interest of its own item, padding by the given id."""
     items = make_items(BOTH)
     embedded = embed(make_model(items, sequence_fusion=fusion), items)
-    rows, ids = torch.tensor([[0, 0], [3, 5], [0, 2]]), torch.tensor([0, 3, 0])
-    found = embedded.recombine(rows, ids)
-    assert isinstance(found, ItemEmbeddings)
+    history, length = torch.tensor([[3, 0]]), torch.tensor([1])
+    batch = TornBatch(
+        history=history,
+        length=length,
+        target=torch.tensor([1]),
+        domain=torch.tensor([0]),
+        modality_history=torch.tensor([[[3, 0]], [[5, 2]]]),
+    )
+    histories, found = torn(batch, Histories(history, length), embedded)
+    assert histories.rows.tolist() == [[1, 2]]
+    assert torch.equal(histories.length, length)
+    assert isinstance(found, ItemTokens)
     assert found.ids.tolist() == [0, 3, 0]
-    for row, (text, image) in enumerate(rows.tolist()):
+    for row, (text, image) in enumerate([(0, 0), (3, 5), (0, 2)]):
         assert torch.equal(found.tokens[row], torch.stack([embedded.tokens[text, 0], embedded.tokens[image, 1]]))
         assert found.interest[row].tolist() == [int(embedded.interest[text, 0]), int(embedded.interest[image, 1])]
         assert found.is_missing[row].tolist() == [
@@ -165,8 +181,10 @@ def test_rows_of_different_items(fusion):
 def test_the_regulariser_depends_on_padding_and_on_the_batch():
     items = make_items(BOTH)
     model = make_model(items)
-    together = model.encode_users(*pad(HISTORIES), embed(model, items))
-    alone = model.encode_users(*pad(HISTORIES[:1]), embed(model, items))
-    rows = orthogonality(together.interests, together.is_padding, "released", 1)
-    assert rows[0] != orthogonality(alone.interests, alone.is_padding, "released", 1)[0]
-    torch.testing.assert_close(orthogonality(together.interests, together.is_padding, "released"), 4 * rows)
+    together = users_of(model, HISTORIES, embed(model, items))
+    alone = users_of(model, HISTORIES[:1], embed(model, items))
+    rows = orthogonality(interests_of(together), is_interest_padding(together), "released", 1)
+    assert rows[0] != orthogonality(interests_of(alone), is_interest_padding(alone), "released", 1)[0]
+    torch.testing.assert_close(
+        orthogonality(interests_of(together), is_interest_padding(together), "released"), 4 * rows
+    )

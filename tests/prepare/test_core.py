@@ -1,6 +1,6 @@
 import numpy as np
 
-from missrec_pl.prepare.core import first_in_time, k_core, neutral_order
+from missrec_pl.prepare.grocery_conversion import first_in_time, k_core, neutral_order
 
 
 def test_k_core_drops_until_a_fixpoint() -> None:

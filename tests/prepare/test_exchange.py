@@ -11,6 +11,7 @@ from small_shop import write_shop
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.update import add_features, image_urls, known_image_urls
 from missrec_pl.data.domain.writer import FeatureMatrix
+from missrec_pl.data.released import released_files
 from missrec_pl.prepare.__main__ import main
 
 SHARED = Path(os.environ.get("MISSREC_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "released"
@@ -58,6 +59,44 @@ def test_export_and_back(tmp_path: Path) -> None:
     assert (tmp_path / "released" / "released.test.inter").read_text().splitlines()[1] == "0\t0 1 2 3\t4"
 
 
+def add_modality(shop: Path, name: str, width: int, missing: int) -> None:
+    """Features of every item but each ``missing``-th."""
+    count = Domain.open(shop).num_items
+    rows = np.random.default_rng(width).normal(size=(count, width)).astype(np.float32)
+    add_features(shop, {name: FeatureMatrix(rows, np.arange(count) % missing > 0, "toy@1")})
+
+
+def test_every_modality_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shop = shop_with_features(tmp_path / "shop", 12)
+    add_modality(shop, "text", 4, 5)
+    add_modality(shop, "audio", 7, 4)
+    assert main(["export", str(shop), str(tmp_path / "released")]) == 0
+    assert "released.feat_audioCLS holds audio features: the authors' code does not read it" in caplog.text
+    assert (tmp_path / "released" / "released.feat_audioCLS").stat().st_size == 12 * 7 * 4
+    assert main(["released", str(tmp_path / "released"), str(tmp_path / "back")]) == 0
+    back = Domain.open(tmp_path / "back", verify=True)
+    assert set(back.modalities) == {"text", "image", "audio"}
+    assert all(0 < back.present(name).sum() < 12 for name in back.modalities)
+    assert contents(back) == contents(Domain.open(shop))
+
+
+def test_a_domain_of_one_further_modality_comes_back(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", ["thing"] * 6)
+    add_modality(shop, "audio", 3, 2)
+    assert main(["export", str(shop), str(tmp_path / "out")]) == 0
+    assert main(["released", str(tmp_path / "out"), str(tmp_path / "back")]) == 0
+    assert contents(Domain.open(tmp_path / "back", verify=True)) == contents(Domain.open(shop))
+
+
+def test_a_further_modality_is_part_of_what_a_cached_conversion_depends_on(tmp_path: Path) -> None:
+    shop = shop_with_features(tmp_path / "shop", 6)
+    add_modality(shop, "audio", 3, 2)
+    assert main(["export", str(shop), str(tmp_path / "out")]) == 0
+    (tmp_path / "out" / "out.feat_CLS").write_bytes(b"no modality")
+    assert "out.feat_audioCLS" in {file.name for file in released_files(tmp_path / "out")}
+    assert "out.feat_CLS" not in {file.name for file in released_files(tmp_path / "out")}
+
+
 def test_one_and_two_interactions_have_no_training_row(tmp_path: Path) -> None:
     from missrec_pl.data.domain.writer import UserBlock, stream_domain
     from missrec_pl.data.sequences import Sequences
@@ -93,6 +132,7 @@ def test_real_released_folders_come_back(name: str, tmp_path: Path) -> None:
 
 def test_recbole_files(tmp_path: Path) -> None:
     shop = shop_with_features(tmp_path / "shop", 6)
+    add_modality(shop, "audio", 3, 2)
     assert main(["export", str(shop), str(tmp_path / "toys"), "--layout", "recbole"]) == 0
     lines = (tmp_path / "toys" / "toys.inter").read_text().splitlines()
     assert lines[0] == "user_id:token\titem_id:token\ttimestamp:float"
@@ -102,6 +142,9 @@ def test_recbole_files(tmp_path: Path) -> None:
     assert len(vectors) == 1 + 4
     first = np.array(vectors[1].split("\t")[1].split(), np.float32)
     assert np.array_equal(first, Domain.open(shop).features("image")[2])
+    sounds = (tmp_path / "toys" / "toys.audioemb").read_text().splitlines()
+    assert sounds[0] == "audio_item_id:token\taudio:float_seq"
+    assert [line.split("\t")[0] for line in sounds[1:]] == ["item 2", "item 4", "item 6"]
     # What was exported is read again as raw interactions.
     arguments = ["--format", "atomic", "--text", "text", "--k-core", "1", "--repeats", "all"]
     assert main(["interactions", str(tmp_path / "toys"), str(tmp_path / "again"), *arguments]) == 0
@@ -136,6 +179,7 @@ def test_merge_keeps_the_addresses_of_pictures(tmp_path: Path) -> None:
 
 def test_merge_to_the_released_layout(tmp_path: Path) -> None:
     shops = [shop_with_features(tmp_path / name, count) for name, count in (("one", 7), ("two", 5))]
+    add_modality(shops[1], "audio", 3, 2)
     out = tmp_path / "Mix"
     assert main(["merge", *map(str, shops), str(out), "--layout", "released"]) == 0
     assert (out / "Mix.pt_datasets").read_text() == "one,two\n"

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from released_files import GOLDEN, save_released
-from runs import CONFIGS, QUIET, composed, places, run_cli
+from runs import QUIET, composed, places, run_cli
 
 from missrec_pl.checkpoints.imported.names import to_released
 from missrec_pl.checkpoints.imported.reading import read_released_checkpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.errors import CheckpointError
 from missrec_pl.experiment.cli import NOISE
-from missrec_pl.experiment.run import evaluate, train
+from missrec_pl.experiment.evaluate import evaluate
+from missrec_pl.experiment.train import train
 from missrec_pl.prepare.__main__ import main
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
@@ -20,7 +21,7 @@ WIDE = ("data=synthetic", "+data.source.dims={text: 48, image: 48}")
 
 
 def run_import(source, out, *options):
-    return main(["import-checkpoint", str(source), str(out), "--configs", str(CONFIGS), *options])
+    return main(["import-checkpoint", str(source), str(out), *options])
 
 
 def imported(tmp_path, capsys, source=GOLDEN):
@@ -57,9 +58,10 @@ def test_the_config_has_their_hyperparameters(tmp_path, capsys):
     config = checkpoint.config
     assert config["phase"]["name"] == "pretrain"
     sizes = {"hidden_size": 32, "inner_size": 24, "num_heads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1}
-    more = {"dropout": 0.5, "fusion_concentration": 0.0, "history_bias": "none", "sequence_fusion": "add"}
+    more = {"dropout": 0.5, "fusion_concentration": 0.0, "collaborative": 0, "sequence_fusion": "add"}
     assert config["model"].items() >= (sizes | more).items()
-    assert config["model"].get("compat", True) is True  # where the option exists
+    assert config["model"]["compat"] is True
+    assert config["scorers"] == {}
     assert config["data"]["max_history"] == 12
     assert config["interest"]["num_prototypes"] == pytest.approx(0.1)
     objective = config["objective"]
@@ -79,12 +81,11 @@ def test_fine_tuning_starts_from_it_as_printed(tmp_path, capsys):
     assert (tmp_path / "run" / "results.json").is_file()
 
 
-@pytest.mark.parametrize("option", [(), ("model.compat=true", "model.history_bias=none")])
-def test_transductive_fine_tuning_with_and_without_the_released_quirks(option, tmp_path, capsys):
-    if option and "compat" not in composed("model=missrec_released").model:
-        pytest.skip("the model has no switch for the released quirks")
+@pytest.mark.parametrize("model", ["missrec_released", "missrec_compat"])
+def test_transductive_fine_tuning_with_and_without_the_released_quirks(model, tmp_path, capsys):
     _, _, printed = imported(tmp_path, capsys)
-    settings = (*flags_of(printed), "setting=transductive", *WIDE, *QUIET, *places(tmp_path), *option)
+    flags = [flag.replace("model=missrec_released", f"model={model}") for flag in flags_of(printed)]
+    settings = (*flags, "setting=transductive", *WIDE, *QUIET, *places(tmp_path))
     results = train(composed(*settings))
     assert results["init"] == "pretrained"
     assert math.isfinite(results["metrics"]["test/ndcg@10"])
@@ -108,7 +109,7 @@ def test_other_widths_are_no_zero_shot_evaluation(tmp_path, capsys):
 
 def test_it_cannot_be_resumed(tmp_path, capsys):
     _, out, printed = imported(tmp_path, capsys)
-    settings = (f"resume={out}", *flags_of(printed)[1:], "phase=pretrain", "model.history_bias=none")
+    settings = (f"resume={out}", *flags_of(printed)[1:], "phase=pretrain", "scorers=none")
     with pytest.raises(CheckpointError, match=r"imported from the authors' program.*start a new one with ckpt"):
         train(composed(*settings, *WIDE, *QUIET, *places(tmp_path)))
 
@@ -179,5 +180,8 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
     source = save_released(tmp_path / "theirs.pth")
     assert run_import(source, source, "--overwrite") == 2
     assert "is the file to import" in capsys.readouterr().err
-    assert main(["import-checkpoint", str(GOLDEN), str(tmp_path / "x.ckpt"), "--configs", str(tmp_path)]) == 2
-    assert "--configs" in capsys.readouterr().err
+
+
+def test_the_old_option_for_configs_is_taken_and_means_nothing(tmp_path, capsys):
+    assert main(["import-checkpoint", str(GOLDEN), str(tmp_path / "x.ckpt"), "--configs", str(tmp_path)]) == 0
+    assert read_checkpoint(tmp_path / "x.ckpt").epochs == 10

@@ -75,6 +75,21 @@ def test_runs_of_other_experiments_alone_are_refused(tmp_path, capsys):
     assert "none of 1 runs is of experiment=interest_study" in mistake(capsys, "interest_study", tmp_path)
 
 
+def test_networks_without_interests_are_left_out_and_counted(tmp_path, capsys):
+    write_run(tmp_path, "none", 0.1, **interest("NoInterests", 1))
+    write_run(tmp_path, "dpc", 0.2, **interest("DPCKNN", 0.05))
+    for seed in (0, 1):
+        write_run(tmp_path, f"sasrec{seed}", 0.3, seed=seed, model="SASRec", interest=None, reads=["ids"])
+    write_run(tmp_path, "other", 0.3, model="SASRec", interest=None, reads=["ids"], experiment="table3/tv")
+    rows = printed(capsys, "interest_study", tmp_path, *R10)
+    assert [row[1] for row in rows[1:3]] == ["one prototype", "DPC-KNN, 5 %"]
+    assert [row[0] for row in rows[-2:]] == [
+        "- left out: 1 runs of other experiments",
+        "- left out: 2 runs that name no interests",
+    ]
+    assert "none of 2 runs" in mistake(capsys, "interest_study", *tmp_path.glob("sasrec*"))
+
+
 def test_other_choices_of_a_way_are_rows_of_their_own_against_the_same_prototype(tmp_path, capsys):
     for seed, value in ((0, 0.2), (1, 0.3)):
         shared = {"seed": seed, "experiment": "interest_study"}

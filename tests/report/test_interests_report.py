@@ -17,7 +17,7 @@ from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.experiment.cli import NOISE
-from missrec_pl.experiment.run import train
+from missrec_pl.experiment.train import train
 from missrec_pl.report.__main__ import main
 from missrec_pl.report.interests.figure import sample_cosines
 from missrec_pl.report.interests.numbers import choose, mean_cosine
@@ -92,18 +92,24 @@ def refused(capsys, *arguments):
 def by_hand(run, domain):
     """Tokens, 0-based prototypes, modality names and items of a run on one domain, straight from the files."""
     weights = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    table = weights["model.interests.assignment"]
+    table = weights["model.fitted.interests.assignment"]
     tokens, prototype, names, items = [], [], [], []
     for item in range(1, domain.num_items + 1):
         for column, name in enumerate(("text", "image")):
             if domain.present(name)[item]:
-                layer = f"model.adapters.linear.{name}"
+                layer = f"model.item_adapters.linear.{name}"
                 features = torch.tensor(domain.features(name)[item], dtype=torch.float32)
                 tokens.append(weights[f"{layer}.weight"] @ features + weights[f"{layer}.bias"])
                 prototype.append(int(table[item, column]) - 1)
                 names.append(name)
                 items.append(item)
-    return torch.stack(tokens), torch.tensor(prototype), names, items, weights["model.interests.prototypes"][1:]
+    return (
+        torch.stack(tokens),
+        torch.tensor(prototype),
+        names,
+        items,
+        weights["model.fitted.interests.prototypes"][1:],
+    )
 
 
 @pytest.fixture
@@ -270,14 +276,14 @@ def test_no_interests_have_nothing_to_show(tmp_path, capsys):
 
 def test_an_empty_table_is_refused(finetuned, tmp_path, capsys):
     content = torch.load(finetuned / "checkpoints" / "best.ckpt", weights_only=True)
-    content["state_dict"]["model.interests.num_refreshes"].zero_()
+    content["state_dict"]["model.fitted.interests.num_refreshes"].zero_()
     torch.save(content, tmp_path / "empty.ckpt")
     assert "interest table is empty" in refused(capsys, tmp_path / "empty.ckpt")
 
 
 def test_a_config_of_another_version_is_refused(finetuned, tmp_path, capsys):
     content = torch.load(finetuned / "checkpoints" / "best.ckpt", weights_only=True)
-    del content["missrec_pl"]["config"]["data"]["split"]
+    del content["missrec_pl"]["config"]["data"]["source"]
     torch.save(content, tmp_path / "old.ckpt")
     assert "another version of this project" in refused(capsys, tmp_path / "old.ckpt")
 

@@ -158,8 +158,9 @@ def test_a_network_of_its_own_is_held_against_the_whole_one_and_not_mistaken_for
 
 def test_released_runs_compare_under_the_released_evaluator_alone(tmp_path, capsys):
     compat = {"protocol": {"mask_history": False, "compat": True}}
-    write_run(tmp_path, "a", 0.13, data="Scientific_mm_full", experiment="released/run03", **compat)
-    write_run(tmp_path, "b", 0.13, data="Scientific_mm_full", experiment="released/run03")
+    of_three = {"experiment": "released/run", "overrides": ["experiment=released/run", "released.run=3"]}
+    write_run(tmp_path, "a", 0.13, data="Scientific_mm_full", **of_three, **compat)
+    write_run(tmp_path, "b", 0.13, data="Scientific_mm_full", experiment="released/run")
     write_run(tmp_path, "mended", 0.19, data="Scientific_mm_full", seed=1, **compat)
     rows = printed(capsys, "released", tmp_path, *R10)
     at = next(i for i, row in enumerate(rows) if row[1] == "T+V, from scratch")

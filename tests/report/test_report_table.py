@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from missrec_pl.report import collect, summarise
 from missrec_pl.report.__main__ import COMMANDS, main
-from missrec_pl.report.commands.table import print_text
+from missrec_pl.report.commands import table
+from missrec_pl.report.runs.collect import collect
 
 POPULARITY = {"test/recall@10": 0.04, "test/ndcg@10": 0.02, "test/recall@50": 0.16, "test/ndcg@50": 0.05}
 RANDOM = {name: value / 10 for name, value in POPULARITY.items()}
@@ -116,7 +116,7 @@ def test_a_narrow_terminal_keeps_the_numbers(tmp_path):
     write(tmp_path, "a")
     stream = io.StringIO()
     console = Console(file=stream, width=90)
-    print_text(summarise(collect([tmp_path]), ["recall@10", "ndcg@10", "recall@50", "ndcg@50"]), console)
+    table.table_of(collect([tmp_path]), ["recall@10", "ndcg@10", "recall@50", "ndcg@50"]).print(console)
     for number in ("0.1000", "0.0500", "0.3000", "0.0900"):
         assert number in stream.getvalue()
 

@@ -1,7 +1,6 @@
 from collections import Counter
 
-from missrec_pl.report.paper.layouts import ABLATIONS
-from missrec_pl.report.paper.reported import METRICS, reported
+from missrec_pl.report.paper.published import ABLATIONS, METRICS, reported
 
 
 def rows(**wanted):

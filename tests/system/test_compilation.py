@@ -9,8 +9,10 @@ from runs import SMALL, run_cli
 from torch import nn
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn import MISSRec
-from missrec_pl.system.compilation import compile_blocks, with_fused_kernel
+from missrec_pl.nn import DataShape
+from missrec_pl.nn.missrec import MISSRec
+from missrec_pl.nn.sasrec import SASRec
+from missrec_pl.system.compilation import compile_parts, with_fused_kernel
 
 ADAM = partial(torch.optim.Adam, lr=0.01, weight_decay=0.1)
 
@@ -49,9 +51,23 @@ def test_an_optimiser_without_a_fused_form_stays_as_it_is():
 def test_without_a_compiler_compiling_is_refused(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
-    model = MISSRec({"text": 3}, 5, 2, hidden_size=8)
+    model = MISSRec(DataShape(50, {"text": 3}), hidden_size=8)
     with pytest.raises(ConfigError, match=r"compile=true: there is no C\+\+ compiler"):
-        compile_blocks(model)
+        compile_parts(model.compiled_parts())
+
+
+def test_networks_say_what_is_compiled(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    shape = DataShape(50, {"text": 3})
+    missrec, sasrec = MISSRec(shape, hidden_size=8), SASRec(shape, hidden_size=8)
+    assert missrec.compiled_parts() == [missrec.encoder, missrec.decoder]
+    assert sasrec.compiled_parts() == list(sasrec.blocks)
+    compiled = []
+    monkeypatch.setattr("torch.nn.Module.compile", lambda part, **options: compiled.append((part, options)))
+    for model in (missrec, sasrec):
+        compile_parts(model.compiled_parts())
+        assert compiled == [(part, {"dynamic": True}) for part in model.compiled_parts()]
+        compiled.clear()
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,8 +13,12 @@ from missrec_pl.baselines.scores import Scores
 from missrec_pl.errors import DataError
 from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE
 
-Settings = Mapping[str, float]
+Settings: TypeAlias = Mapping[str, float]
 """A baseline's constants by name, as results.json shows them."""
+Grid: TypeAlias = Sequence[Settings]
+"""Constants to try, the default ones first."""
+Chosen: TypeAlias = Mapping[str, Sequence[Settings]]
+"""By the name of a baseline the constants chosen for it, one for each protocol."""
 
 
 class LeftOutError(Exception):
@@ -34,36 +38,27 @@ class Baseline(Protocol):
         """The key under `baselines` in results.json."""
 
     def fit(self, data: "BaselineData") -> None:
-        """Learn from the training parts and the features; called before `scores`, again only to no effect.
-
-        Raises:
-            LeftOutError: The domain is too large for it, or lacks what it needs.
-        """
+        """Learn from the data, once; LeftOutError if the domain is too large or lacks what the baseline needs."""
 
     def scores(self, histories: Histories) -> Float[Tensor, "B N"] | Scores:
-        """Score all items: finite numbers, column ``i - 1`` for item ``i``.
-
-        They depend on the row alone, never on its neighbours in the block.
-        """
+        """Score all items: finite numbers, column ``i - 1`` for item ``i``, from each row alone."""
 
 
 @runtime_checkable
 class TunableBaseline(Baseline, Protocol):
-    """A baseline with constants that are chosen on the validation split."""
+    """A baseline with constants that are chosen on the validation split, those of its `parts` first."""
 
-    @property
-    def parts(self) -> "Sequence[TunableBaseline]":
-        """Baselines that it is made of; their constants are chosen first."""
+    parts: "Sequence[TunableBaseline]" = ()
 
-    def grid(self, chosen: Mapping[str, Sequence[Settings]]) -> Sequence[Settings]:
-        """Constants to try, those to fall back on first.
-
-        Args:
-            chosen: By the name of each part the constants chosen for it, one for each protocol.
-        """
+    def grid(self, chosen: Chosen) -> Grid:
+        """Constants to try; ``chosen`` holds those of the parts."""
 
     def scores_with(self, histories: Histories, settings: Settings) -> Float[Tensor, "B N"] | Scores:
         """As `scores`, with these constants."""
+
+    def scores(self, histories: Histories) -> Float[Tensor, "B N"] | Scores:
+        """With the default constants."""
+        return self.scores_with(histories, self.grid({})[0])
 
 
 @dataclass

@@ -1,22 +1,26 @@
-"""Items that other users met next to those of the history."""
+"""Items that other users met next to those of the history, alone and together with similar content."""
 
-from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Float, Int
 
-from missrec_pl.baselines.base import BaselineData, LeftOutError, Settings, TunableBaseline
+from missrec_pl.baselines.base import BaselineData, Chosen, Grid, LeftOutError, Settings, TunableBaseline
+from missrec_pl.baselines.content import ContentKNN
 from missrec_pl.baselines.histories import Histories
-from missrec_pl.baselines.registry import Context, register
-from missrec_pl.baselines.sparse_scores import SparseScores
+from missrec_pl.baselines.scores import Layout, SparseScores, decayed_sums
 from missrec_pl.data.global_sequences import PAIR_WINDOW
 from missrec_pl.fitting.sequence_pairs import ROW_LIMIT, ROW_LIMIT_IF_LARGE, owners, pair_blocks, strongest
 
 # Pairs gathered at once: a dozen bytes each, four times that while they are merged.
 _BLOCK_PAIRS = 2**24
 
+_Merged: TypeAlias = tuple[Layout, Float[np.ndarray, " E"], Int[np.ndarray, " P"], Float[np.ndarray, " P"]]
+"""Layout of both parts' scores, content scores, places of the co-occurrence scores, co-occurrence scores."""
 
-class CooccurrenceKNN:
+
+class CooccurrenceKNN(TunableBaseline):
     """How often an item stood close to the history's items in the training sequences.
 
     ``score(i) = sum_j decay^age(j) c(j, i) / sqrt(n(j))`` over the history's items j, where ``n(j)`` counts j's
@@ -32,7 +36,6 @@ class CooccurrenceKNN:
 
     name = "cooccurrence_knn"
     is_sparse = True
-    parts: Sequence[TunableBaseline] = ()
 
     def __init__(self) -> None:
         self._data: BaselineData | None = None
@@ -44,7 +47,7 @@ class CooccurrenceKNN:
             raise LeftOutError("no training sequence has two items")
         self._data = data
 
-    def grid(self, chosen: Mapping[str, Sequence[Settings]]) -> Sequence[Settings]:
+    def grid(self, chosen: Chosen) -> Grid:
         """Pair decay x backward x decay; the decay alone in a large catalogue."""
         assert self._data is not None, "fit comes first"
         pairs = [(0.8, 0.5)] if self._data.is_large else [(0.8, 0.5), (0.8, 1.0), (0.6, 0.5), (0.6, 1.0)]
@@ -54,18 +57,10 @@ class CooccurrenceKNN:
             for decay in (0.8, 0.6, 0.4)
         ]
 
-    def scores(self, histories: Histories) -> SparseScores:
-        """With the constants to fall back on."""
-        return self.scores_with(histories, self.grid({})[0])
-
     def scores_with(self, histories: Histories, settings: Settings) -> SparseScores:
         """Sums over the history; items that never stood close to it score 0."""
-
-        def compute() -> SparseScores:
-            matrix = self.matrix(settings["pair_decay"], settings["backward"])
-            return SparseScores.of(histories.decayed(settings["decay"]) @ matrix)
-
-        return histories.remember((self.name, *settings.items()), compute)
+        pair_decay, backward = settings["pair_decay"], settings["backward"]
+        return decayed_sums(histories, self.name, settings, lambda: self.matrix(pair_decay, backward))
 
     def matrix(self, pair_decay: float, backward: float) -> sp.csr_array:
         """Sparse ``[N, N]`` normalised co-occurrences; row = item of the history."""
@@ -86,7 +81,7 @@ def cooccurrences(
     row_limit: int = ROW_LIMIT,
     block_pairs: int = _BLOCK_PAIRS,
 ) -> sp.csr_array:
-    """Normalised co-occurrences ``c(j, i) / sqrt(n(j))``.
+    """Normalised co-occurrences ``c(j, i) / sqrt(n(j))``: sparse ``[N, N]`` float32, row j - 1 for item j.
 
     Args:
         data: The training sequences.
@@ -94,10 +89,7 @@ def cooccurrences(
         backward: Weight of i before j, against 1 for i after j.
         window: The largest gap that counts.
         row_limit: The strongest entries that a row keeps.
-        block_pairs: Pairs gathered at once (or those of one item, if more); changes the memory needed alone.
-
-    Returns:
-        Sparse ``[N, N]`` float32, row j - 1 for item j, nothing on the diagonal.
+        block_pairs: Pairs gathered at once; see :func:`pair_blocks`.
     """
     columns, owner = data.train_items - 1, owners(data.train_offsets)
     gap_weights = np.power(np.float32(pair_decay), np.arange(window, dtype=np.float32))
@@ -114,6 +106,61 @@ def cooccurrences(
     return matrix
 
 
-@register("cooccurrence_knn")
-def _cooccurrence_knn(data: BaselineData, context: Context) -> CooccurrenceKNN:
-    return CooccurrenceKNN()
+class HybridKNN(TunableBaseline):
+    """``score(i) = content(i) + weight log(1 + gain cooccurrence(i))``.
+
+    The logarithm keeps frequent pairs from drowning the content, as in the log-scaled counts of text retrieval
+    (Salton and Buckley, *Term-weighting approaches in automatic text retrieval*, 1988).
+
+    Constants: those chosen for the two parts, then ``weight`` and ``gain``.
+    """
+
+    name = "hybrid_knn"
+    parts: tuple[ContentKNN, CooccurrenceKNN]
+    is_sparse = True
+
+    def __init__(self, content: ContentKNN, cooccurrence: CooccurrenceKNN) -> None:
+        self.parts = (content, cooccurrence)
+
+    def fit(self, data: BaselineData) -> None:
+        """Fit the parts that are not yet."""
+        for part in self.parts:
+            part.fit(data)
+
+    def grid(self, chosen: Chosen) -> Grid:
+        """Weight x gain for each choice of the parts' constants."""
+        options = [chosen.get(part.name) or part.grid({})[:1] for part in self.parts]
+        return [
+            {**_prefixed("content", content), **_prefixed("cooccurrence", pairs), "weight": weight, "gain": gain}
+            for content, pairs in zip(*options, strict=True)
+            for gain in (1.0, 3.0, 10.0)
+            for weight in (2.0, 1.0, 4.0)
+        ]
+
+    def scores_with(self, histories: Histories, settings: Settings) -> SparseScores:
+        """Items without any evidence score 0."""
+        of_content, of_pairs = (_unprefixed(prefix, settings) for prefix in ("content", "cooccurrence"))
+
+        def merge() -> _Merged:
+            content = self.parts[0].scores_with(histories, of_content)
+            pairs = self.parts[1].scores_with(histories, of_pairs)
+            # One walk over both: complex numbers keep the two apart.
+            both = content.as_matrix(np.complex64(1)) + pairs.as_matrix(np.complex64(1j))
+            places = np.flatnonzero(both.data.imag)
+            return Layout(both), np.ascontiguousarray(both.data.real), places, both.data.imag[places]
+
+        key = (self.name, *of_content.items(), *of_pairs.items())
+        layout, content, places, pairs = histories.remember(key, merge)
+        values = content.copy()
+        scaled = np.log1p(np.float32(settings["gain"]) * pairs)
+        values[places] += np.float32(settings["weight"]) * scaled
+        return SparseScores(values, layout)
+
+
+def _prefixed(prefix: str, settings: Settings) -> Settings:
+    return {f"{prefix}_{name}": value for name, value in settings.items()}
+
+
+def _unprefixed(prefix: str, settings: Settings) -> Settings:
+    start = f"{prefix}_"
+    return {name.removeprefix(start): value for name, value in settings.items() if name.startswith(start)}

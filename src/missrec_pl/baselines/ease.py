@@ -1,15 +1,12 @@
 """EASE: the linear autoencoder in closed form."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 
-from missrec_pl.baselines.base import BaselineData, LeftOutError, Settings, TunableBaseline
+from missrec_pl.baselines.base import BaselineData, Chosen, Grid, LeftOutError, Settings, TunableBaseline
 from missrec_pl.baselines.histories import Histories
-from missrec_pl.baselines.registry import Context, register
 from missrec_pl.baselines.scores import DenseScores
 
 # Each penalty costs an inverse, and its matrix is kept. Between 100 and 400 little changed on any domain measured.
@@ -18,21 +15,18 @@ _ITEMS_OF_SEVERAL_PENALTIES = 4000
 _ONE_PENALTY = 200.0
 
 
-class EASE:
+class EASE(TunableBaseline):
     """Weights between items by ridge regression of every item on all others.
 
     ``B = I - P / diag(P)`` with ``P = (X^T X + lambda I)^-1`` and the binary users x items matrix X of the
     training parts; ``score = h B`` for the decayed weights h of the history. Steck, *Embarrassingly shallow
     autoencoders for sparse data* (WWW 2019), eq. (8), there without decay. Items that nobody trained on score 0.
 
-    Constants: ``lambda``, the penalty; ``decay`` of each step back in the history.
-
-    Args:
-        max_items: Left out beyond so many items in the training parts: P is a dense inverse of that size.
+    Constants: ``lambda``, the penalty; ``decay`` of each step back in the history. Left out beyond ``max_items``
+    items in the training parts: P is a dense inverse of that size.
     """
 
     name = "ease"
-    parts: Sequence[TunableBaseline] = ()
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
@@ -64,14 +58,10 @@ class EASE:
         self._gram = (users.T @ users).tocsr()
         self._num_items = data.num_items
 
-    def grid(self, chosen: Mapping[str, Sequence[Settings]]) -> Sequence[Settings]:
+    def grid(self, chosen: Chosen) -> Grid:
         """Penalty x decay; the decay alone beyond 4,000 items."""
         penalties = _PENALTIES if len(self._trained) <= _ITEMS_OF_SEVERAL_PENALTIES else (_ONE_PENALTY,)
         return [{"lambda": penalty, "decay": decay} for penalty in penalties for decay in (0.6, 0.8)]
-
-    def scores(self, histories: Histories) -> DenseScores:
-        """With the constants to fall back on."""
-        return self.scores_with(histories, self.grid({})[0])
 
     def scores_with(self, histories: Histories, settings: Settings) -> DenseScores:
         """Regress every item on the history."""
@@ -93,8 +83,3 @@ def _regression_weights(gram: Float[np.ndarray, "T T"], penalty: float) -> Float
     weights = work.mT
     weights.div_(-weights.diagonal().clone()).fill_diagonal_(0)
     return weights.numpy()
-
-
-@register("ease")
-def _ease(data: BaselineData, context: Context) -> EASE:
-    return EASE(context.options.max_ease_items)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
 from missrec_pl.errors import DataError
 
@@ -20,6 +19,7 @@ T = TypeVar("T")
 _REMEMBERED = 6
 
 
+@dataclass(eq=False)
 class Histories:
     """A block of histories.
 
@@ -29,11 +29,10 @@ class Histories:
         num_items: N.
     """
 
-    def __init__(self, items: Int[np.ndarray, " T"], offsets: Int[np.ndarray, " _"], num_items: int) -> None:
-        self.items = items
-        self.offsets = offsets
-        self.num_items = num_items
-        self._remembered: dict[Hashable, Any] = {}
+    items: Int[np.ndarray, " T"]
+    offsets: Int[np.ndarray, " _"]
+    num_items: int
+    _remembered: dict[Hashable, Any] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -42,14 +41,6 @@ class Histories:
     def rows(self) -> Int[np.ndarray, " T"]:
         """The row of each item."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
-    @cached_property
-    def padded(self) -> Int[Tensor, "B L"]:
-        """``[B, L]`` item ids, right-padded with 0."""
-        lengths = np.diff(self.offsets)
-        padded = np.zeros((len(self), int(lengths.max(initial=0))), dtype=np.int64)
-        padded[self.rows, np.arange(len(self.items)) - self.offsets[self.rows]] = self.items
-        return torch.from_numpy(padded)
 
     def decayed(self, decay: float) -> sp.csr_array:
         """Sparse ``[B, N]`` weights: 1 for the newest item, times ``decay`` for each step back; repeats add up."""
@@ -63,7 +54,9 @@ class Histories:
         keys = np.unique(self.rows * np.int64(self.num_items) + self.items - 1)
         rows, items = np.divmod(keys, self.num_items)
         is_rival = items != columns[rows]
-        return _ones(rows[is_rival], items[is_rival], (len(self), self.num_items))
+        offsets = np.searchsorted(rows[is_rival], np.arange(len(self) + 1))
+        ones = np.ones(int(is_rival.sum()), dtype=np.float32)
+        return sp.csr_array((ones, items[is_rival], offsets), shape=(len(self), self.num_items))
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The result of ``compute``, from before if it is among the last few."""
@@ -75,21 +68,19 @@ class Histories:
         return value
 
 
+@dataclass(frozen=True, eq=False)
 class HeldOut:
     """The users of an evaluation split: a history and a target each.
 
-    Args:
+    Attributes:
         items: ``[T]`` item ids ``1..N`` of all histories, chronological.
         offsets: ``[B + 1]`` where each history starts, and the end.
         targets: ``[B]`` item ids ``1..N``.
     """
 
-    def __init__(
-        self, items: Int[np.ndarray, " T"], offsets: Int[np.ndarray, " _"], targets: Int[np.ndarray, " B"]
-    ) -> None:
-        self.items = items
-        self.offsets = offsets
-        self.targets = targets
+    items: Int[np.ndarray, " T"]
+    offsets: Int[np.ndarray, " _"]
+    targets: Int[np.ndarray, " B"]
 
     @classmethod
     def from_lists(cls, histories: Sequence[Int[np.ndarray, " _"]], targets: Int[np.ndarray, " B"]) -> HeldOut:
@@ -116,27 +107,14 @@ class HeldOut:
         return HeldOut.from_lists(rows, self.targets[chosen])
 
     def check(self, num_items: int) -> None:
-        """Refuse what cannot be ranked.
-
-        Raises:
-            DataError: No histories, an empty one, histories and targets that do not fit, or unknown items.
-        """
+        """Raise DataError for no or empty histories, targets that do not fit them, or unknown items."""
         if len(self.offsets) == 1:
             raise DataError("no histories to evaluate the baselines on: the evaluation split is empty")
         if len(self.offsets) - 1 != len(self.targets):
             raise DataError(f"{len(self.offsets) - 1} histories but {len(self.targets)} targets")
-        lowest, highest = int(self.targets.min()), int(self.targets.max())
-        if lowest < 1 or highest > num_items:
-            raise DataError(f"targets span items {lowest}..{highest}, expected 1..{num_items}")
         if (is_empty := np.diff(self.offsets) <= 0).any():
             raise DataError(f"history {int(np.argmax(is_empty))} is empty: leave out users without a history")
-        lowest, highest = int(self.items.min()), int(self.items.max())
-        if lowest < 1 or highest > num_items:
-            raise DataError(f"histories span items {lowest}..{highest}, expected 1..{num_items}")
-
-
-def _ones(rows: Int[np.ndarray, " T"], columns: Int[np.ndarray, " T"], shape: tuple[int, int]) -> sp.csr_array:
-    """Sparse ones at sorted places."""
-    offsets = np.searchsorted(rows, np.arange(shape[0] + 1))
-    values: Float[np.ndarray, " T"] = np.ones(len(rows), dtype=np.float32)
-    return sp.csr_array((values, columns, offsets), shape=shape)
+        for what, items in (("targets", self.targets), ("histories", self.items)):
+            lowest, highest = int(items.min()), int(items.max())
+            if lowest < 1 or highest > num_items:
+                raise DataError(f"{what} span items {lowest}..{highest}, expected 1..{num_items}")

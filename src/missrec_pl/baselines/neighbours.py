@@ -33,27 +33,28 @@ def top_neighbours(
 
     Args:
         vectors: ``[P, D]`` unit vectors, so that the products are cosines; a zero vector has no neighbours.
-        num_neighbours: Most neighbours that a row keeps; which of equal products stay at the end is left to
-            ``torch.topk``.
+        num_neighbours: Most neighbours that a row keeps; of equal products ``torch.topk`` decides.
         exact_up_to: The largest P for which all pairs are compared.
-        block_elements: Products held at once; changes the memory needed, not the result (beyond the last bits).
+        block_elements: Products held at once; the result depends on it in the last bits alone.
 
     Returns:
-        Sparse ``[P, P]`` float32 similarities in (0, 1], rows of at most ``num_neighbours``, nothing on the
-        diagonal.
+        Sparse ``[P, P]`` float32 similarities in (0, 1], nothing on the diagonal.
     """
     if len(vectors) == 0:
         return sp.csr_array((0, 0), dtype=np.float32)
-    if len(vectors) <= exact_up_to:
-        return _as_matrix(_search(vectors, num_neighbours, block_elements), len(vectors))
-    return _as_matrix(_search_in_cells(vectors, num_neighbours, block_elements), len(vectors))
+    search = _search if len(vectors) <= exact_up_to else _search_in_cells
+    rows, columns, values = search(vectors, num_neighbours, block_elements)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(vectors)))])
+    matrix = sp.csr_array((values, columns, offsets), shape=(len(vectors), len(vectors)))
+    matrix.sort_indices()
+    return matrix
 
 
 Found = tuple[Int[np.ndarray, " E"], Int[np.ndarray, " E"], Float[np.ndarray, " E"]]
 
 
 def _search(vectors: Float[Tensor, "P D"], num_neighbours: int, block_elements: int) -> Found:
-    """Rows, columns and values of every row's neighbours among all."""
+    """Rows, ascending, columns and values of every row's neighbours among all."""
     everything = torch.arange(len(vectors))
     rows, columns, values = [], [], []
     for part in everything.split(max(1, block_elements // len(vectors))):
@@ -88,15 +89,6 @@ def _search_in_cells(vectors: Float[Tensor, "P D"], num_neighbours: int, block_e
     is_positive = best > 0
     rows = torch.arange(len(vectors), dtype=torch.int32).repeat_interleave(is_positive.sum(1))
     return rows.numpy(), found[is_positive].numpy(), best[is_positive].numpy()
-
-
-def _as_matrix(found: Found, size: int) -> sp.csr_array:
-    """Rows have to ascend."""
-    rows, columns, values = found
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))])
-    matrix = sp.csr_array((values, columns, offsets), shape=(size, size))
-    matrix.sort_indices()
-    return matrix
 
 
 def spread(matrix: sp.csr_array, items: Int[np.ndarray, " P"], num_items: int) -> sp.csr_array:

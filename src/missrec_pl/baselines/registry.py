@@ -1,11 +1,18 @@
 """Baselines by name, the way configs and results.json call them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from missrec_pl.baselines.base import Baseline, BaselineData
+from missrec_pl.baselines.content import ContentKNN, LastItemKNN
+from missrec_pl.baselines.cooccurrence import CooccurrenceKNN, HybridKNN
+from missrec_pl.baselines.ease import EASE
+from missrec_pl.baselines.unpersonalised import Popularity, RandomBaseline
 from missrec_pl.errors import ConfigError
+
+_LAST_ITEM = "_knn"
+"""``<modality>_knn`` is the last-item kNN of a modality."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +21,7 @@ class Options:
 
     Attributes:
         seed: Of `random`. Keep it fixed over the runs of a study, so that all show the same baselines.
-        max_ease_items: `ease` inverts a dense matrix of the items that occur in the training parts: at most so
-            many (8,000 take a GiB and some 20 seconds).
+        max_ease_items: Trained items up to which `ease` inverts their matrix (8,000: a GiB, some 20 seconds).
     """
 
     seed: int = 0
@@ -23,12 +29,7 @@ class Options:
 
 
 class Context:
-    """The baselines of one domain, each built once: those that another one is made of are shared with it.
-
-    Args:
-        data: What they learn from.
-        options: What the user set.
-    """
+    """The baselines of one domain, each built once: those that another one is made of are shared with it."""
 
     def __init__(self, data: BaselineData, options: Options | None = None) -> None:
         self.data = data
@@ -36,25 +37,36 @@ class Context:
         self._built: dict[str, Baseline] = {}
 
     def get(self, name: str) -> Baseline:
-        """The unfitted or fitted baseline called ``name``.
-
-        Raises:
-            ConfigError: There is no such baseline, or the domain lacks the modality it needs.
-        """
+        """The baseline called ``name``, fitted or not; ConfigError if the domain has none."""
         if name not in self._built:
             check_names([name], self.data)
-            self._built[name] = _factory(name)(self.data, self)
+            factory = _FACTORIES.get(name)
+            self._built[name] = factory(self.data, self) if factory else LastItemKNN(name.removesuffix(_LAST_ITEM))
         return self._built[name]
 
 
-BaselineFactory = Callable[[BaselineData, Context], Baseline]
+def _hybrid(data: BaselineData, context: Context) -> HybridKNN:
+    content, cooccurrence = context.get("content_knn"), context.get("cooccurrence_knn")
+    assert isinstance(content, ContentKNN)
+    assert isinstance(cooccurrence, CooccurrenceKNN)
+    return HybridKNN(content, cooccurrence)
+
+
+BaselineFactory: TypeAlias = Callable[[BaselineData, Context], Baseline]
 """Builds an unfitted baseline from the data (what modalities there are) and its context."""
-
-_FACTORIES: dict[str, BaselineFactory] = {}
-_MODALITY_FACTORIES: dict[str, Callable[[str], Baseline]] = {}
-
 FactoryT = TypeVar("FactoryT", bound=BaselineFactory)
-ModalityFactoryT = TypeVar("ModalityFactoryT", bound=Callable[[str], Baseline])
+
+_FLOORS: dict[str, BaselineFactory] = {
+    "random": lambda data, context: RandomBaseline(context.options.seed),
+    "popularity": lambda data, context: Popularity(),
+}
+_FACTORIES: dict[str, BaselineFactory] = {
+    **_FLOORS,
+    "content_knn": lambda data, context: ContentKNN(),
+    "cooccurrence_knn": lambda data, context: CooccurrenceKNN(),
+    "ease": lambda data, context: EASE(context.options.max_ease_items),
+    "hybrid_knn": _hybrid,
+}
 
 
 def register(name: str) -> Callable[[FactoryT], FactoryT]:
@@ -69,44 +81,19 @@ def register(name: str) -> Callable[[FactoryT], FactoryT]:
     return add
 
 
-def register_per_modality(suffix: str) -> Callable[[ModalityFactoryT], ModalityFactoryT]:
-    """Decorate a factory to make it available as ``<modality>_<suffix>`` for each modality of a domain."""
-
-    def add(factory: ModalityFactoryT) -> ModalityFactoryT:
-        _MODALITY_FACTORIES[suffix] = factory
-        return factory
-
-    return add
-
-
 def available(data: BaselineData) -> list[str]:
-    """All names that `Context.get` accepts for this domain, the last-item kNN of each modality at the front."""
-    per_modality = [f"{modality}_{suffix}" for suffix in _MODALITY_FACTORIES for modality in data.modalities]
-    own = [name for name in per_modality if name not in _FACTORIES]
-    floors = [name for name in ("random", "popularity") if name in _FACTORIES]
-    return [*floors, *own, *(name for name in _FACTORIES if name not in floors)]
+    """All names that `Context.get` accepts for this domain: chance, popularity, last-item kNN, then the others."""
+    last_item = [f"{modality}{_LAST_ITEM}" for modality in data.modalities]
+    own = [name for name in last_item if name not in _FACTORIES]
+    return [*_FLOORS, *own, *(name for name in _FACTORIES if name not in _FLOORS)]
 
 
-def check_names(names: list[str], data: BaselineData) -> None:
-    """Refuse names that the domain has no baseline for.
-
-    Raises:
-        ConfigError: The first such name, and what there is.
-    """
+def check_names(names: Sequence[str], data: BaselineData) -> None:
+    """Raise ConfigError for a name that the domain has no baseline for; the message lists what there is."""
+    known = available(data)
     for name in names:
-        if name not in available(data):
+        if name not in known:
+            features = f"features of {', '.join(data.modalities)}" if data.modalities else "no features"
             raise ConfigError(
-                f"unknown baseline {name!r} for a domain with {_modalities_in_words(data)}; "
-                f"choose from {', '.join(available(data))}"
+                f"unknown baseline {name!r} for a domain with {features}; choose from {', '.join(known)}"
             )
-
-
-def _factory(name: str) -> BaselineFactory:
-    if name in _FACTORIES:
-        return _FACTORIES[name]
-    suffix = next(suffix for suffix in _MODALITY_FACTORIES if name.endswith(f"_{suffix}"))
-    return lambda data, context: _MODALITY_FACTORIES[suffix](name.removesuffix(f"_{suffix}"))
-
-
-def _modalities_in_words(data: BaselineData) -> str:
-    return f"features of {', '.join(data.modalities)}" if data.modalities else "no features"

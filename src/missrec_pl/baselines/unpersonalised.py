@@ -1,48 +1,18 @@
 """The two floors: chance and popularity."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
 from missrec_pl.baselines.base import BaselineData
 from missrec_pl.baselines.histories import Histories
-from missrec_pl.baselines.registry import Context, register
-from missrec_pl.baselines.scores import Ranks, SharedScores
-
-
-@dataclass(frozen=True)
-class RandomScores:
-    """Distinct uniform scores, drawn anew for every history from a hash of the history and the seed.
-
-    The scores themselves are never made: the target's rank among N is uniform in 1..N, and so is that of every
-    other item among the rest. A row's ranks do not change with the block, the order of the rows or the number
-    of processes.
-    """
-
-    num_items: int
-    seed: int
-
-    def ranks(self, histories: Histories, columns: Int[np.ndarray, " B"]) -> Ranks:
-        """Draw the rank among the items outside of the history, then put its items in one by one."""
-        rivals = histories.rivals(columns)
-        num_rivals = np.diff(rivals.indptr)
-        drawn = _hash(_row_hashes(histories) + np.uint64(self.seed))
-        place = np.floor(_uniform(drawn) * (self.num_items - num_rivals))
-        num_above = np.zeros(len(histories))
-        for number in range(int(num_rivals.max(initial=0))):
-            drawn = _hash(drawn + np.uint64(1))
-            rank, size = place + num_above + 1, self.num_items - num_rivals + number
-            is_above = np.floor(_uniform(drawn) * (size + 1)) < rank
-            num_above += is_above & (number < num_rivals)
-        return Ranks(included=1 + place + num_above, excluded=1 + place)
+from missrec_pl.baselines.scores import Ranks, Scores, SharedScores
 
 
 class RandomBaseline:
-    """Chance: `RandomScores`.
+    """Chance: distinct uniform scores, drawn anew for every history from a hash of the history and the seed.
 
-    Args:
-        seed: Keep it fixed over the runs of a study.
+    The scores themselves are never made: the target's rank among N is uniform in 1..N, and so is that of every
+    other item among the rest. A row's ranks depend neither on the block nor on the number of processes.
     """
 
     name = "random"
@@ -56,9 +26,23 @@ class RandomBaseline:
         """Remember the number of items."""
         self._num_items = data.num_items
 
-    def scores(self, histories: Histories) -> RandomScores:
-        """Scores that are drawn when they are ranked."""
-        return RandomScores(self._num_items, self._seed)
+    def scores(self, histories: Histories) -> Scores:
+        """Itself: scores are drawn when they are ranked."""
+        return self
+
+    def ranks(self, histories: Histories, columns: Int[np.ndarray, " B"]) -> Ranks:
+        """Draw the rank among the items outside of the history, then put its items in one by one."""
+        rivals = histories.rivals(columns)
+        num_rivals = np.diff(rivals.indptr)
+        drawn = _hash(_row_hashes(histories) + np.uint64(self._seed))
+        place = np.floor(_uniform(drawn) * (self._num_items - num_rivals))
+        num_above = np.zeros(len(histories))
+        for number in range(int(num_rivals.max(initial=0))):
+            drawn = _hash(drawn + np.uint64(1))
+            rank, size = place + num_above + 1, self._num_items - num_rivals + number
+            is_above = np.floor(_uniform(drawn) * (size + 1)) < rank
+            num_above += is_above & (number < num_rivals)
+        return Ranks(included=1 + place + num_above, excluded=1 + place)
 
 
 class Popularity:
@@ -101,13 +85,3 @@ def _hash(values: UInt64[np.ndarray, " B"]) -> UInt64[np.ndarray, " B"]:
 def _uniform(values: UInt64[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
     """Numbers in [0, 1) from the upper 53 bits."""
     return (values >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-@register("random")
-def _random(data: BaselineData, context: Context) -> RandomBaseline:
-    return RandomBaseline(context.options.seed)
-
-
-@register("popularity")
-def _popularity(data: BaselineData, context: Context) -> Popularity:
-    return Popularity()

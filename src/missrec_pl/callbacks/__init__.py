@@ -6,7 +6,6 @@ from missrec_pl.callbacks.epoch_lines import EpochLines
 from missrec_pl.callbacks.epoch_means import EpochMeans
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
-from missrec_pl.callbacks.learning_rate import WarmupCosine
 from missrec_pl.callbacks.nan_guard import NanGuard
 from missrec_pl.callbacks.ranks_file import RanksFile
 from missrec_pl.callbacks.run_clock import RunClock
@@ -28,6 +27,5 @@ __all__ = [
     "RunRecord",
     "StepSeed",
     "TrainOnly",
-    "WarmupCosine",
     "WeightAverage",
 ]

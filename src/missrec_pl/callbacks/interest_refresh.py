@@ -1,39 +1,39 @@
-"""Interest discovery before training epochs (paper, 3.3.1)."""
+"""Fits what a network and its scorers do not learn: interests before training epochs (paper, 3.3.1), the rest
+once.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
-import torch
-from torch import Tensor
 
-from missrec_pl.clustering.methods import InterestMethod
-from missrec_pl.nn.interests import InterestTable
-from missrec_pl.system.precision import exact_float32
+from missrec_pl.nn.fitted import Fitted, FittingContext, refit
 from missrec_pl.system.processes import Share
 
 log = logging.getLogger(__name__)
 
 
 class InterestRefresh(L.Callback):
-    """Embeds all items, clusters their tokens and renews the network's interest table.
+    """Fits the fitted parts of a module: interest tables, pair counts, spectral embeddings, whitened features.
 
-    Runs on train epoch start; before evaluation too if there is no table yet (Lightning's sanity check, and
-    zero-shot evaluation). Processes share the search for neighbours, or the first clusters alone, as the method
-    wants it; the table of the first is everybody's.
+    A part fitted ``once`` is fitted before training, and before an evaluation where the checkpoint did not bring
+    it. A part fitted every ``epoch`` is fitted on train epoch start; before an evaluation too if it is still empty
+    (Lightning's sanity check, and zero-shot evaluation). All processes end with the same bits.
+
+    Attributes:
+        at_evaluation: it belongs to evaluations, too.
 
     Args:
-        method: discovers the interests.
-        every_n_epochs: refresh before every n-th epoch.
-        seed: given to the method.
+        seed: given to what is fitted.
     """
 
-    def __init__(self, method: InterestMethod, *, every_n_epochs: int = 1, seed: int = 0) -> None:
-        self.method = method
-        self.every_n_epochs = every_n_epochs
+    at_evaluation = True
+
+    def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
         self.seconds: list[float] = []
         self._has_fitted = False
@@ -47,86 +47,73 @@ class InterestRefresh(L.Callback):
         if not self._has_fitted:
             self.seconds = list(state_dict["seconds"])
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Fit what is fitted once."""
+        for module in _members(pl_module):
+            for part in module.fitted_parts:
+                if part.every == "once" and (stage == "fit" or part.is_empty):
+                    start = time.perf_counter()
+                    refit(part, self._context(trainer, module))
+                    log.info("fitted %s, %.1f s", type(part).__name__, time.perf_counter() - start)
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From now on a checkpoint is loaded to be tested."""
         self._has_fitted = True
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refresh before every n-th epoch."""
-        if trainer.current_epoch % self.every_n_epochs == 0:
-            health = self.refresh(trainer, pl_module)
-            pl_module.log_dict(health, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
+        """Refresh before every n-th epoch of a part."""
+        for module in _members(pl_module):
+            due = [part for part in _by_epoch(module) if trainer.current_epoch % part.every_n_epochs == 0]
+            if due:
+                told = self._refresh(trainer, module, due)
+                pl_module.log_dict(told, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refresh before an evaluation that has no table to look interests up in."""
-        self._refresh_if_empty(trainer, pl_module)
+        """Refresh before an evaluation what is empty."""
+        self._refresh_empty(trainer, pl_module)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refresh before an evaluation that has no table to look interests up in."""
-        self._refresh_if_empty(trainer, pl_module)
+        """Refresh before an evaluation what is empty."""
+        self._refresh_empty(trainer, pl_module)
 
-    @torch.no_grad()
     def refresh(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
-        """Renew the table.
+        """Renew what is fitted every epoch, now.
 
         Returns:
-            Its health: prototypes in use, largest and singleton prototypes, share of tokens reassigned since the
-            last refresh, seconds.
+            What the parts report, and the seconds.
         """
+        return self._refresh(trainer, module, list(_by_epoch(module)))
+
+    def _refresh(self, trainer: L.Trainer, module: Any, parts: list[Fitted]) -> dict[str, float]:
         start = time.perf_counter()
-        table = module.model.interests
-        with exact_float32(module.device):
-            tokens, is_missing = _present_tokens(module)
-            assignment, prototypes = self._discover(tokens, table)
-        before = None if table.is_empty else table.assignment[~is_missing] - 1
-        table.update(prototypes, assignment, is_missing)
+        told: dict[str, float] = {}
+        for part in parts:
+            told |= refit(part, self._context(trainer, module))
         self.seconds.append(time.perf_counter() - start)
-        return {**_health(assignment, before), "interest/seconds": self.seconds[-1]}
+        return {**told, "interest/seconds": self.seconds[-1]}
 
-    def _discover(self, tokens: Tensor, table: InterestTable) -> tuple[Tensor, Tensor]:
-        """Assignment ``[P]`` and prototypes ``[K, D]``, the same bits in every process."""
-        share = Share.mine()
-        assignment = torch.empty(len(tokens), dtype=torch.long, device=tokens.device)
-        prototypes = torch.empty_like(table.prototypes[1:])
-        if self.method.is_sharded or share.index == 0:
-            found = self.method(tokens, table.num_prototypes, self.seed)
-            assignment, prototypes = found.assignment.to(assignment), found.prototypes.to(prototypes)
-        return share.from_first(assignment), share.from_first(prototypes)
+    def _refresh_empty(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for module in _members(pl_module):
+            if empty := [part for part in _by_epoch(module) if part.is_empty]:
+                told = self._refresh(trainer, module, empty)
+                log.info("first interest table: %s", {name: round(value, 4) for name, value in told.items()})
 
-    def _refresh_if_empty(self, trainer: L.Trainer, module: Any) -> None:
-        if module.model.interests.is_empty:
-            health = self.refresh(trainer, module)
-            log.info("first interest table: %s", {name: round(value, 4) for name, value in health.items()})
-
-
-def _present_tokens(module: Any) -> tuple[Tensor, Tensor]:
-    """Tokens ``[P, D]`` that exist, in row-major order of the catalogue, and ``is_missing [N + 1, M]``."""
-    tokens, missing = [], [torch.ones_like(module.model.interests.assignment[:1], dtype=torch.bool)]
-    for items in module.embedded_chunks():
-        tokens.append(items.tokens[1:][~items.is_missing[1:]])
-        missing.append(items.is_missing[1:])
-    return torch.cat(tokens), torch.cat(missing)
+    def _context(self, trainer: L.Trainer, module: Any) -> FittingContext:
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        return FittingContext(
+            catalogue=datamodule.catalogue,
+            training_parts=datamodule.sequences.training_parts,
+            fold_of_user=datamodule.fold_of_user,
+            items=module.encoded_chunks,
+            seed=self.seed,
+            share=Share.mine(),
+        )
 
 
-def _health(assignment: Tensor, before: Tensor | None) -> dict[str, float]:
-    sizes = assignment.bincount()
-    sizes = sizes[sizes > 0]
-    health = {
-        "interest/used": float(len(sizes)),
-        "interest/largest": float(sizes.max()),
-        "interest/singletons": float((sizes == 1).sum()),
-    }
-    if before is not None:
-        health["interest/reassigned"] = _share_reassigned(before, assignment)
-    return health
+def _members(module: Any) -> list[Any]:
+    """The modules that have fitted parts: several in an ensemble."""
+    return list(getattr(module, "members", [module]))
 
 
-def _share_reassigned(before: Tensor, after: Tensor) -> float:
-    """Share of tokens that did not follow the majority of their old prototype's tokens.
-
-    Prototypes carry no identity from one refresh to the next; a mere renumbering counts as no change.
-    """
-    pairs, counts = torch.stack([before, after]).unique(dim=1, return_counts=True)
-    followers = torch.zeros(int(before.max()) + 1, dtype=counts.dtype, device=counts.device)
-    followers = followers.scatter_reduce(0, pairs[0], counts, reduce="amax")
-    return 1.0 - float(followers.sum()) / len(before)
+def _by_epoch(module: Any) -> Iterator[Fitted]:
+    yield from (part for part in module.fitted_parts if part.every == "epoch")

@@ -69,7 +69,7 @@ class NanGuard(L.Callback):
         return (
             f"{where}: the loss is {loss} and the gradients of {len(parameters)} parameters hold NaN or infinity "
             f"(e.g. {', '.join(parameters[:2])}); {len(rows)} rows, targets {first}, ...: all in {file}. "
-            "Lower optim.optimizer.lr or optim.score_term_lr, or look for odd features among these items."
+            "Lower optim.optimizer.lr or optim.scorer_lr, or look for odd features among these items."
         )
 
     def _write(self, trainer: L.Trainer, content: dict[str, Any]) -> Path:
@@ -92,17 +92,21 @@ def _rows(catalogue: Any, batch: SequenceBatch) -> list[dict[str, Any]]:
         local, ids = item - int(catalogue.offsets[domain]), raw[domain]
         return str(local) if ids is None else ids[local]
 
-    ids = None if batch.items is None else batch.items.ids.cpu()
-    history, target = batch.history.cpu(), batch.target.cpu()
-    if ids is not None:
+    history, length, target, row = batch.history.cpu(), batch.length.cpu(), batch.target.cpu(), None
+    if batch.items is not None:
+        ids = batch.items.ids.cpu()
         history, target = ids[history], ids[target]
+    if batch.place is not None:  # several targets a history: what stands at and before the place of each
+        row, position = batch.place.cpu() // history.shape[1], batch.place.cpu() % history.shape[1]
+        history, length = history[row], position + 1
+    domain = batch.domain.cpu() if row is None else batch.domain.cpu()[row]
     return [
         {
-            "domain": catalogue.domains[domain].name,
-            "target": name(item, domain),
-            "history": [name(one, domain) for one in items[:length]],
+            "domain": catalogue.domains[d].name,
+            "target": name(item, d),
+            "history": [name(one, d) if one else "hidden" for one in items[:many]],
         }
-        for items, length, item, domain in zip(
-            history.tolist(), batch.length.tolist(), target.tolist(), batch.domain.tolist(), strict=True
+        for items, many, item, d in zip(
+            history.tolist(), length.tolist(), target.tolist(), domain.tolist(), strict=True
         )
     ]

@@ -17,12 +17,19 @@ class RunRecord(L.Callback):
         config: the config, interpolations unresolved.
         data: identity of the data: name and fingerprint of each domain.
         encoders: per modality the encoders of its features.
+        network: class path and resolved arguments of the network.
     """
 
     def __init__(
-        self, config: dict[str, Any], data: dict[str, str], encoders: Mapping[str, list[str]] | None = None
+        self,
+        config: dict[str, Any],
+        data: dict[str, str],
+        encoders: Mapping[str, list[str]] | None = None,
+        network: Mapping[str, Any] | None = None,
     ) -> None:
-        self.record = {"config": config, "data": data, "encoders": dict(encoders or {})}
+        self.record: dict[str, Any] = {"config": config, "data": data, "encoders": dict(encoders or {})}
+        if network is not None:
+            self.record["network"] = dict(network)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -13,9 +13,10 @@ from torch import Tensor
 from missrec_pl.checkpoints.files import damage_of
 from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.checkpoints.resuming import logged_steps, whole_epochs
+from missrec_pl.checkpoints.versions import renamed_tensors
 from missrec_pl.errors import CheckpointError
 
-_MODEL_PREFIX = "model."
+_MODEL_PREFIX, _SCORERS_PREFIX = "model.", "scorers."
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Checkpoint:
         weights: ``state_dict`` of the network.
         epochs: number of completed training epochs.
         logged_steps: number of the first step that was not logged before the checkpoint was written.
+        scorers: ``state_dict`` of the auxiliary scorers.
+        network: class path and resolved arguments of the network; None before they were noted.
         encoders: per modality the encoders of the features that the run read; empty where nobody noted them.
     """
 
@@ -36,7 +39,9 @@ class Checkpoint:
     weights: dict[str, Tensor]
     epochs: int
     logged_steps: int = 0
+    scorers: dict[str, Tensor] = field(default_factory=dict)
     encoders: dict[str, list[str]] = field(default_factory=dict)
+    network: dict[str, Any] | None = None
 
 
 def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
@@ -63,13 +68,15 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         config, data = dict(record["config"]), dict(record["data"])
         epochs, steps = whole_epochs(content), logged_steps(progress)
         encoders = {str(name): [str(made) for made in by] for name, by in record.get("encoders", {}).items()}
-        weights = _weights(content["state_dict"], f"{flag}={path}")
+        state = checked_tensors(renamed_tensors(content["state_dict"]), f"{flag}={path}")
+        network = record.get("network")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{flag}={path} cannot be read: an entry of its record is missing or wrong ({error!r}); give the "
             "checkpoints/best.ckpt of a finished run."
         ) from error
-    return Checkpoint(config, data, weights, epochs, steps, encoders)
+    weights, scorers = (_below(state, prefix) for prefix in (_MODEL_PREFIX, _SCORERS_PREFIX))
+    return Checkpoint(config, data, weights, epochs, steps, scorers, encoders, network)
 
 
 def _load(file: Path, flag: str) -> Any:
@@ -87,16 +94,23 @@ def _load(file: Path, flag: str) -> Any:
     )
 
 
-def _weights(state: dict[str, Any], where: str) -> dict[str, Tensor]:
-    weights = {}
+def checked_tensors(state: dict[str, Any], where: str) -> dict[str, Tensor]:
+    """The tensors of a ``state_dict``.
+
+    Raises:
+        CheckpointError: one holds NaN or infinity.
+        TypeError: an entry is no tensor.
+    """
     for name, tensor in state.items():
-        if not name.startswith(_MODEL_PREFIX):
-            continue
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{name} is a {type(tensor).__name__}")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise CheckpointError(
-                f"{where}: the weight {name} holds NaN or infinity, for the run had diverged; give an earlier one."
+                f"{where}: the weight {name.removeprefix(_MODEL_PREFIX)} holds NaN or infinity, for the run had "
+                "diverged; give an earlier one."
             )
-        weights[name.removeprefix(_MODEL_PREFIX)] = tensor
-    return weights
+    return state
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -1,15 +1,18 @@
 """k-means by Lloyd's iterations: for ablations (the one in the authors' code is faulty)."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from missrec_pl.clustering.assign import cluster_means, nearest_prototype
+from missrec_pl.clustering.assign import cluster_means, draw_tokens, nearest_prototype
 from missrec_pl.clustering.backends.base import exact_arithmetic
-from missrec_pl.clustering.result import ClusterResult, checked_tokens
+from missrec_pl.clustering.result import ClusterResult, check_choice, checked_tokens
 from missrec_pl.errors import ConfigError
+
+Initialisation = Literal["k-means++", "random"]
 
 
 def kmeans(
@@ -20,24 +23,21 @@ def kmeans(
     generator: torch.Generator | None = None,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
-    init: Literal["k-means++", "random"] = "k-means++",
+    init: Initialisation = "k-means++",
 ) -> ClusterResult:
-    """Cluster tokens by k-means. The tokens are not changed.
+    """Cluster tokens by k-means, each token at its nearest prototype. The tokens are not changed.
+
+    A prototype that loses all its tokens moves to the token farthest from its own.
 
     Args:
         tokens: `[N, D]`, finite.
         num_clusters: K, 1..N.
-        seed: seeds the choice of initial prototypes, unless `generator` is given.
-        generator: draws the initial prototypes (a CPU generator, so that devices agree).
+        seed: of the generator that draws the initial prototypes, unless one is given.
+        generator: one of the CPU, so that devices agree.
         max_iterations: most passes that move the prototypes, at least 1.
         tolerance: stop when the prototypes' mean squared move is at most this share of the tokens' variance.
         init: `k-means++` (tokens drawn by squared distance to those drawn before; K passes over the tokens)
             or `random`.
-
-    Returns:
-        Assignment and prototypes that belong together: each prototype, unless tolerance stopped early, the
-        mean of its tokens, and each token at its nearest prototype. A prototype that loses all its tokens
-        moves to the token farthest from its own.
 
     Raises:
         ConfigError: an option or a number outside its range.
@@ -48,28 +48,29 @@ def kmeans(
         raise ConfigError(
             f"kmeans needs max_iterations >= 1 and tolerance >= 0, found {max_iterations}, {tolerance}"
         )
-    if init not in ("k-means++", "random"):
-        raise ConfigError(f"init={init!r} is unknown; choose k-means++ or random")
+    check_choice("init", init, get_args(Initialisation))
     generator = generator if generator is not None else torch.Generator().manual_seed(seed)
+    draw = _plus_plus if init == "k-means++" else draw_tokens
     with exact_arithmetic(tokens.device):
         mean = tokens.mean(0)
         centered = tokens - mean  # distances are expanded: small coordinates lose fewer digits
-        draw = _plus_plus if init == "k-means++" else draw_tokens
         prototypes = centered[draw(centered, num_clusters, generator)]
         stop = tolerance * float(centered.square().mean()) * tokens.shape[1]
-        assignment, squared = nearest_prototype(centered, prototypes)
-        converged, iterations = False, 0
-        while not converged and iterations < max_iterations:
-            moved = _move(centered, assignment, squared, num_clusters)
-            converged = float((moved - prototypes).square().sum(1).mean()) <= stop
-            prototypes, iterations = moved, iterations + 1
-            assignment, squared = nearest_prototype(centered, prototypes)
-    return ClusterResult(assignment, prototypes + mean, float(squared.double().sum()), iterations, converged)
+        found = _iterate(centered, prototypes, stop, max_iterations)
+        return replace(found, prototypes=found.prototypes + mean)
 
 
-def draw_tokens(tokens: Float[Tensor, "N D"], count: int, generator: torch.Generator) -> Int64[Tensor, " K"]:
-    """Draw distinct token numbers, all equally likely."""
-    return torch.randperm(len(tokens), generator=generator)[:count].to(tokens.device)
+def _iterate(
+    tokens: Float[Tensor, "N D"], prototypes: Float[Tensor, "K D"], stop: float, max_iterations: int
+) -> ClusterResult:
+    assignment, squared = nearest_prototype(tokens, prototypes)
+    converged, iterations = False, 0
+    while not converged and iterations < max_iterations:
+        moved = _move(tokens, assignment, squared, len(prototypes))
+        converged = float((moved - prototypes).square().sum(1).mean()) <= stop
+        prototypes, iterations = moved, iterations + 1
+        assignment, squared = nearest_prototype(tokens, prototypes)
+    return ClusterResult(assignment, prototypes, float(squared.double().sum()), iterations, converged)
 
 
 def _plus_plus(tokens: Float[Tensor, "N D"], count: int, generator: torch.Generator) -> Int64[Tensor, " K"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -22,14 +24,11 @@ def kmeans_released(
 ) -> ClusterResult:
     """Cluster tokens as the released code does. For comparison only: see :func:`kmeans`.
 
-    Its oddities, all kept but one:
+    All its faults are kept, except that the caller's tokens are not overwritten:
 
-    - Comparing tokens with centroids leaves the absolute values of both behind: centroids are means of absolute
-      values, and from the second mini-batch on tokens of any sign are compared with centroids that are never
-      negative. (There the caller's tokens are overwritten as well; here they are not.)
-    - It stops after one pass over the tokens, for it takes the distance of the new centroids to themselves for
-      their move.
-    - A centroid that no token of the first mini-batch is nearest to becomes zero.
+    - Centroids are means of absolute values; from the second mini-batch on, tokens of any sign meet them.
+    - It stops after one pass: it measures the distance of the new centroids to themselves.
+    - A centroid that is nearest to no token of the first mini-batch becomes zero.
 
     Args:
         tokens: `[N, D]`, finite; mini-batches are cut in the order given.
@@ -37,9 +36,6 @@ def kmeans_released(
         batch_size: tokens of a mini-batch; 1.1 K where it is K or less.
         seed: draws the first centroids from the first mini-batch, as `np.random.seed(seed)` does there.
         init: `[K]` numbers of the tokens that are the first centroids, instead of drawing them.
-
-    Returns:
-        Each token's nearest centroid, and the centroids as prototypes.
 
     Raises:
         ConfigError: a number outside its range.
@@ -50,35 +46,32 @@ def kmeans_released(
         raise ConfigError(f"kmeans_released needs batch_size >= 1, found {batch_size}")
     if batch_size <= num_clusters:
         batch_size = int(num_clusters * 1.1)
-    batches = _cut(len(tokens), batch_size, num_clusters)
+    starts = [
+        0,
+        *range(batch_size, len(tokens) - num_clusters, batch_size),
+    ]  # the last takes K tokens or fewer more
+    batches = [slice(start, stop) for start, stop in pairwise([*starts, len(tokens)])]
     if init is None:
         drawn = np.random.RandomState(seed).choice(batches[0].stop, size=num_clusters, replace=False)
         init = torch.from_numpy(drawn)
     with exact_arithmetic(tokens.device):
-        centroids = tokens[init.to(tokens.device)]
-        weight = tokens.new_ones(num_clusters, 1)
-        for rows in batches:
-            batch = tokens[rows]
-            assignment, _ = _nearest(batch, centroids)
-            size = assignment.bincount(minlength=num_clusters)[:, None]
-            means = torch.zeros_like(centroids).index_add(0, assignment, batch.abs()) / size.clamp_min(1)
-            centroids = centroids.abs() * (1 - 1 / weight) + means / weight
-            weight = weight + size
+        centroids = _pass(tokens, init.to(tokens.device), batches)
         parts = [_nearest(part, centroids) for part in tokens.split(batch_size)]
     assignment = torch.cat([nearest for nearest, _ in parts])
     inertia = sum(float(squared.double().sum()) for _, squared in parts)
     return ClusterResult(assignment, centroids, inertia, iterations=1, converged=False)
 
 
-def _cut(total: int, batch_size: int, num_clusters: int) -> list[slice]:
-    """Mini-batches; what would leave K tokens or fewer for the next one goes with the last."""
-    cuts, start = [], 0
-    while start < total:
-        left = total - start - batch_size
-        stop = total if left <= num_clusters else start + batch_size
-        cuts.append(slice(start, stop))
-        start = stop
-    return cuts
+def _pass(tokens: Float[Tensor, "N D"], init: Int64[Tensor, " K"], batches: list[slice]) -> Float[Tensor, "K D"]:
+    centroids, weight = tokens[init], tokens.new_ones(len(init), 1)
+    for rows in batches:
+        batch = tokens[rows]
+        assignment, _ = _nearest(batch, centroids)
+        size = assignment.bincount(minlength=len(init))[:, None]
+        means = torch.zeros_like(centroids).index_add(0, assignment, batch.abs()) / size.clamp_min(1)
+        centroids = centroids.abs() * (1 - 1 / weight) + means / weight
+        weight = weight + size
+    return centroids
 
 
 def _nearest(

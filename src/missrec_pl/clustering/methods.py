@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,19 +11,22 @@ from torch import Tensor
 from missrec_pl.clustering import Clustering, ClusterResult, dpc_knn, kmeans, random_prototypes, resolve_count
 from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeKind
 from missrec_pl.clustering.kmeans_released import kmeans_released
-from missrec_pl.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class InterestMethod(Protocol):
     """Discovers interests among item tokens.
 
     Attributes:
         is_sharded: whether all processes call it and share the work; otherwise the first does it alone.
+        modality_by_modality: whether, of items that all have all modalities, the tokens of one modality come after
+            those of another; otherwise they come item by item.
     """
 
     is_sharded: bool
+    modality_by_modality: bool
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """Cluster ``tokens [P, D]`` into ``num_prototypes`` interests; ``seed`` drives what is random."""
@@ -43,7 +45,7 @@ class DPCKNN:
         prototype: ``"center"`` (the paper) or ``"mean"`` (the release).
     """
 
-    is_sharded = True
+    is_sharded, modality_by_modality = True, False
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class KMeans:
         max_iterations: at most so many passes.
     """
 
-    is_sharded = False
+    is_sharded, modality_by_modality = False, False
 
     def __init__(self, max_iterations: int = 25) -> None:
         self.max_iterations = max_iterations
@@ -105,37 +107,22 @@ class KMeansReleased:
 
     Args:
         batch_size: tokens of a mini-batch.
-        num_modalities: tokens come item by item, and the release takes them modality by modality: how many there
-            are of each item, under ``model.compat``. 1 takes the tokens as they come.
     """
 
-    is_sharded = False
+    is_sharded, modality_by_modality = False, True
 
-    def __init__(self, batch_size: int = 2048, num_modalities: int = 1) -> None:
+    def __init__(self, batch_size: int = 2048) -> None:
         self.batch_size = batch_size
-        self.num_modalities = num_modalities
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
-        """See :class:`InterestMethod`; the seed picks the first centroids.
-
-        Raises:
-            ConfigError: the tokens are no multiple of ``num_modalities``.
-        """
-        if len(tokens) % self.num_modalities:
-            raise ConfigError(
-                f"interest.method.num_modalities={self.num_modalities}: {len(tokens)} tokens are no multiple of "
-                "it; set it to the number of modalities under model.compat=true, else to 1."
-            )
-        by_modality = tokens.unflatten(0, (-1, self.num_modalities)).transpose(0, 1).flatten(0, 1)
-        found = kmeans_released(by_modality, num_prototypes, batch_size=self.batch_size, seed=seed)
-        by_item = found.assignment.unflatten(0, (self.num_modalities, -1)).T.flatten()
-        return replace(found, assignment=by_item)
+        """See :class:`InterestMethod`; the seed picks the first centroids."""
+        return kmeans_released(tokens, num_prototypes, batch_size=self.batch_size, seed=seed)
 
 
 class RandomTokens:
     """Random tokens as prototypes, for the ablation; the same ones at every refresh of a run."""
 
-    is_sharded = False
+    is_sharded, modality_by_modality = False, False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the tokens."""
@@ -146,7 +133,7 @@ class RandomTokens:
 class NoInterests:
     """One constant prototype: the network without interest information."""
 
-    is_sharded = False
+    is_sharded, modality_by_modality = False, False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`."""

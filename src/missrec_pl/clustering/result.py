@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,32 +11,12 @@ from torch import Tensor
 from missrec_pl.errors import ConfigError, DataError
 
 
-@runtime_checkable
-class Clustering(Protocol):
-    """The part of a result that every method shares.
-
-    Attributes:
-        assignment: `[N]` each token's prototype, 0..K-1.
-        prototypes: `[K, D]`.
-    """
-
-    @property
-    def assignment(self) -> Int64[Tensor, " N"]:
-        """Each token's prototype."""
-        ...
-
-    @property
-    def prototypes(self) -> Float[Tensor, "K D"]:
-        """The prototypes."""
-        ...
-
-
 @dataclass(frozen=True)
 class ClusterResult:
     """Prototypes found by k-means or drawn at random.
 
     Attributes:
-        assignment: `[N]` int64, each token's nearest prototype, 0..K-1.
+        assignment: `[N]` each token's nearest prototype, 0..K-1.
         prototypes: `[K, D]`, in the tokens' dtype.
         inertia: sum of squared distances of the tokens to their prototypes.
         iterations: passes over the tokens that moved the prototypes.
@@ -50,19 +30,46 @@ class ClusterResult:
     converged: bool = True
 
 
+@dataclass(frozen=True)
+class DPCKNNResult:
+    """Interests found among N tokens, without gradients, on the tokens' device.
+
+    Densities, deltas and scores are computed and ordered in float64, as logarithms, and returned in the tokens'
+    dtype. Two that look equal here may therefore have differed.
+
+    Attributes:
+        log_density: `[N]` log rho, minus the mean squared distance to the k nearest (eq. 3).
+        density: `[N]` rho = exp(log rho); underflows to 0 below -103 in float32.
+        delta: `[N]` distance to the nearest denser token (eq. 4). Of equally dense tokens the one of lower
+            index counts as denser. The densest gets the largest distance between any two tokens.
+        score: `[N]` rho * delta; underflows with density, while `centers` comes from the logarithms.
+        centers: `[K]` token numbers, by falling score, equal ones by index.
+        assignment: `[N]` position in `centers` of the nearest centre, the lowest where several tie; a
+            centre's own is its own position.
+        prototypes: `[K, D]` the centre tokens, or their clusters' means.
+        backend: which backend ran.
+    """
+
+    log_density: Float[Tensor, " N"]
+    density: Float[Tensor, " N"]
+    delta: Float[Tensor, " N"]
+    score: Float[Tensor, " N"]
+    centers: Int64[Tensor, " K"]
+    assignment: Int64[Tensor, " N"]
+    prototypes: Float[Tensor, "K D"]
+    backend: str
+
+
+Clustering: TypeAlias = ClusterResult | DPCKNNResult
+"""The result of any method: it has `assignment` and `prototypes`."""
+
+
 def resolve_count(value: int | float, total: int) -> int:
-    """Turn a count or a ratio into a count.
-
-    Args:
-        value: an int is a count; a float in (0, 1] a share of `total`, rounded up as the paper's authors do.
-        total: what there is to count, at least 1.
-
-    Returns:
-        A count in 1..total.
+    """Turn a count (int) or a ratio of `total` (float, rounded up as the paper's authors do) into a count.
 
     Raises:
-        ConfigError: a count outside 1..total (never clipped in silence: results would not say what was
-            asked), a ratio outside (0, 1], a bool, or nothing to count.
+        ConfigError: a count outside 1..total or a ratio outside (0, 1] (never clipped in silence), a bool, or
+            nothing to count.
     """
     if total < 1:
         raise ConfigError(f"cannot take {value} of {total} tokens; check that the domain has features")
@@ -104,3 +111,10 @@ def checked_tokens(tokens: Tensor, num_clusters: int) -> Float[Tensor, "N D"]:
         )
     tokens = tokens.detach()
     return tokens if tokens.dtype in (torch.float32, torch.float64) else tokens.float()
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ConfigError if the option's value is none of its choices."""
+    if value not in choices:
+        listed = " or ".join(choices) if len(choices) == 2 else f"one of {', '.join(choices)}"
+        raise ConfigError(f"{option}={value!r} is unknown; choose {listed}")

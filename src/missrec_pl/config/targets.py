@@ -30,7 +30,7 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
     for path, node in _targets(cfg):
         name = node["_target_"]
         try:
-            target = _imported(str(name))
+            target = imported(str(name))
         except (ImportError, AttributeError, ValueError) as error:
             found.append(f"{path}._target_={name}: cannot be imported ({error}).")
             continue
@@ -45,12 +45,12 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
 def has_argument(name: str, argument: str) -> bool:
     """Whether what a ``_target_`` names takes an argument; True where nobody can tell."""
     try:
-        return argument in inspect.signature(_imported(name)).parameters
+        return argument in inspect.signature(imported(name)).parameters
     except (ImportError, AttributeError, ValueError, TypeError):
         return True
 
 
-def _imported(name: str) -> Any:
+def imported(name: str) -> Any:
     """What Hydra finds under a name: attributes as far as they go, then modules."""
     first, *parts = name.split(".")
     found = importlib.import_module(first)
@@ -110,7 +110,7 @@ def _argument_mistakes(
         if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
             continue  # a value that is referred to is checked at its own place
         if wanted := _misfit(node[name], hints[name]):
-            yield f"{path}.{name}={node[name]}: must be {wanted}."
+            yield f"{path}.{name}={node[name]}: {wanted}."
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _misfit(value: Any, hint: Any) -> str | None:
-    """What the value should be instead; None where it fits or where the annotation says more than plain values."""
+    """What to do instead, in words; None where it fits or where the annotation says more than plain values."""
     options = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
     choices = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
     kinds = [option for option in options if option in _PLAIN]
@@ -135,4 +135,6 @@ def _misfit(value: Any, hint: Any) -> str | None:
 
 def _in_words(kinds: list[Any], choices: list[Any]) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
-    return " or ".join([*(str(choice) for choice in choices), *(names[kind] for kind in kinds)])
+    if choices:
+        return f"choose one of {', '.join([*map(str, choices), *(names[kind] for kind in kinds)])}"
+    return f"must be {' or '.join(names[kind] for kind in kinds)}"

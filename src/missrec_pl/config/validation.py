@@ -19,25 +19,16 @@ from missrec_pl.config.wandb_key import wandb_mistakes
 from missrec_pl.errors import ConfigError
 from missrec_pl.system.processes import started_by_others
 
-# Arguments that run.py passes to what the config names.
+# Arguments that the program passes to what the config names.
 SUPPLIED = {
-    "model": {"feature_dims", "num_items", "num_prototypes", "transductive"},
+    "model": {"data"},
     "phase.module": {
-        "model",
-        "objective",
-        "optimizer",
-        "score_term_lr",
-        "ks",
-        "mask_history",
-        "compat_metrics",
+        *("model", "loss", "optimizer", "scheduler", "scorers", "scorer_lr", "data"),
+        *("ks", "mask_history", "compat_metrics"),
     },
     "trainer": {
-        "callbacks",
-        "logger",
-        "plugins",
-        "use_distributed_sampler",
-        "enable_progress_bar",
-        "enable_checkpointing",
+        *("callbacks", "logger", "plugins", "use_distributed_sampler"),
+        *("enable_progress_bar", "enable_checkpointing"),
     },
 }
 
@@ -79,12 +70,9 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
     found = []
     if cfg.setting.name == "transductive":
         found.append("setting=transductive: pre-training knows no item IDs; use setting=inductive.")
-    if value_of(cfg, "model.collaborative"):
-        found.append(
-            f"model.collaborative={cfg.model.collaborative}: its vectors are of one catalogue, no use in another; "
-            "pre-train with model.collaborative=0."
-        )
-    if (candidates := value_of(cfg, "data.candidates")) in ("all", "sampled"):
+    if (candidates := value_of(cfg, "data.candidates")) in ("all", "sampled") and value_of(
+        cfg, "phase.module.views"
+    ):
         found.append(
             f"data.candidates={candidates}: pre-training contrasts within the batch; use data.candidates=in_batch."
         )
@@ -92,8 +80,8 @@ def _phase_and_setting(cfg: DictConfig) -> list[str]:
 
 
 def _start(cfg: DictConfig) -> list[str]:
-    found = []
-    if cfg.ckpt is not None and cfg.resume is not None and cfg.resume != OWN:
+    found, ckpt = [], value_of(cfg, "ckpt")
+    if ckpt is not None and cfg.resume is not None and cfg.resume != OWN:
         found.append(
             "ckpt and resume are both given: ckpt starts a new run from weights, resume continues a run; "
             "give one of them, or resume=last."
@@ -107,8 +95,8 @@ def _start(cfg: DictConfig) -> list[str]:
             "resume=last: continues the run in hydra.run.dir (hydra.sweep.dir with -m), which is a new folder: "
             "say hydra.run.dir=<the run's folder>."
         )
-    if cfg.ckpt is not None and not Path(cfg.ckpt).is_file():
-        found.append(f"ckpt={cfg.ckpt}: there is no such file; give a run's checkpoints/best.ckpt.")
+    if ckpt is not None and not Path(ckpt).is_file():
+        found.append(f"ckpt={ckpt}: there is no such file; give a run's checkpoints/best.ckpt.")
     return found
 
 
@@ -208,7 +196,7 @@ def _sweep(cfg: DictConfig) -> list[str]:
 
 
 def _signatures(cfg: DictConfig) -> list[str]:
-    return target_mistakes(cfg, SUPPLIED)
+    return target_mistakes(cfg, {**SUPPLIED, **{f"scorers.{name}": {"data"} for name in cfg.get("scorers") or {}}})
 
 
 _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (

@@ -9,30 +9,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from missrec_pl.data.items.catalogue import DTYPES, RESIDENCIES
-from missrec_pl.data.samplers import CANDIDATES, DOMAIN_SAMPLINGS
-from missrec_pl.data.splits import SPLITS
-from missrec_pl.losses.contrastive import SEQ_SEQ_FORMS
-from missrec_pl.losses.orthogonality import ORTHOGONALITY_FORMS
+from missrec_pl.data.items.catalogue import DTYPES, PLACEMENTS
 from missrec_pl.system.precision import MATMUL_PRECISIONS
 
+# What no signature says: `targets` checks an argument that is a `Literal` at its own place.
 CHOICES = {
     "phase.name": ("pretrain", "finetune", "baselines"),
     "setting.name": ("inductive", "transductive"),
-    "data.split": SPLITS,
-    "data.candidates": CANDIDATES,
-    "data.domain_sampling": DOMAIN_SAMPLINGS,
     "matmul_precision": MATMUL_PRECISIONS,
     "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
-    "features.residency": RESIDENCIES,
+    "features.placement": PLACEMENTS,
     "features.dtype": tuple(DTYPES),
-    "model.history_bias": ("learned", "none"),
-    "model.cooccurrence": ("learned", "none"),
-    "model.content": ("learned", "none"),
-    "model.positions_from": ("end", "start"),
-    "model.sequence_fusion": ("add", "contextual"),
-    "objective.orthogonality_form": ORTHOGONALITY_FORMS,
-    "objective.seq_seq_form": SEQ_SEQ_FORMS,
 }
 
 
@@ -78,28 +65,32 @@ RANGES = {
     "data.max_history": COUNT,
     "data.max_validation_users": _Range(1, whole=True, optional=True),
     "data.overfit_rows": _Range(1, whole=True, optional=True),
-    "data.num_negatives": COUNT,
+    "data.num_negatives": _Range(1, whole=True, optional=True),
     "data.num_workers": _Range(0, whole=True),
     "data.prefetch_factor": COUNT,
     "data.domain_temperature": _POSITIVE,
-    "data.user_folds": _Range(2, whole=True),
+    "data.num_folds": _Range(0, whole=True),
     "interest.every_n_epochs": COUNT,
     "model.hidden_size": COUNT,
     "model.num_heads": COUNT,
     "model.inner_size": COUNT,
+    "model.num_layers": COUNT,
     "model.num_encoder_layers": COUNT,
     "model.num_decoder_layers": COUNT,
     "features.whitening": _Range(0, 1),
     "model.dropout": _PROBABILITY,
-    "model.collaborative": _Range(0, whole=True),
+    "data.mask_probability": _Range(0, 1, open_low=True),
+    "data.last_share": _Range(0, 1),
+    "objective.t": _Range(0, 1),
     "objective.temperature": _POSITIVE,
     "objective.eval_temperature": _Range(0, open_low=True, optional=True),
     "objective.orthogonality_weight": _WEIGHT,
     "objective.seq_seq_weight": _WEIGHT,
     "objective.augmentation.probability": _PROBABILITY,
+    "optim.scheduler.warmup": _Range(0, 1, open_high=True),
     "optim.optimizer.lr": _POSITIVE,
     "optim.optimizer.weight_decay": _WEIGHT,
-    "optim.score_term_lr": _POSITIVE,
+    "optim.scorer_lr": _POSITIVE,
 }
 
 
@@ -134,6 +125,8 @@ def range_mistakes(cfg: DictConfig) -> list[str]:
         value = value_of(cfg, flag)
         if value is not None and not (COUNT.holds(value) or (isinstance(value, float) and 0 < value <= 1)):
             found.append(f"{flag}={value}: must be a whole number from 1, or a share above 0 up to 1.0.")
+    if value_of(cfg, "data.num_folds") == 1:
+        found.append("data.num_folds=1: must be a whole number from 2, or 0 for none.")
     ks = value_of(cfg, "metrics.ks")
     if ks is not None and (not ks or len(set(ks)) < len(ks) or not all(COUNT.holds(k) for k in ks)):
         found.append(f"metrics.ks={ks}: must be distinct whole numbers from 1, e.g. metrics.ks=[10,50].")

@@ -115,4 +115,11 @@ def drop_items(batch: SequenceBatch, keep: Tensor) -> SequenceBatch:
     front = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
     history = (batch.history * keep).gather(1, front)
     length = keep.sum(1)
-    return replace(batch, history=history[:, : int(length.max())], length=length)
+    width = int(length.max())
+    times = None
+    if batch.times is not None:  # the request keeps its time, behind what is left
+        kept = batch.times[:, :-1].gather(1, front)[:, :width]
+        request = batch.times.gather(1, batch.length[:, None])
+        times = torch.nn.functional.pad(kept, (0, 1)).scatter(1, length[:, None], request)
+    # Its places are others than the targets'; what was hidden is left out.
+    return replace(batch, history=history[:, :width], length=length, times=times, place=None, is_masked=None)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import EvaluationRows, Split
+from missrec_pl.errors import DataError
 
 PAIR_WINDOW = 10
 """Largest gap of two items of a sequence that count as a pair. A training row carries as many future items."""
@@ -20,6 +21,9 @@ class GlobalSequences:
     Args:
         catalogue: gives the order of the domains and the global item ids.
         splits: one split per domain.
+
+    Attributes:
+        times: int64 seconds since 1970 of every interaction; None until :meth:`read_times`.
     """
 
     def __init__(self, catalogue: Catalogue, splits: Sequence[Split]) -> None:
@@ -35,6 +39,7 @@ class GlobalSequences:
         self.train_length = np.concatenate([split.train_length for split in splits])
         self.validation = _stack([split.validation for split in splits], first_user)
         self.test = _stack([split.test for split in splits], first_user)
+        self.times: NDArray[np.int64] | None = None
 
     def stretches(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
         """The items of stretches of the flat sequences, one after the other, as global ids."""
@@ -47,24 +52,70 @@ class GlobalSequences:
         offsets = np.concatenate([[0], np.cumsum(self.train_length)])
         return self.stretches(self.starts, self.train_length), offsets
 
+    def read_times(self, catalogue: Catalogue) -> None:
+        """Read the time of every interaction, which :meth:`clock` then has.
+
+        Raises:
+            DataError: a domain has no timestamps.
+        """
+        if self.times is not None:
+            return
+        times = []
+        for domain in catalogue.domains:
+            if domain.sequences.timestamps is None:
+                raise DataError(
+                    f"domain {domain.name} has no timestamps, which this run reads: prepare it from a source that "
+                    "has them, or choose a model that does not read times."
+                )
+            times.append(domain.sequences.timestamps)
+            domain.forget_sequences()
+        self.times = np.concatenate(times).astype(np.int64, copy=False)
+
+    def at(self, user: NDArray[np.int64], position: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``[R]`` items that users have at positions of their sequences."""
+        return self.items[self.starts[user] + position].astype(np.int64)
+
+    def spans(
+        self,
+        user: NDArray[np.int64],
+        start: NDArray[np.int64],
+        length: NDArray[np.int64],
+        width: int | None = None,
+    ) -> NDArray[np.int64]:
+        """``[B, L]`` items of users' sequences from ``start`` on, ``length`` of them, right-padded with 0.
+
+        ``L`` is the width, or the greatest length.
+        """
+        offset = np.arange(length.max() if width is None else width)
+        index = (self.starts[user] + start)[:, None] + offset
+        is_padding = offset >= length[:, None]
+        return np.where(is_padding, 0, self.items[np.where(is_padding, 0, index)]).astype(np.int64)
+
     def windows(
         self, user: NDArray[np.int64], end: NDArray[np.int64], max_history: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Histories ``[B, L]`` before item ``end`` of each user, their lengths, and the items at ``end``."""
         length = np.minimum(end, max_history)
-        offset = np.arange(length.max())
-        index = (self.starts[user] + end - length)[:, None] + offset
-        is_padding = offset >= length[:, None]
-        history = np.where(is_padding, 0, self.items[np.where(is_padding, 0, index)])
-        target = self.items[self.starts[user] + end]
-        return history.astype(np.int64), length, target.astype(np.int64)
+        return self.spans(user, end - length, length), length, self.at(user, end)
 
-    def later(self, user: NDArray[np.int64], end: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-        """``[B, width]`` items of each user's training part from item ``end`` on, right-padded with 0."""
-        place = end[:, None] + np.arange(width)
-        is_padding = place >= self.train_length[user][:, None]
-        index = np.where(is_padding, 0, self.starts[user][:, None] + place)
-        return np.where(is_padding, 0, self.items[index]).astype(np.int64)
+    def future(self, user: NDArray[np.int64], end: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+        """``[R, width]`` items of each user's training part from item ``end`` on, right-padded with 0."""
+        return self.spans(user, end, np.minimum(self.train_length[user] - end, width), width)
+
+    def clock(
+        self,
+        user: NDArray[np.int64],
+        start: NDArray[np.int64],
+        length: NDArray[np.int64],
+        request: NDArray[np.int64],
+    ) -> NDArray[np.int64] | None:
+        """``[B, L + 1]`` times of the items of :meth:`spans`, then of item ``request``; None where unread."""
+        if self.times is None:
+            return None
+        offset = np.arange(length.max() + 1)
+        position = np.where(offset < length[:, None], start[:, None] + offset, request[:, None])
+        times = self.times[self.starts[user][:, None] + position]
+        return np.where(offset > length[:, None], 0, times)
 
     def histories(self, rows: EvaluationRows, max_history: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All histories ``[B, L]`` and targets ``[B]`` of evaluation rows, as global ids."""

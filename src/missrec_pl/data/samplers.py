@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,8 @@ from torch.utils.data import Sampler
 
 from missrec_pl.errors import ConfigError
 
-CANDIDATES = ("all", "in_batch", "sampled")
-DOMAIN_SAMPLINGS = ("proportional", "temperature", "single_domain_batches")
+DomainSampling = Literal["proportional", "temperature", "single_domain_batches"]
+DOMAIN_SAMPLINGS: tuple[str, ...] = get_args(DomainSampling)
 
 
 class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
@@ -45,7 +44,7 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         samples_per_domain: NDArray[np.int64],
         batch_size: int,
         *,
-        domain_sampling: str = "proportional",
+        domain_sampling: DomainSampling = "proportional",
         temperature: float = 2.0,
         folds: NDArray[np.int64] | None = None,
         seed: int = 0,
@@ -58,8 +57,8 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
             )
         if folds is not None and domain_sampling != "proportional" and len(samples_per_domain) > 1:
             raise ConfigError(
-                f"data.domain_sampling={domain_sampling}: batches of one fold of users (model.collaborative) need "
-                "proportional; change it, or say model.collaborative=0."
+                f"data.domain_sampling={domain_sampling}: batches of one cross-fitting fold need "
+                "proportional; change it, or choose a model that fits nothing by folds."
             )
         self.samples_per_domain = np.asarray(samples_per_domain)
         self.folds = folds
@@ -142,46 +141,6 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         weights[self.samples_per_domain == 0] = 0
         bounds = np.round(np.cumsum(weights) / weights.sum() * self.samples_per_domain.sum())
         return np.diff(np.concatenate([[0], bounds])).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class SharedBatch:
-    """A global batch as one process sees it.
-
-    Attributes:
-        mine: this process's samples.
-        everyones: the samples of all processes, in the order of one process.
-        stream: seed of what all processes draw for this batch: (seed, epoch, batch).
-    """
-
-    mine: NDArray[np.int64]
-    everyones: NDArray[np.int64]
-    stream: tuple[int, int, int]
-
-
-class SharedBatchSampler(Sampler[SharedBatch]):
-    """The batches of a :class:`GlobalBatchSampler`, with what all processes have to know of them.
-
-    Args:
-        batches: the sampler of this process.
-    """
-
-    def __init__(self, batches: GlobalBatchSampler) -> None:
-        self.batches = batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch's shuffle; Lightning calls this."""
-        self.batches.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[SharedBatch]:
-        own = self.batches
-        for number, batch in enumerate(own.global_batches()):
-            everyones = batch.astype(np.int64, copy=False)
-            mine = everyones[own.rank :: own.world_size]
-            yield SharedBatch(mine, everyones, (own.seed, own.epoch, number))
 
 
 class ResumedSampler(Sampler[Any]):

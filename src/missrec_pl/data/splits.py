@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from missrec_pl.data.domain.folder import Sequences
 from missrec_pl.errors import ConfigError, DataError
 
-SPLITS = ("leave_one_out", "global_time", "train_only")
+SplitKind = Literal["leave_one_out", "global_time", "train_only"]
+SPLITS: tuple[str, ...] = get_args(SplitKind)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Split:
 
 
 def make_split(
-    sequences: Sequences, kind: str, *, validation_share: float = 0.1, test_share: float = 0.1
+    sequences: Sequences, kind: SplitKind, *, validation_share: float = 0.1, test_share: float = 0.1
 ) -> Split:
     """Split the sequences of a domain.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -12,22 +12,23 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from missrec_pl.data.batch import EvaluationHistories, GlobalSequences, SequenceBatch, TrainingPrefixes
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.candidates import CandidateKind
 from missrec_pl.data.domain.folder import Domain
-from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.domain.manifest import FeatureDtype
+from missrec_pl.data.evaluation_histories import EvaluationHistories
+from missrec_pl.data.examples import Example
+from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.items.catalogue import Catalogue, Placement
 from missrec_pl.data.items.table import ItemTable
-from missrec_pl.data.sampled_prefixes import SampledPrefixes
-from missrec_pl.data.samplers import (
-    CANDIDATES,
-    GlobalBatchSampler,
-    ResumedSampler,
-    ShardedEvalSampler,
-    SharedBatchSampler,
-)
+from missrec_pl.data.samplers import DomainSampling, GlobalBatchSampler, ResumedSampler, ShardedEvalSampler
+from missrec_pl.data.shared_batches import SharedBatchSampler
 from missrec_pl.data.sources import DomainSource
-from missrec_pl.data.splits import EvaluationRows, make_split
+from missrec_pl.data.splits import EvaluationRows, SplitKind, make_split
+from missrec_pl.data.training_choices import TrainingChoices
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.fitting.whitening import DomainWhitening
+from missrec_pl.nn.contract import DataShape
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +39,23 @@ class DomainDataModule(L.LightningDataModule):
     """Sequences and features of one or several domains under global item ids.
 
     Args:
-        sources: where the domains come from; :meth:`prepare_data` converts or generates them once.
+        source: where the domains come from, one source or several; :meth:`prepare_data` converts or generates
+            them.
+        name: what the data is called in results.
+        domains: names of the domains, where the source takes them from the config.
+        by_phase: the domains of each phase, from which the config picks.
         modalities: the modalities to use; None takes all that any domain has, text and image first.
-        candidates: ``"all"`` trains against the whole catalogue, ``"in_batch"`` against the batch's targets,
-            ``"sampled"`` against these and random items, corrected so as to stand for the whole catalogue.
-        num_negatives: random items of a global batch (``candidates="sampled"``); see :class:`CandidateDraw`.
+        candidates, num_negatives, example: see :class:`TrainingChoices`; None leaves them to :meth:`choose`.
+        mask_probability, last_share, exclude_target, with_times: see there.
         batch_size: rows of a global training batch, over all processes.
         eval_batch_size: users of an evaluation batch of one process.
         max_history: longest history.
         split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
         domain_sampling: see :class:`GlobalBatchSampler`.
         domain_temperature: see :class:`GlobalBatchSampler`.
-        user_folds: folds of users that training batches never mix, drawn with the seed; None for no folds.
-        residency: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
+        num_folds: cross-fitting folds of users that training batches never mix, drawn with the seed, where
+            something is fitted by folds; 0 for none.
+        placement: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
         whitening: power by which each domain's features are whitened, see :class:`Whitening`; 0: not at all.
         max_validation_users: validate on a fixed random sample of at most so many users; None on all.
@@ -63,20 +68,28 @@ class DomainDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        sources: Sequence[DomainSource],
+        source: DomainSource | Sequence[DomainSource],
         *,
+        name: str = "data",
+        domains: Sequence[str] | None = None,
+        by_phase: Mapping[str, Any] | None = None,
         modalities: Sequence[str] | None = None,
-        candidates: str = "all",
-        num_negatives: int = 8192,
+        candidates: CandidateKind | None = None,
+        num_negatives: int | None = 8192,
+        example: Example | None = None,
+        mask_probability: float = 0.2,
+        last_share: float = 0.1,
+        exclude_target: bool = True,
+        with_times: bool = False,
         batch_size: int = 512,
         eval_batch_size: int = 1024,
         max_history: int = 50,
-        split: str = "leave_one_out",
-        domain_sampling: str = "proportional",
+        split: SplitKind = "leave_one_out",
+        domain_sampling: DomainSampling = "proportional",
         domain_temperature: float = 2.0,
-        user_folds: int | None = None,
-        residency: str = "device",
-        dtype: str = "float32",
+        num_folds: int = 10,
+        placement: Placement = "device",
+        dtype: FeatureDtype = "float32",
         whitening: float = 0.0,
         max_validation_users: int | None = None,
         overfit_rows: int | None = None,
@@ -85,20 +98,23 @@ class DomainDataModule(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if candidates not in CANDIDATES:
-            raise ConfigError(f"data.candidates={candidates!r}: choose one of {', '.join(CANDIDATES)}.")
-        self.sources = list(sources)
+        self.sources = list(source) if isinstance(source, Sequence) else [source]
+        self.name = name
+        self.domains = None if domains is None else list(domains)
+        self.by_phase = dict(by_phase or {})
         self.modalities = None if modalities is None else list(modalities)
-        self.candidates = candidates
-        self.num_negatives = num_negatives
+        self.choices = TrainingChoices(
+            candidates, num_negatives, example, mask_probability, last_share, exclude_target, with_times
+        )
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.max_history = max_history
         self.split = split
         self.domain_sampling = domain_sampling
         self.domain_temperature = domain_temperature
-        self.user_folds = user_folds
-        self.residency = residency
+        self.num_folds = num_folds
+        self._with_folds = False
+        self.placement = placement
         self.dtype = dtype
         self.whitening = whitening
         self.max_validation_users = max_validation_users
@@ -117,12 +133,54 @@ class DomainDataModule(L.LightningDataModule):
         return self._catalogue
 
     @property
+    def shape(self) -> DataShape:
+        """Sizes of the data, for networks; there after :meth:`setup`."""
+        catalogue = self.catalogue
+        present = (~catalogue.is_missing).sum(0).tolist()
+        return DataShape(
+            num_items=catalogue.num_items,
+            feature_dims=dict(catalogue.feature_dims),
+            num_present=dict(zip(catalogue.modalities, present, strict=True)),
+            max_history=self.max_history,
+            num_folds=self.num_folds,
+        )
+
+    @property
     def fold_of_user(self) -> NDArray[np.int64] | None:
         """``[U]`` the fold of each user, folds nearly equal in users; None for no folds. After :meth:`setup`."""
-        if self.user_folds is None:
+        if not (self._with_folds and self.num_folds):
             return None
         users = len(self.sequences.train_length)
-        return np.random.default_rng([self.seed, users]).permutation(users) % self.user_folds
+        return np.random.default_rng([self.seed, users]).permutation(users) % self.num_folds
+
+    def choose(
+        self,
+        *,
+        candidates: CandidateKind | None = None,
+        num_negatives: int | None = None,
+        example: Example | None = None,
+        with_times: bool = False,
+        with_folds: bool = False,
+    ) -> None:
+        """Say what the constructor left open, before :meth:`train_dataloader`; what it said stays.
+
+        Args:
+            candidates: what the loss declares.
+            num_negatives: what the loss declares.
+            example: what the network declares.
+            with_times: whether the network reads times; evaluation batches have them too.
+            with_folds: whether something is fitted by cross-fitting folds, which training batches must not mix.
+
+        Raises:
+            ConfigError: an unknown choice, or candidates that do not go with the sampling of domains.
+            DataError: a domain has no timestamps.
+        """
+        said = TrainingChoices(candidates, num_negatives, example, with_times=with_times)
+        self.choices = self.choices.fill(said)
+        self._with_folds = self._with_folds or with_folds
+        if self._catalogue is not None:
+            self._check_sampling(len(self._catalogue.domains))
+            self._read_times()
 
     def prepare_data(self) -> None:
         """Convert or generate what is not there yet; safe to call from several processes."""
@@ -139,12 +197,13 @@ class DomainDataModule(L.LightningDataModule):
         self._catalogue = Catalogue(
             domains,
             modalities,
-            residency=self.residency,
+            placement=self.placement,
             dtype=self.dtype,
             transform=DomainWhitening(self.whitening) if self.whitening else None,
         )
         splits = [make_split(domain.sequences, self.split) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)
+        self._read_times()
         for domain in domains:
             domain.forget_sequences()
         if self.overfit_rows is not None:
@@ -157,32 +216,23 @@ class DomainDataModule(L.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
-        """Global batches of training prefixes, this process's share of them."""
+        """Global batches of training rows, this process's share of them."""
         if self.overfit_rows is not None:
             histories, sampler = self._evaluation_batches(self.sequences.test)
             return self._loader(histories, self._resumed(sampler))
-        prefixes = TrainingPrefixes(
-            self.sequences,
-            self.catalogue,
-            self.max_history,
-            deduplicate=self.candidates != "all",
-            fold_of_user=self.fold_of_user,
-        )
+        batches = self.choices.batches(self.sequences, self.catalogue, self.max_history, self.fold_of_user)
         rank, world_size = self._shard()
         sampler = GlobalBatchSampler(
-            prefixes.samples_per_domain(),
+            batches.examples.samples_per_domain(),
             self.batch_size,
             domain_sampling=self.domain_sampling,
             temperature=self.domain_temperature,
-            folds=prefixes.folds(),
+            folds=batches.examples.folds(),
             seed=self.seed,
             rank=rank,
             world_size=world_size,
         )
-        if self.candidates == "sampled":
-            shared = SharedBatchSampler(sampler)
-            return self._loader(SampledPrefixes(prefixes, self.num_negatives), self._resumed(shared))
-        return self._loader(prefixes, self._resumed(sampler))
+        return self._loader(batches, self._resumed(SharedBatchSampler(sampler)))
 
     def val_dataloader(self) -> DataLoader[SequenceBatch] | list[DataLoader[SequenceBatch]]:
         """Validation users, unpadded shards; no loader where the split validates nobody."""
@@ -249,11 +299,15 @@ class DomainDataModule(L.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def _check_sampling(self, num_domains: int) -> None:
-        if self.candidates == "sampled" and self.domain_sampling != "proportional" and num_domains > 1:
+        if self.choices.candidates == "sampled" and self.domain_sampling != "proportional" and num_domains > 1:
             raise ConfigError(
                 f"data.candidates=sampled: over {num_domains} domains it needs data.domain_sampling=proportional, "
                 f"got {self.domain_sampling}: change it, or use data.candidates=all."
             )
+
+    def _read_times(self) -> None:
+        if self.choices.with_times:
+            self.sequences.read_times(self.catalogue)
 
     def _rows_to_overfit(self, count: int) -> EvaluationRows:
         """The longest training prefix of each of the first users whose histories differ from one another."""

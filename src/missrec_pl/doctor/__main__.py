@@ -1,32 +1,28 @@
 """Entry point: ``python -m missrec_pl.doctor``; exit code 0, or 2 if there is a problem."""
 
-from __future__ import annotations
-
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - before anything imports torch
-from missrec_pl.doctor.findings import OK, PROBLEM, Finding
-from missrec_pl.doctor.machine import check_accelerator, check_data, check_disk, check_keops, check_wandb
-from missrec_pl.doctor.software import check_known_bad, check_packages, check_python
+from missrec_pl.doctor import checks
+from missrec_pl.doctor.checks import OK, PROBLEM, Finding
 
 
 def findings(data_dir: Path, cache_dir: Path, output_dir: Path) -> Iterator[Finding]:
-    """Everything, whatever goes wrong on the way."""
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        check_python,
-        check_packages,
-        check_known_bad,
-        check_keops,
-        check_accelerator,
-        lambda: check_disk([output_dir, cache_dir]),
-        lambda: check_data(data_dir),
-        check_wandb,
-    )
-    for check in checks:
+    """What all checks find. A check that breaks is a finding, and the next one follows."""
+    for check in (
+        checks.check_python,
+        checks.check_packages,
+        checks.check_known_bad,
+        checks.check_keops,
+        checks.check_accelerator,
+        lambda: checks.check_disk([output_dir, cache_dir]),
+        lambda: checks.check_data(data_dir),
+        checks.check_wandb,
+    ):
         try:
             yield from check()
         except Exception as error:  # one broken thing must not hide the others
@@ -34,14 +30,7 @@ def findings(data_dir: Path, cache_dir: Path, output_dir: Path) -> Iterator[Find
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print all findings.
-
-    Args:
-        argv: arguments without the program's name; default: those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Print all findings of the arguments, by default the process's; return the exit code."""
     parser = ArgumentParser(prog="python -m missrec_pl.doctor", description="What is wrong with this machine.")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("MISSREC_DATA_DIR", "data")))
     parser.add_argument("--cache-dir", type=Path, default=Path(os.environ.get("MISSREC_CACHE_DIR", "data/cache")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - train.py and eval.py import this before torch
 from missrec_pl.errors import MissrecError, printable
+from missrec_pl.experiment.old_flags import modern_arguments
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
 
@@ -29,6 +31,8 @@ NOISE = (
     ".*Experiment logs directory .* exists and is not empty.*",
 )
 
+_OLD_RELEASED_RUN = re.compile(r"'experiment/(released/run(\d\d))'")
+
 
 def launch(main: Callable[[], Any]) -> None:
     """Run a Hydra main function.
@@ -36,13 +40,13 @@ def launch(main: Callable[[], Any]) -> None:
     Args:
         main: the function that ``hydra.main`` decorated.
     """
-    from missrec_pl.config.resolvers import (
-        register_resolvers,
-    )  # here, so that the package imports without OmegaConf
-
-    register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves exceptions to us
+    arguments, lines = modern_arguments(sys.argv[1:])
+    sys.argv[1:] = arguments
     _quieten()
+    if is_first_process():
+        for line in lines:
+            print(f"note: {line}", file=sys.stderr)
     with user_mistakes():
         main()
 
@@ -97,6 +101,8 @@ def _lines(error: BaseException | None) -> list[str]:
     if isinstance(error, HydraException | OmegaConfBaseException) or "MisconfigurationException" in kinds:
         text = str(error).partition("Config search path:")[0]
         line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+        if old := _OLD_RELEASED_RUN.search(line):
+            return [f"experiment={old[1]}: say experiment=released/run released.run={int(old[2])}."]
         return [line + _advice(line)] if line else _lines(error.__cause__) or [repr(error)]
     return []
 

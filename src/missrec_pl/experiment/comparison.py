@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from missrec_pl.baselines import BaselineData, BaselineReport, HeldOut, Options, check_names, evaluate_baselines
-from missrec_pl.data.batch import GlobalSequences
 from missrec_pl.data.evaluated_users import evaluated_users, write_ranks
+from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
@@ -42,7 +42,7 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: several domains, or an unknown baseline.
         DataError: the data is missing or damaged.
     """
-    datamodule = building.build_datamodule(cfg, for_training=False)
+    datamodule = building.build_datamodule(cfg)
     if len(datamodule.catalogue.domains) > 1:
         names = [domain.name for domain in datamodule.catalogue.domains]
         raise ConfigError(

@@ -12,37 +12,21 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
 
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
-from missrec_pl.checkpoints.transfer import modalities_of
+from missrec_pl.checkpoints.transfer import feature_modalities_of
+from missrec_pl.config.stored import current, with_paths
+from missrec_pl.config.stored_values import StoredValues
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.experiment import building
-from missrec_pl.modules.base import SequenceRecommender
-from missrec_pl.nn import SequenceModel
+from missrec_pl.experiment.starting import load_weights
+from missrec_pl.modules import TrainingModule
 
 log = logging.getLogger(__name__)
 
-_ABSENT = object()
-
-# Options that checkpoints of earlier versions do not know, at what these versions did. What an evaluation reads of
-# a run's config belongs here from the day that it is an option.
-_ADDED_LATER = {
-    "matmul_precision": "highest",
-    "compile": False,
-    "data.num_negatives": 8192,
-    "data.prefetch_factor": 2,
-    "data.user_folds": 10,
-    "features.whitening": 0.0,
-    "model.collaborative": 0,
-    "model.cooccurrence": "none",
-    "model.content": "none",
-    "objective.eval_temperature": None,
-    "optim.fused": None,
-}
-
 # What an evaluation says of its own, and what of the checkpoint's run it may change.
-_OWN = ("ckpt", "ensemble", "paths", "data", "trainer", "matmul_precision", "phase.name", "metrics")
+_OWN = ("ckpt", "ensemble", "trust", "paths", "data", "trainer", "matmul_precision", "phase.name", "metrics")
 _CHANGEABLE = (
-    *("features.residency", "features.dtype", "baselines.names", "baselines.max_ease_items"),
+    *("features.placement", "features.dtype", "baselines.names", "baselines.max_ease_items"),
     *("objective.eval_temperature", "phase.module.max_logits"),
 )
 
@@ -53,42 +37,44 @@ _OF_ONE_RUN = ("seed=", "ckpt=", "resume=", "phase=", "setting=", "paths.", "hyd
 _SHARED = ("data.modalities", "data.max_history", "data.split")
 
 
-def stored_run(stored: dict[str, Any], cfg: DictConfig) -> DictConfig:
+def stored_run(stored: dict[str, Any], cfg: DictConfig, flag: str) -> DictConfig:
     """The config of the checkpoint's run with what the evaluation says on top of it.
 
+    Args:
+        stored: the config as the checkpoint holds it, which anybody may have written.
+        cfg: the config of the evaluation.
+        flag: what the user named the checkpoint with.
+
     Raises:
+        CheckpointError: the stored config names what an evaluation does not build.
         ConfigError: the evaluation says something that it does not read.
     """
-    run: DictConfig = OmegaConf.create(stored)
-    for name, value in _ADDED_LATER.items():
-        if OmegaConf.select(run, name, default=_ABSENT) is _ABSENT:
-            OmegaConf.update(run, name, value)
+    places = {name: None if path is None else str(Path(path).resolve()) for name, path in cfg.paths.items()}
+    run: DictConfig = OmegaConf.create(current(with_paths(stored, places), flag=flag, trust=cfg.trust))
     given = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(given, dict)
     run.ckpt, run.resume, run.test = given["ckpt"], None, True
     run.trainer, run.compile = given["trainer"], False  # one pass would not earn the compilation back
-    run.paths.output_dir = given["paths"].pop("output_dir")
-    for name, value in given["paths"].items():
-        if value is not None:
-            run.paths[name] = str(Path(value).resolve())
     for name, value in given["metrics"].items():
         if value is not None:
             run.metrics[name] = value
     if given.get("data") is not None:
         # What other data means by its domains is said for the phase that this data is used in now.
-        there = OmegaConf.create({"data": given["data"], "phase": given["phase"], "paths": run.paths})
+        about = {"phase": given["phase"], "paths": run.paths, "features": run.features, "seed": run.seed}
+        there = OmegaConf.create({"data": given["data"], **about})
         # The longest history belongs to the network: it has so many position embeddings.
         kept = {"max_history": run.data.max_history}
-        run.data = {**OmegaConf.to_container(run.data), **resolved(there.data), **kept}  # type: ignore[dict-item]
+        run.data = {**OmegaConf.to_container(run.data), **building.plain(there.data), **kept}  # type: ignore[dict-item]
     for name, value in _leaves(cast(dict[str, Any], given)):
         if name in _CHANGEABLE:
             OmegaConf.update(run, name, value, force_add=True)
+            if name.startswith("features."):  # the data module takes it from there
+                OmegaConf.update(run, name.replace("features.", "data."), value)
         elif not f"{name}.".startswith(tuple(f"{own}." for own in _OWN)):
             known = ", ".join(_CHANGEABLE)
             raise ConfigError(
                 f"{name}={value}: the checkpoint's run decides it; an evaluation may change {known}."
             )
-    run.callbacks = {"interest_refresh": run.callbacks.interest_refresh}
     run.logger = None
     return run
 
@@ -110,16 +96,17 @@ def origin(checkpoint: Checkpoint) -> dict[str, Any]:
         :func:`missrec_pl.experiment.results.command` says it, without the seed and where files lie;
         ``ckpt_origin``: the same of the checkpoint that it was started from itself, or None.
     """
-    config = OmegaConf.create(checkpoint.config)
+    values = StoredValues(checkpoint.config, "ckpt")
     nothing: dict[str, Any] = {"experiment": None, "experiment_model": None, "overrides": [], "ckpt_origin": None}
-    said = nothing | (checkpoint.config.get("command") or {})
-    kept = [word for word in said["overrides"] if not word.lstrip("+~").startswith(_OF_ONE_RUN)]
+    words = values.words("command")
+    said = nothing | (words if isinstance(words, dict) else {})
+    kept = [word for word in map(str, said["overrides"] or ()) if not word.lstrip("+~").startswith(_OF_ONE_RUN)]
     return {
-        "phase": OmegaConf.select(config, "phase.name"),
+        "phase": values.get("phase.name"),
         "data": "+".join(checkpoint.data),
-        "setting": OmegaConf.select(config, "setting.name"),
+        "setting": values.get("setting.name"),
         **said,
-        "overrides": [word.replace("${", "\\${") for word in kept],  # not to be looked up in another config
+        "overrides": kept,
     }
 
 
@@ -140,32 +127,35 @@ def complete_config(flag: str) -> Iterator[None]:
         ) from error
 
 
-def load_network(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainDataModule) -> SequenceModel:
-    """The checkpoint's network for the data of the run.
+def load_module(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainDataModule) -> TrainingModule:
+    """The checkpoint's network for the data of the run, with its scorers.
 
-    On other data than it was trained on it reads content alone, without its collaborative vectors.
+    On other data than it was trained on it reads content alone, without what was fitted by folds.
 
     Raises:
         CheckpointError: it was trained for other data and has nothing to read this one with.
     """
-    if run.model.collaborative and not building.is_same_data(checkpoint, datamodule):
-        log.info("other data: model.collaborative=0, for these vectors belong to the items trained on")
-        run.model.collaborative = 0
-    model = building.build_model(run, datamodule)
-    for line in building.describe(run, datamodule, model):
+    shape = datamodule.shape
+    if not building.is_same_data(checkpoint, datamodule):
+        if shape.num_folds:
+            log.info("other data: what is fitted by folds stays behind, for it belongs to the items trained on")
+        shape = shape.changed(num_folds=0)
+    module = building.build_module(run, datamodule, shape=shape, for_training=False)
+    for line in building.describe(run, datamodule, module):
         log.info(line)
-    report = building.load_weights(run, checkpoint, model, datamodule)
-    if untrained := [name for name in report.new if not name.startswith("interests.")]:
+    report = load_weights(run, checkpoint, module, datamodule)
+    empty = tuple(f"fitted.{name}." for name in module.model.fitted)
+    if untrained := [name for name in report.new if not name.startswith(empty)]:
         reasons = "; ".join(f"{name} ({report.new[name]})" for name in untrained)
         raise CheckpointError(
             f"ckpt={run.ckpt} was not trained for this data: {reasons} would be random. Fine-tune it "
             "first, or evaluate an inductive checkpoint on the modalities that it knows "
-            f"({', '.join(modalities_of(checkpoint.weights))})."
+            f"({', '.join(feature_modalities_of(checkpoint.weights))})."
         )
-    return model
+    return module
 
 
-def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModule) -> list[SequenceRecommender]:
+def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModule) -> list[TrainingModule]:
     """The further networks of an ensemble.
 
     Args:
@@ -179,7 +169,7 @@ def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModul
     members = []
     for path in map(str, cfg.ensemble):
         checkpoint = read_checkpoint(path, "ensemble")
-        run = stored_run(checkpoint.config, cfg)
+        run = stored_run(checkpoint.config, cfg, f"ensemble={path}")
         run.ckpt = path
         check_trained_on(datamodule, checkpoint, f"ensemble={path}")
         for name in _SHARED:
@@ -190,7 +180,7 @@ def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModul
                     "to agree in it."
                 )
         with complete_config(f"ensemble={path}"):
-            members.append(building.build_module(run, load_network(run, checkpoint, datamodule)))
+            members.append(load_module(run, checkpoint, datamodule))
     return members
 
 
@@ -206,10 +196,3 @@ def check_trained_on(datamodule: DomainDataModule, checkpoint: Checkpoint, flag:
             f"evaluation is on {', '.join(building.fingerprints(datamodule))} (or their content changed): members "
             "of an ensemble have to be fine-tuned on the data that they rank."
         )
-
-
-def resolved(node: DictConfig) -> dict[str, Any]:
-    """A node with its interpolations filled in, as plain values."""
-    container = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(container, dict)
-    return {str(name): value for name, value in container.items()}

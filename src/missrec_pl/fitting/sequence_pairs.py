@@ -1,4 +1,4 @@
-"""Which items stood close to which in training sequences: gathered block by block, so that any catalogue fits."""
+"""Pairs of items that are close in training sequences, gathered block by block, so that any catalogue fits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Int
 
 LARGE_CATALOGUE = 50_000
-"""Above so many items neighbours are searched in cells, fewer are kept, what is slow to build is not varied."""
-
+"""Above so many items, neighbours are searched in cells, fewer are kept, and slow constants are not varied."""
 ROW_LIMIT = 1000
 ROW_LIMIT_IF_LARGE = 200
 """Partners that an item keeps in a catalogue of more than 50,000."""
@@ -18,12 +17,12 @@ ROW_LIMIT_IF_LARGE = 200
 
 @dataclass(frozen=True)
 class PairBlock:
-    """All times that an item of ``rows`` stood up to a window's steps from another one.
+    """All pairs of an item of ``rows`` and another item within the window in a sequence.
 
     Attributes:
         rows: Items from 0.
         rows_of_pairs: ``[E]`` the item, counted from the block's first.
-        others: ``[E]`` what stood there, items from 0.
+        others: ``[E]`` the other item, from 0.
         gaps: ``[E]`` steps between the two, 1 for neighbours; ascending.
         is_backward: ``[E]`` whether the other one came before.
     """
@@ -45,9 +44,11 @@ def pair_blocks(
         owner: the sequence that each belongs to, ascending.
         num_items: N; the blocks' rows are ``0..N - 1`` in order.
         window: the largest gap that counts.
-        block_pairs: pairs gathered at once (or those of one item, if more); changes the memory needed alone.
+        block_pairs: pairs gathered at once (or those of one item, if more); the result does not depend on it.
     """
-    for rows in _row_blocks(np.bincount(columns, minlength=num_items), 2 * window, block_pairs):
+    pairs_before = np.cumsum(np.bincount(columns, minlength=num_items) * 2 * window)
+    bounds = [0, *(np.flatnonzero(np.diff(pairs_before // block_pairs)) + 1).tolist(), num_items]
+    for rows in (range(low, high) for low, high in pairwise(bounds)):
         found = [_pairs_at(columns, owner, gap, rows) for gap in range(1, window + 1)]
         gaps = np.repeat(np.arange(1, window + 1, dtype=np.int8), [len(pairs[0]) for pairs in found])
         sources, others, is_backward = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
@@ -55,7 +56,7 @@ def pair_blocks(
 
 
 def owners(offsets: Int[np.ndarray, " _"]) -> Int[np.ndarray, " I"]:
-    """The sequence of each of its items, from where sequences start and the end."""
+    """The sequence of each item, from the offsets of the sequences."""
     return np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
 
 
@@ -69,13 +70,6 @@ def strongest(matrix: sp.csr_array, row_limit: int) -> sp.csr_array:
         is_kept[start + order[row_limit:]] = False
     kept = np.concatenate([[0], np.cumsum(is_kept)])
     return sp.csr_array((matrix.data[is_kept], matrix.indices[is_kept], kept[matrix.indptr]), shape=matrix.shape)
-
-
-def _row_blocks(counts: Int[np.ndarray, " N"], per_item: int, block_pairs: int) -> list[range]:
-    """Ranges of rows of about so many pairs each."""
-    number = np.cumsum(counts * per_item) // block_pairs
-    bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(counts)]
-    return [range(low, high) for low, high in pairwise(bounds)]
 
 
 def _pairs_at(

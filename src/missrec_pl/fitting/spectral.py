@@ -20,7 +20,7 @@ _DENSE_ITEMS = 512  # so few have all their axes computed
 _NOTHING = 1e-6  # shorter vectors are rounding
 
 
-def collaborative_vectors(
+def spectral_embeddings(
     items: Int[np.ndarray, " I"],
     offsets: Int[np.ndarray, " _"],
     num_items: int,

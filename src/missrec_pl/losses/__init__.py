@@ -1,14 +1,8 @@
-"""Pure functions: what a batch loses."""
+"""Losses: each is a class that the config group ``objective`` chooses."""
 
-from missrec_pl.losses.contrastive import next_item, sampled_logits, seq_item, seq_seq
-from missrec_pl.losses.orthogonality import orthogonality
-from missrec_pl.losses.settings import Objective
+from missrec_pl.losses.base import Loss, Step
+from missrec_pl.losses.contrastive import Contrastive
+from missrec_pl.losses.pairwise import BCE, BPR, GBCE
+from missrec_pl.losses.softmax import Softmax
 
-__all__ = [
-    "Objective",
-    "next_item",
-    "orthogonality",
-    "sampled_logits",
-    "seq_item",
-    "seq_seq",
-]
+__all__ = ["BCE", "BPR", "GBCE", "Contrastive", "Loss", "Softmax", "Step"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from missrec_pl.errors import ConfigError
+from missrec_pl.system.choices import chosen
 
-ORTHOGONALITY_FORMS = ("cosine", "literal", "released")
+OrthogonalityForm = Literal["cosine", "literal", "released"]
 
 
 def orthogonality(
     vectors: Float[Tensor, "B Q D"],
     is_padding: Bool[Tensor, "B Q"],
-    form: str = "cosine",
+    form: OrthogonalityForm = "cosine",
     batch_size: int | None = None,
 ) -> Float[Tensor, " B"]:
     """``1 / M^2 * sum_{m, m'} <xi_m, xi_m'>``, which is the squared norm of the mean vector.
@@ -30,10 +32,7 @@ def orthogonality(
     Raises:
         ConfigError: an unknown form.
     """
-    if form not in ORTHOGONALITY_FORMS:
-        raise ConfigError(
-            f"objective.orthogonality_form={form!r}: choose one of {', '.join(ORTHOGONALITY_FORMS)}."
-        )
+    chosen("objective.orthogonality_form", form, get_args(OrthogonalityForm))
     if form == "released":
         return _released(vectors, is_padding, len(vectors) if batch_size is None else batch_size)
     weight = (~is_padding).to(vectors.dtype)

@@ -1,6 +1,5 @@
-"""LightningModules: the two phases."""
+"""LightningModules: training, ranking, ensembles. No network is named here."""
 
-from missrec_pl.modules.finetune import FinetuneModule
-from missrec_pl.modules.pretrain import PretrainModule
+from missrec_pl.modules.training import TrainingModule
 
-__all__ = ["FinetuneModule", "PretrainModule"]
+__all__ = ["TrainingModule"]

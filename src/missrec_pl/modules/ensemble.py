@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.modules.base import SequenceRecommender
 from missrec_pl.modules.ranking import RankingModule
+from missrec_pl.modules.training import TrainingModule
 
 
 class Ensemble(RankingModule):
@@ -18,7 +18,7 @@ class Ensemble(RankingModule):
         members: trained on the same data, evaluated alike; the first one's protocol is used.
     """
 
-    def __init__(self, members: Sequence[SequenceRecommender]) -> None:
+    def __init__(self, members: Sequence[TrainingModule]) -> None:
         first = members[0]
         super().__init__(ks=first.ks, mask_history=first.mask_history, compat_metrics=first.compat_metrics)
         self.members = nn.ModuleList(members)
@@ -42,7 +42,7 @@ class Ensemble(RankingModule):
                 total += scores.log_softmax(1)
             yield rows, total
 
-    def _members(self) -> Iterator[SequenceRecommender]:
+    def _members(self) -> Iterator[TrainingModule]:
         for member in self.members:
-            assert isinstance(member, SequenceRecommender)
+            assert isinstance(member, TrainingModule)
             yield member

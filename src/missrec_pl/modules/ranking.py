@@ -127,6 +127,7 @@ def rows_of(batch: SequenceBatch, rows: slice) -> SequenceBatch:
         target=batch.target[rows],
         domain=batch.domain[rows],
         user=None if batch.user is None else batch.user[rows],
+        times=None if batch.times is None else batch.times[rows],
     )
 
 

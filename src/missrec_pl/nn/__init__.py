@@ -1,18 +1,5 @@
-"""Pure torch: adapters, fusion, interest table, Transformer blocks and the two architectures."""
+"""Networks, their blocks, interests and auxiliary scorers. Pure torch; `contract.py` is the seam."""
 
-from missrec_pl.nn.missrec.ablations import ContextEncoder, IDOnly, InterestEncoder
-from missrec_pl.nn.missrec.base import SequenceModel
-from missrec_pl.nn.missrec.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.missrec.paper import MISSRec
-from missrec_pl.nn.missrec.released import MISSRecReleased
+from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 
-__all__ = [
-    "ContextEncoder",
-    "IDOnly",
-    "InterestEncoder",
-    "ItemEmbeddings",
-    "MISSRec",
-    "MISSRecReleased",
-    "SequenceModel",
-    "UserStates",
-]
+__all__ = ["DataShape", "Histories", "ItemInputs", "Items", "Recommender", "Users"]

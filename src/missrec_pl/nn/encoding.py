@@ -1,13 +1,15 @@
-"""Encoding a batch without work on padding."""
+"""Encoding a batch without work on padding, and picking the places that have a target."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from missrec_pl.data.augmentations_released import TornBatch
-from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.nn import ItemEmbeddings, SequenceModel, UserStates
+from missrec_pl.errors import ConfigError
+from missrec_pl.nn.contract import Histories, Items, Recommender, Users
 from missrec_pl.system.precision import widened
 
 
@@ -16,59 +18,84 @@ class GroupedUsers:
 
     Attributes:
         groups: the users of each group.
-        state: ``[B, D]`` user states in the order of the batch, never in less than float32.
+        state: ``[R, D]`` a row a target, in the order of the targets, never in less than float32.
+        last: ``[B, D]`` the state behind each history's last place.
 
     Args:
-        groups: the users of each group.
+        groups: the users of each group, ``state [b, D]`` each.
         place: ``[B]`` where each row of the batch stands in the groups laid end to end; None: in their order.
+        state: ``[R, D]`` where targets are picked at several places of a history; None: one a history.
     """
 
-    def __init__(self, groups: list[UserStates], place: Tensor | None = None) -> None:
+    def __init__(self, groups: Sequence[Users], place: Tensor | None = None, state: Tensor | None = None) -> None:
         self.groups = groups
         self._place = place
-        self.state = self.in_order([widened(group.state) for group in groups])
+        self.last = self.in_order([widened(group.state) for group in groups])
+        self.state = self.last if state is None else state
 
     def in_order(self, of_groups: list[Tensor]) -> Tensor:
         """What there is of each group's users, in the order of the batch."""
         joined = torch.cat(of_groups)
         return joined if self._place is None else joined[self._place]
 
+    def each(self, of_group: Callable[[Users], Tensor]) -> Tensor:
+        """``[B]`` what a function makes of each group's users, in the order of the batch."""
+        return self.in_order([of_group(group) for group in self.groups])
 
-def encode_in_buckets(
-    model: SequenceModel, history: Tensor, length: Tensor, items: ItemEmbeddings, num_buckets: int
+
+def encode_users(
+    network: Recommender,
+    histories: Histories,
+    items: Items,
+    *,
+    num_buckets: int = 1,
+    places: Tensor | None = None,
 ) -> GroupedUsers:
-    """Encode the rows in groups of similar length, each padded to its own longest row.
+    """Encode the histories in groups of similar length, each padded to its own longest row.
 
     The same rows and the same mathematics as one padded batch; only the order of dropout draws differs.
 
     Args:
-        model: the network.
-        history: ``[B, L]`` rows of ``items``, right-padded with 0.
-        length: ``[B]`` items of each history.
-        items: the embedded item table.
+        network: the network.
+        histories: the histories.
+        items: the encoded items that they refer to.
         num_buckets: number of groups; a network that depends on padding takes the batch as it is.
+        places: ``[R]`` flat places ``b * L + p`` that have a target; None: the last place of each history.
+
+    Raises:
+        ConfigError: targets at several places, of a network that has one state a history.
     """
-    if model.depends_on_padding or num_buckets <= 1 or len(history) < 2 * num_buckets:
-        return GroupedUsers([model.encode_users(history, length, items)])
-    order = length.argsort()
-    parts = []
-    for rows in order.chunk(num_buckets):
-        width = int(length[rows[-1]])
-        parts.append(model.encode_users(history[rows, :width], length[rows], items))
-    return GroupedUsers(parts, order.argsort())
+    count, width = histories.rows.shape
+    if network.depends_on_padding or num_buckets <= 1 or count < 2 * num_buckets:
+        parts, order = [(histories, network.encode_histories(histories, items))], None
+    else:
+        order, parts = histories.length.argsort(), []
+        for rows in order.chunk(num_buckets):
+            group = histories.cut(rows, int(histories.length[rows[-1]]))
+            parts.append((group, network.encode_histories(group, items)))
+    place = None if order is None else order.argsort()
+    last = [_at_last_place(users, group.length) for group, users in parts]
+    if places is None:
+        return GroupedUsers(last, place)
+    return GroupedUsers(last, place, _at_places([users.state for _, users in parts], place, places, width))
 
 
-def history_rows(batch: SequenceBatch, items: ItemEmbeddings) -> tuple[Tensor, ItemEmbeddings]:
-    """The histories of a batch as rows of an item table; a torn batch gets a table of its own.
+def _at_last_place(users: Users, length: Tensor) -> Users:
+    if users.state.dim() == 2:
+        return users
+    rows = torch.arange(len(length), device=length.device)
+    return replace(users, state=users.state[rows, length - 1])
 
-    Args:
-        batch: the histories.
-        items: the embedded item table of the batch.
-    """
-    if not isinstance(batch, TornBatch):
-        return batch.history, items
-    padding = batch.history.new_zeros(1)
-    whole = torch.cat([padding, batch.history.flatten()])
-    rows = torch.cat([padding.expand(1, len(batch.modality_history)), batch.modality_history.flatten(1).T])
-    history = torch.arange(1, len(whole), device=whole.device).view_as(batch.history)
-    return history, items.recombine(rows, whole)
+
+def _at_places(states: list[Tensor], place: Tensor | None, places: Tensor, width: int) -> Tensor:
+    """``[R, D]`` states at flat places of the batch, out of groups of different widths."""
+    if states[0].dim() == 2:
+        raise ConfigError(
+            "data.example: this network has one state a history, not one at every place; use data.example=prefix."
+        )
+    joined = torch.cat([widened(state).flatten(0, 1) for state in states])
+    sizes = torch.cat([torch.full((len(state),), state.shape[1], device=places.device) for state in states])
+    starts = sizes.cumsum(0) - sizes
+    if place is not None:
+        starts = starts[place]
+    return joined[starts[places // width] + places % width]

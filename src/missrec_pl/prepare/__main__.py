@@ -6,7 +6,7 @@ Exit code 0: done; 2: a mistake in what was asked or in the data, told in one li
 import missrec_pl.system.passive_waiting  # noqa: F401, I001 - before anything imports torch
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -16,22 +16,14 @@ from missrec_pl.prepare.commands import ALL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parses the arguments and runs one command.
-
-    Args:
-        argv: Arguments without the program's name; default: those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Runs one command and returns the exit code; ``argv`` defaults to the arguments of the process."""
     parser = ArgumentParser(
         prog="python -m missrec_pl.prepare",
         description="Prepares domain folders: sequences, texts and frozen features of one domain each.",
-        formatter_class=RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in ALL:
-        sub = commands.add_parser(command.name, help=command.help, description=command.help)
+        sub = commands.add_parser(command.name, help=command.run.__doc__, description=command.run.__doc__)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     arguments = parser.parse_args(argv)

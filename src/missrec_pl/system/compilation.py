@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -17,8 +17,8 @@ from missrec_pl.errors import ConfigError
 MakeOptimizer = Callable[..., Optimizer]
 
 
-def compile_blocks(model: nn.Module) -> None:
-    """Compile the Transformer stacks for histories of any length; names of weights stay as they are.
+def compile_parts(parts: Iterable[nn.Module]) -> None:
+    """Compile parts of a network for histories of any length; names of weights stay as they are.
 
     Raises:
         ConfigError: torch would compile for the CPU, and there is no C++ compiler.
@@ -28,8 +28,8 @@ def compile_blocks(model: nn.Module) -> None:
         raise ConfigError(
             f"compile=true: there is no C++ compiler {compiler!r} here; install it or say compile=false."
         )
-    for name in ("encoder", "decoder"):
-        getattr(model, name).compile(dynamic=True)
+    for part in parts:
+        part.compile(dynamic=True)
 
 
 def with_fused_kernel(make: MakeOptimizer, fused: bool | None) -> MakeOptimizer:

@@ -137,6 +137,21 @@ class Share:
             dist.broadcast(tensor, src=0)
         return tensor
 
+    def send(self, tensor: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Process 0's tensor in every process, whatever the others hold; on the device that it is exchanged on."""
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        if self.index == 0:
+            assert tensor is not None, "the first process has what it sends"
+            return self.from_first(tensor.to(device))
+        return self.from_first(torch.empty(shape, dtype=dtype, device=device))
+
+    def object_from_first(self, value: Any) -> Any:
+        """Process 0's plain value in every process."""
+        holder = [value]
+        if self.count > 1:
+            dist.broadcast_object_list(holder, src=0)
+        return holder[0]
+
     def wait(self) -> None:
         """Wait for the other processes."""
         if self.count > 1:

@@ -15,7 +15,9 @@ from missrec_pl.errors import CheckpointError
 
 _LOOKUP = {"text": "plm_interest_lookup_table", "image": "img_interest_lookup_table"}
 _FEATURES = {"text": "plm_embedding", "image": "img_embedding"}
-_PROTOTYPES, _ASSIGNMENT, _REFRESHES = (f"interests.{n}" for n in ("prototypes", "assignment", "num_refreshes"))
+_PROTOTYPES, _ASSIGNMENT, _REFRESHES = (
+    f"fitted.interests.{n}" for n in ("prototypes", "assignment", "num_refreshes")
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def to_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if _PROTOTYPES in weights:
         state["interest_embeddings"] = weights[_PROTOTYPES]
     if _ASSIGNMENT in weights:
-        names = [name for name in MODALITIES if f"adapters.linear.{name}.weight" in weights] or list(MODALITIES)
+        names = [name for name in MODALITIES if f"item_adapters.linear.{name}.weight" in weights] or list(
+            MODALITIES
+        )
         state |= {_LOOKUP[name]: weights[_ASSIGNMENT][:, m] for m, name in enumerate(names)}
     if unknown := set(weights) - used - {_PROTOTYPES, _ASSIGNMENT, _REFRESHES}:
         raise CheckpointError(f"the released network has no tensor for {', '.join(sorted(unknown))}.")

@@ -4,11 +4,11 @@
 theirs                                             ours
 =================================================  ==================================================
 ``position_embedding``, ``LayerNorm``              ``position_embedding``, ``input_norm``
-``text_adaptor``, ``img_adaptor``                  ``adapters.linear.text``, ``adapters.linear.image``
+``text_adaptor``, ``img_adaptor``                  ``item_adapters.linear.text``, ``item_adapters.linear.image``
 ``fusion_factor``                                  ``fusion.concentration``
 ``item_embedding``                                 ``id_embedding``
-``interest_embeddings``                            ``interests.prototypes``
-``plm_``, ``img_interest_lookup_table``            the columns of ``interests.assignment``
+``interest_embeddings``                            ``fitted.interests.prototypes``
+``plm_``, ``img_interest_lookup_table``            the columns of ``fitted.interests.assignment``
 ``trm_model.{en,de}coder.layers.<i>``              ``{en,de}coder.blocks.<i>``
 ``self_attn``, ``multihead_attn``                  ``self_attention``, ``cross_attention``
 ``in_proj`` (query, key and value, stacked)        ``query`` and ``key_value``
@@ -47,7 +47,7 @@ def name_rows(num_encoder_layers: int, num_decoder_layers: int) -> list[NameRow]
     rows = [NameRow("position_embedding.weight", ("position_embedding.weight",), ("L", "D"))]
     rows += _affine("LayerNorm", "input_norm", "D")
     for name, theirs in MODALITIES.items():
-        rows += _affine(theirs, f"adapters.linear.{name}", "D", f"F {name}", optional=True)
+        rows += _affine(theirs, f"item_adapters.linear.{name}", "D", f"F {name}", optional=True)
     rows.append(NameRow("fusion_factor", ("fusion.concentration",), (), optional=True))
     rows.append(NameRow("item_embedding.weight", ("id_embedding.weight",), ("N", "D"), optional=True))
     depths = {"encoder": num_encoder_layers, "decoder": num_decoder_layers}

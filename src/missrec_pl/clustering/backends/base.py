@@ -1,8 +1,7 @@
-"""What every pairwise backend offers, and the exact arithmetic that they share.
+"""The interface of the backends, the exact arithmetic that they share, and the dense backend as reference.
 
-A backend may find its candidates in any way and precision; the distances that leave it are always computed
-here, in float64 from coordinate differences. So two backends that find the same neighbours agree to the
-last bit.
+A backend may find its candidates in any way and precision. The distances that it returns are always computed
+here, in float64 from coordinate differences, so backends that find the same neighbours agree to the last bit.
 """
 
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ class PairwiseReductions(Protocol):
 
     def prepare(self, k: int) -> None:
         """Compile what finding k neighbours needs, so that the other processes of a machine find it."""
-        ...
+        return
 
     def k_smallest(self, k: int, share: Share) -> Neighbors:
         """Find the k nearest others of every token, 1 <= k <= N - 1; each process does its share, all get all."""
@@ -51,11 +50,9 @@ class PairwiseReductions(Protocol):
         ...
 
     def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
-        """Return the squared distance of each query to the nearest token of lower rank (0 = densest).
+        """Return the squared distance of each query, none of rank 0, to the nearest token of lower rank.
 
-        Args:
-            rank: position of every token in the order of falling density.
-            queries: token numbers, none of rank 0.
+        `rank` is every token's position in the order of falling density; 0 is the densest.
         """
         ...
 
@@ -66,7 +63,7 @@ class PairwiseReductions(Protocol):
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Switch off what lowers precision unasked, and autograd; see :func:`exact_float32`."""
+    """Switch off autograd and what lowers precision unasked; see :func:`exact_float32`."""
     with torch.no_grad(), exact_float32(device):
         yield
 
@@ -74,13 +71,7 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 def squared_distances(
     tokens: Float[Tensor, "N D"], rows: Int64[Tensor, " R"], columns: Int64[Tensor, "R C"]
 ) -> Float64[Tensor, "R C"]:
-    """Compute squared distances of given pairs in float64 from coordinate differences.
-
-    Args:
-        tokens: `[N, D]`.
-        rows: `[R]` token numbers.
-        columns: `[R, C]` token numbers, each row's partners.
-    """
+    """Compute the squared distances of each row's token to its partners in float64 from coordinate differences."""
     result = torch.empty(columns.shape, dtype=torch.float64, device=tokens.device)
     width = max(1, columns.shape[1] * tokens.shape[1])
     step = max(1, _CHUNK_ELEMENTS.get(tokens.device.type, 1 << 18) // width)
@@ -114,3 +105,32 @@ def first_of_equal(tokens: Float[Tensor, "N D"], centers: Int64[Tensor, " K"]) -
     position = torch.arange(len(centers), device=tokens.device)
     first = torch.full((len(distinct),), len(centers), device=tokens.device)
     return first.scatter_reduce_(0, group, position, "amin").sort().values
+
+
+class DenseReductions(PairwiseReductions):
+    """All N x N squared distances of tokens `[N, D]` in float64, for tests: 8 N^2 bytes, and again to sort."""
+
+    name = "dense"
+
+    def __init__(self, tokens: Float[Tensor, "N D"]) -> None:
+        exact = tokens.double()
+        self._squared = torch.stack([(exact - exact[i]).square_().sum(-1) for i in range(len(exact))])
+
+    def k_smallest(self, k: int, share: Share) -> Neighbors:
+        """Sort every row without its diagonal entry, in every process."""
+        others = self._squared.clone().fill_diagonal_(torch.inf)
+        index = torch.arange(len(others), device=others.device).expand_as(others)
+        return Neighbors(*pick_smallest(others, index, k))
+
+    def largest(self, share: Share) -> float:
+        """Return the matrix's maximum, exact."""
+        return float(self._squared.amax())
+
+    def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
+        """Take the minimum over the columns of lower rank."""
+        hidden = rank[None, :] >= rank[queries, None]
+        return self._squared[queries].masked_fill_(hidden, torch.inf).amin(1)
+
+    def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
+        """Take the first minimum over the centres' columns."""
+        return self._squared[queries][:, centers].argmin(1)

@@ -4,21 +4,26 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from missrec_pl.clustering.backends.base import Neighbors, first_of_equal, scale_of, squared_distances
+from missrec_pl.clustering.backends.base import (
+    Neighbors,
+    PairwiseReductions,
+    first_of_equal,
+    scale_of,
+    squared_distances,
+)
 from missrec_pl.clustering.backends.search import SPARE, Found, Scope, keep_nearest
 from missrec_pl.clustering.backends.tiled import TiledReductions
 from missrec_pl.errors import ConfigError
 from missrec_pl.system.processes import Share
 
 _SMALLEST_LIST = 16
-"""List lengths are rounded up to a power of two from here on: each length is another formula to compile."""
+"""List lengths are powers of two from here on, because each length is another formula to compile."""
 _MOST_TOKENS = 1 << 24
 """Ranks travel through KeOps as float32, which counts exactly up to here."""
 
@@ -31,16 +36,13 @@ def missing_compiler() -> str:
     return "no C++ compiler found (g++, or the one that CXX names)"
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
     """Swallow the progress lines that KeOps prints while it is imported or compiles."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _load_keops() -> Any:
-    problem = missing_compiler()
-    if problem:
+    if problem := missing_compiler():
         raise ConfigError(f"backend=keops: {problem}; install one or choose backend=tiled, which needs none")
     with _quiet():
         import pykeops.torch
@@ -49,12 +51,12 @@ def _load_keops() -> Any:
     return pykeops.torch
 
 
-class KeopsReductions:
+class KeopsReductions(PairwiseReductions):
     """Reductions by KeOps LazyTensors.
 
-    KeOps sums coordinate differences, so that its float32 distances are good to a few parts in 10^6 however
-    small they are: it names candidates, their distances are recomputed in float64, and rows where the last
-    candidate is too near to be sure (ties) go through the exact search of the tiled backend.
+    KeOps sums coordinate differences, so its float32 distances are good to a few parts in 10^6. It names
+    candidates, whose distances are recomputed in float64. Rows where these prove nothing (ties) go through the
+    exact search of the tiled backend.
 
     Args:
         tokens: `[N, D]`, at most 2^24 tokens.
@@ -120,7 +122,7 @@ class KeopsReductions:
             queries: `[Q]` token numbers.
             candidates: `[Q, c]` places in the scope's columns.
             hidden: `[Q, c]`, True for entries that are no answer.
-            absent: `[Q, c]`, True for slots left over, whose row lists all that it may see.
+            absent: `[Q, c]`, True for empty slots: a row that has one lists all columns that it may see.
             keep: answers wanted.
             scope: what the exact search would look through.
         """
@@ -133,11 +135,7 @@ class KeopsReductions:
     def _nearest(self, rows: Tensor, columns: Tensor, count: int, below: Tensor | None) -> Tensor:
         """Return the places of at least `count` nearest columns of each row, -1 where there are not so many.
 
-        Args:
-            rows: `[R]` token numbers.
-            columns: `[C]` token numbers.
-            count: entries wanted.
-            below: `[R]` how many leading columns each row may see, or None for all.
+        `below` `[R]` is how many leading columns each row may see, or None for all.
         """
         length = max(_SMALLEST_LIST, 1 << (count - 1).bit_length())
         if len(rows) == 0:

@@ -17,14 +17,8 @@ _MERGED_ROWS = 1 << 16
 class RunningSmallest:
     """The `count` smallest entries seen so far of each of N rows, rising.
 
-    Once a row's list is filled, hardly any entry of a new block is smaller than its last one: a minimum
-    over each group of 16 columns rules out nearly all at the price of reading the block once, and only the
-    survivors are gathered and merged.
-
-    Args:
-        rows: N.
-        count: entries kept per row.
-        device: where the lists live.
+    Once a row's list is full, hardly any entry of a new block is smaller than its last one. A minimum over each
+    group of 16 columns rules out nearly all of them, and only the rest is gathered and merged.
     """
 
     def __init__(self, rows: int, count: int, device: torch.device) -> None:
@@ -33,13 +27,9 @@ class RunningSmallest:
         self.index: Int64[Tensor, "N c"] = torch.zeros((rows, count), dtype=torch.int64, device=device)
 
     def update(self, buffer: Float[Tensor, " E"], block: Float[Tensor, "R C"], row: int, column: int) -> None:
-        """Take in a block.
+        """Take in a block `[R, C]`, C a multiple of 16, that begins at `row` and `column`.
 
-        Args:
-            buffer: the memory `block` is a view of (a matrix from its start, or that matrix transposed).
-            block: `[R, C]`, C a multiple of 16.
-            row: number of its first row.
-            column: number of its first column.
+        `buffer` is the memory that `block` is a view of: a matrix from its start, or that matrix transposed.
         """
         rows = slice(row, row + len(block))
         threshold = self.values[rows, -1]
@@ -76,11 +66,7 @@ class RunningSmallest:
 
 
 class Farthest:
-    """The largest entry seen so far of a matrix that is never whole, and its place; the first of equal ones.
-
-    Args:
-        device: where the blocks live.
-    """
+    """The largest entry seen so far of a matrix that is never whole, and its place; the first of equal ones."""
 
     def __init__(self, device: torch.device) -> None:
         self._value = -torch.inf
@@ -107,7 +93,7 @@ class Farthest:
 
 
 def _padded(at: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Lay out a flat list of entries, sorted by row, as one padded line for each row that occurs."""
+    """Lay out entries, sorted by row, as one padded line for each row that occurs."""
     rows, line, count = torch.unique_consecutive(at, return_inverse=True, return_counts=True)
     slot = torch.arange(len(at), device=at.device) - (count.cumsum(0) - count)[line]
     shape = (len(rows), int(count.max()))

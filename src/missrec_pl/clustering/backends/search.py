@@ -1,9 +1,8 @@
 """Exact nearest-token search by matrix products: find in float32, prove, redo the rest in float64.
 
 The expansion |x|^2 + |y|^2 - 2<x, y> is fast but loses digits where distances are small beside norms. So a
-search takes a few more candidates than it needs, recomputes their distances exactly, and accepts a row only
-if no token outside its candidates can be nearer once rounding is allowed for. The other rows (few on usual
-data) are searched in float64.
+search takes a few more candidates than it needs and recomputes their distances exactly. A row is proven if no
+token outside its candidates can be nearer, whatever the rounding. The other rows are searched in float64.
 """
 
 from typing import NamedTuple
@@ -32,6 +31,10 @@ class Scope(NamedTuple):
     columns: Int64[Tensor, " C"]
     limit: Int64[Tensor, " Q"] | None = None
     with_self: bool = False
+
+    def of(self, queries: Tensor | slice) -> "Scope":
+        """The same for some of the queries."""
+        return self if self.limit is None else self._replace(limit=self.limit[queries])
 
 
 class Found(NamedTuple):
@@ -66,7 +69,7 @@ def grouped(block: Float[Tensor, "R C"]) -> Float[Tensor, "R 16 G"]:
 
 
 def group_minimum(block: Float[Tensor, "R C"]) -> Float[Tensor, "R G"]:
-    """Take each group's minimum; a transposed block is reduced as it lies in memory, 40 times faster."""
+    """Take each group's minimum; a transposed block is reduced in memory order, 40 times faster."""
     if block.stride(1) == 1:
         return grouped(block).amin(1)
     return block.T.reshape(GROUP, -1, len(block)).amin(0).T.contiguous()
@@ -87,12 +90,7 @@ def smallest_of_block(block: Float[Tensor, "R C"], count: int) -> tuple[Tensor, 
 
 
 class ExactSearch:
-    """Searches among N tokens, in tiles of bounded size.
-
-    Args:
-        tokens: `[N, D]`.
-        tile: rows and columns of one tile.
-    """
+    """Searches among tokens `[N, D]`, in tiles of `tile` rows and columns."""
 
     def __init__(self, tokens: Float[Tensor, "N D"], tile: int) -> None:
         self.tokens, self.tile = tokens, tile
@@ -111,16 +109,12 @@ class ExactSearch:
     def lower_bound(
         self, rows: Int64[Tensor, " R"], threshold: Float[Tensor, " R"], dtype: torch.dtype
     ) -> Float64[Tensor, " R"]:
-        """Return what squared distance every token beyond the candidates exceeds.
+        """Return a squared distance that every token beyond a query's candidates exceeds.
 
         With |y| <= 2 |x| the expansion errs by at most 2 g (|x|^2 + |y|^2) <= 10 g |x|^2; a longer y is at
         least |y| / 2 away, so that it errs by at most 10 g d^2. g is twelve standard deviations of a random
-        walk of D rounding errors.
-
-        Args:
-            rows: queries.
-            threshold: approximate squared distance of each query's last candidate, in the search's own units.
-            dtype: precision of the expansion.
+        walk of D rounding errors in `dtype`. `threshold` is the squared distance of each query's last
+        candidate, as expanded from scaled tokens.
         """
         unit = torch.finfo(dtype).eps / 2
         error = 10 * unit * (4 * self.tokens.shape[1] ** 0.5 + 8)
@@ -137,22 +131,14 @@ class ExactSearch:
         """Search again in float64 for the rows that are not proven, in place."""
         doubtful = (~found.proven).nonzero()[:, 0]
         if len(doubtful):
-            limit = None if scope.limit is None else scope.limit[doubtful]
-            again = self._search(queries[doubtful], keep, scope._replace(limit=limit), torch.float64)
+            again = self._search(queries[doubtful], keep, scope.of(doubtful), torch.float64)
             for whole, part in zip(found, again, strict=True):
                 whole[doubtful] = part
         return found
 
     def _search(self, queries: Int64[Tensor, " Q"], keep: int, scope: Scope, dtype: torch.dtype) -> Found:
-        parts = [
-            self._search_block(
-                queries[start : start + self.tile],
-                keep,
-                scope._replace(limit=None if scope.limit is None else scope.limit[start : start + self.tile]),
-                dtype,
-            )
-            for start in range(0, max(1, len(queries)), self.tile)
-        ]
+        tiles = [slice(start, start + self.tile) for start in range(0, max(1, len(queries)), self.tile)]
+        parts = [self._search_block(queries[tile], keep, scope.of(tile), dtype) for tile in tiles]
         return Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _search_block(self, rows: Int64[Tensor, " R"], keep: int, scope: Scope, dtype: torch.dtype) -> Found:

@@ -1,14 +1,10 @@
-"""Blocked matrix products with running top-k lists: no compiler, any device, O(N k) memory.
-
-The first pass computes each block of distances once and uses it twice, for its rows and (transposed) for
-its columns, which halves the matrix products that dominate at hundreds of dimensions.
-"""
+"""Blocked matrix products with running top-k lists: no compiler, any device, O(N k) memory."""
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from missrec_pl.clustering.backends.base import Neighbors, first_of_equal, squared_distances
+from missrec_pl.clustering.backends.base import Neighbors, PairwiseReductions, first_of_equal, squared_distances
 from missrec_pl.clustering.backends.running import Farthest, RunningSmallest
 from missrec_pl.clustering.backends.search import SPARE, ExactSearch, Found, Scope, keep_nearest
 from missrec_pl.system.processes import Share
@@ -19,12 +15,10 @@ _SEARCH_TILE = 2048
 _DIRECT_ELEMENTS = 1 << 22
 
 
-class TiledReductions:
+class TiledReductions(PairwiseReductions):
     """Reductions by blocked matrix products, with candidates proven and distances recomputed exactly.
 
-    Args:
-        tokens: `[N, D]`.
-        tile: side of a block, a multiple of 16 (None: by device).
+    `tile` is the side of a block, a multiple of 16 (None: by device).
     """
 
     name = "tiled"
@@ -34,11 +28,8 @@ class TiledReductions:
         self.search = ExactSearch(tokens, _SEARCH_TILE)
         self._farthest: tuple[int, int] | None = None
 
-    def prepare(self, k: int) -> None:
-        """Nothing to compile."""
-
     def k_smallest(self, k: int, share: Share) -> Neighbors:
-        """Sweep the upper triangle of blocks once, its pairs shared out; then prove the candidates row by row."""
+        """Sweep the upper triangle of blocks once, its pairs shared out; then prove each row's candidates."""
         search = self.search
         total = len(search.tokens)
         lists = self._sweep(min(k + SPARE, total - 1), share)
@@ -86,11 +77,7 @@ class TiledReductions:
     ) -> Int64[Tensor, " Q"]:
         """Turn every query's nearest centre into its position; where several tie, compare all of them.
 
-        Args:
-            found: the nearest distinct centre of every query, by its place in `distinct`.
-            queries: token numbers.
-            centers: token numbers of the centres.
-            distinct: positions of the centres that differ, rising.
+        `found` holds places in `distinct`: the rising positions of the centres that differ.
         """
         result = distinct[found.place[:, 0]]
         tied = (~found.proven).nonzero()[:, 0]
@@ -100,7 +87,7 @@ class TiledReductions:
         return result
 
     def _sweep(self, count: int, share: Share) -> RunningSmallest:
-        """Visit every pair of blocks once, the diagonal first: its lists rule out most of what follows."""
+        """Visit each pair of blocks once, for its rows and columns; the diagonal first rules out most others."""
         centered, norms = self.search.centered, self.search.norms
         total, padded = len(self.search.tokens), len(centered)
         lists = RunningSmallest(padded, count, centered.device)

@@ -1,8 +1,9 @@
-"""Sets of domain folders that are made once and kept, keyed by a fingerprint of what they were made from."""
+"""Generated and converted domain folders, made once for each state of their inputs."""
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,22 @@ from missrec_pl.data.domain.replacing import LISTING, remove_leftovers, replacin
 from missrec_pl.errors import DataError
 
 
+@dataclass(frozen=True)
 class DomainCache:
-    """Sets of domain folders that are built once for each state of their inputs.
+    """Keeps sets of domain folders in ``<cache_dir>/<name>-<hash of the inputs>``.
 
-    A set lies in ``<cache_dir>/<name>-<key>``; older sets of the same name stay until somebody removes
-    them, because a running experiment may have them open.
-
-    Args:
-        cache_dir: Folder of all caches.
-        name: Readable part of the folder's name.
+    Older sets of the same name stay until somebody removes them: a running experiment may have them open.
     """
 
-    def __init__(self, cache_dir: Path | str, name: str) -> None:
-        self.cache_dir = Path(cache_dir)
-        self.name = name
+    cache_dir: Path | str
+    name: str
 
     def prepare(self, inputs: dict[str, Any], build: Callable[[Path], Sequence[Path]]) -> None:
-        """Calls ``build`` unless this set exists; other processes wait until it is complete.
+        """Builds the set unless it exists; other processes wait until it is complete.
 
         Args:
-            inputs: Plain values that decide about the content.
-            build: Writes domain folders into the folder that it gets and returns them in order.
+            inputs: Plain values that determine the content.
+            build: Writes domain folders into the given folder and returns them in order.
 
         Raises:
             DataError: The cache's folder cannot be made.
@@ -42,13 +38,13 @@ class DomainCache:
         if (target / LISTING).is_file():
             return
         try:
-            self.cache_dir.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(
                 f"paths.cache_dir={self.cache_dir} cannot be made ({error.strerror}); choose a folder that can be "
                 "written."
             ) from error
-        with FileLock(self.cache_dir / f".{self.name}.lock"):
+        with FileLock(target.parent / f".{self.name}.lock"):
             if (target / LISTING).is_file():
                 return
             remove_leftovers(target)
@@ -57,11 +53,7 @@ class DomainCache:
                 (folder / LISTING).write_text(json.dumps({"domains": names, "inputs": inputs}, indent=2) + "\n")
 
     def paths(self, inputs: dict[str, Any]) -> list[Path]:
-        """Domain folders of the set, in the order in which they were built.
-
-        Raises:
-            DataError: The set was not prepared.
-        """
+        """Domain folders of the set, in the order in which they were built; DataError if it was not prepared."""
         target = self._target(inputs)
         listing = target / LISTING
         if not listing.is_file():
@@ -70,7 +62,7 @@ class DomainCache:
 
     def _target(self, inputs: dict[str, Any]) -> Path:
         content = json.dumps({"schema_version": SCHEMA_VERSION, **inputs}, sort_keys=True)
-        return self.cache_dir / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        return Path(self.cache_dir) / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def file_states(paths: Sequence[Path]) -> list[list[Any]]:

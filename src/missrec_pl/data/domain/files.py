@@ -1,4 +1,4 @@
-"""The files of a domain folder, written block by block: features, items, sequences."""
+"""The files of a domain folder, read whole and written block by block: features, items, sequences."""
 
 from __future__ import annotations
 
@@ -16,25 +16,35 @@ from missrec_pl.data.domain.manifest import ITEMS, SEQUENCES, ModalityInfo
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 
+BLOCK_ROWS = 65_536
+"""Feature rows held at a time."""
+Features: TypeAlias = "npt.NDArray[np.floating[Any]]"
 Strings: TypeAlias = "Sequence[str] | pa.StringArray"
+_SCHEMA = pa.schema(
+    {
+        "user": pa.int32(),
+        "raw_user_id": pa.string(),
+        "items": pa.list_(pa.int32()),
+        "timestamps": pa.list_(pa.int64()),
+    }
+)
 
 
 class FeatureRows(Protocol):
-    """What is asked of a feature matrix: an array has it, and so can something that makes rows when asked."""
+    """A feature matrix [rows, F]: an array, or something that makes its rows when they are asked for."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Rows and width."""
-        ...
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: slice, /) -> npt.NDArray[np.floating[Any]]: ...
+    def __getitem__(self, rows: slice, /) -> Features: ...
 
 
 @dataclass(frozen=True)
 class FeatureMatrix:
-    """Features of one modality on their way into a domain folder.
+    """Features of one modality that are to be written.
 
     Attributes:
         rows: [N, F] for items 1..N, or [N+1, F] with a padding row first. Read block by block.
@@ -51,64 +61,109 @@ class FeatureMatrix:
 
 @dataclass(frozen=True)
 class UserBlock:
-    """Some consecutive users of a domain.
-
-    Attributes:
-        sequences: Their chronological items.
-        raw_user_ids: The source's id of each.
-    """
+    """Some consecutive users of a domain: their chronological items, and the source's id of each."""
 
     sequences: Sequences
     raw_user_ids: Strings
 
 
+def read_columns(path: Path, columns: list[str], optional: Sequence[str] = ()) -> pa.Table:
+    """Columns of a parquet file, ``optional`` ones if it has them; DataError if it is damaged or lacks others."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing; prepare the domain again")
+    try:
+        with pq.ParquetFile(path) as parquet:  # read_table would take a column from the folder's name
+            known = parquet.schema_arrow.names
+            absent = [name for name in columns if name not in known]
+            if absent:
+                raise DataError(f"{path} lacks the column {absent[0]!r}; prepare the domain again")
+            return parquet.read(columns=[*columns, *(name for name in optional if name in known)])
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a readable parquet file ({reason}); prepare the domain again") from error
+
+
+def map_features(path: Path, info: ModalityInfo, num_items: int) -> Features:
+    """A read-only memory map [num_items + 1, F] of a feature file.
+
+    Raises:
+        DataError: The file is missing or damaged, does not fit ``info``, or its padding row is not zero.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is missing; prepare the domain again")
+    try:
+        rows: Features = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(rows, np.ndarray):  # an .npz archive, which is not unpacked
+            raise ValueError("it is an archive")
+    except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:
+        raise DataError(f"{path}: truncated or no .npy file ({error}); prepare the domain again") from error
+    expected = (num_items + 1, info.dim)
+    if rows.shape != expected or rows.dtype != np.dtype(info.dtype):
+        raise DataError(
+            f"{path}: found {rows.dtype} {rows.shape}, domain.json says "
+            f"{info.dtype} {expected}; prepare the domain again"
+        )
+    if rows[0].any():
+        raise DataError(f"{path}: row 0 belongs to padding and has to be zeros; items start at row 1")
+    return rows
+
+
 def write_features(
-    folder: Path, name: str, matrix: FeatureMatrix, num_items: int, dtype: str, target: Path, block_rows: int
-) -> ModalityInfo:
-    """Writes ``features/<name>.npy`` in blocks of ``block_rows`` rows, padding row first.
+    folder: Path, matrices: Mapping[str, FeatureMatrix], num_items: int, dtype: str, target: Path, block_rows: int
+) -> dict[str, ModalityInfo]:
+    """Writes ``features/<name>.npy`` for each matrix in blocks of ``block_rows`` rows, padding row first.
 
     Raises:
         DataError: Shapes do not fit, or features are NaN, infinite, or zeros of an item that is present.
     """
-    shape, present = matrix.rows.shape, np.asarray(matrix.present)
-    if len(shape) != 2 or len(matrix.rows) not in (num_items, num_items + 1) or not shape[1]:
-        raise DataError(f"{target}: {name} features have shape {shape}, expected ({num_items}, F)")
-    if present.shape != (num_items,) or present.dtype != np.bool_:
-        raise DataError(
-            f"{target}: presence of {name} is {present.dtype} {present.shape}, expected bool ({num_items},)"
-        )
-    file, width, first = f"features/{name}.npy", shape[1], len(matrix.rows) - num_items
+    (folder / "features").mkdir(exist_ok=True)
+    infos = {}
+    for name, matrix in matrices.items():
+        shape, present = matrix.rows.shape, np.asarray(matrix.present)
+        if len(shape) != 2 or len(matrix.rows) not in (num_items, num_items + 1) or not shape[1]:
+            raise DataError(f"{target}: {name} features have shape {shape}, expected ({num_items}, F)")
+        if present.shape != (num_items,) or present.dtype != np.bool_:
+            raise DataError(
+                f"{target}: presence of {name} is {present.dtype} {present.shape}, expected bool ({num_items},)"
+            )
+        file, coverage = f"features/{name}.npy", float(present.mean())
+        _write_rows(folder / file, matrix.rows, present, np.dtype(dtype), block_rows, f"{target}: {name}")
+        infos[name] = ModalityInfo(name, file, shape[1], dtype, matrix.encoder, coverage, dict(matrix.made_by))
+    return infos
+
+
+def _write_rows(
+    path: Path,
+    rows: FeatureRows,
+    present: npt.NDArray[np.bool_],
+    dtype: np.dtype[Any],
+    block_rows: int,
+    what: str,
+) -> None:
+    num_items, width = len(present), rows.shape[1]
+    first = len(rows) - num_items
     # Written, not mapped: dirty pages of a map would count as this process's memory until the kernel writes them.
-    with (folder / file).open("wb") as stream:
-        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (num_items + 1, width)}
+    with path.open("wb") as stream:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (num_items + 1, width)}
         np.lib.format.write_array_header_1_0(stream, header)
         np.zeros(width, dtype).tofile(stream)
         for start in range(0, num_items, block_rows):
-            stop = min(start + block_rows, num_items)
-            rows = matrix.rows[first + start : first + stop]
-            _clean_block(rows, present[start:stop], start, name, dtype, target).tofile(stream)
-    coverage = float(present.mean())
-    return ModalityInfo(name, file, width, dtype, matrix.encoder, coverage, dict(matrix.made_by))
+            here = present[start : start + block_rows]
+            given = rows[first + start : first + start + len(here)]
+            with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite, which is refused
+                block = np.where(here[:, None], given, 0).astype(dtype)
+            _check_block(block, here, start, what)
+            block.tofile(stream)
 
 
-def _clean_block(
-    rows: npt.NDArray[np.floating[Any]],
-    present: npt.NDArray[np.bool_],
-    start: int,
-    name: str,
-    dtype: str,
-    target: Path,
-) -> npt.NDArray[np.floating[Any]]:
-    with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite and is named below
-        block = np.where(present[:, None], rows, 0).astype(dtype)
-    for wrong, what in (
-        (~np.isfinite(block).all(axis=1), f"NaN or infinite (as {dtype}); extract its features again"),
+def _check_block(block: Features, present: npt.NDArray[np.bool_], start: int, what: str) -> None:
+    for wrong, problem in (
+        (~np.isfinite(block).all(axis=1), f"NaN or infinite (as {block.dtype}); extract its features again"),
         (~block.any(axis=1) & present, "all zeros but marked as present; mark it as missing"),
     ):
         if wrong.any():
             row = start + int(np.argmax(wrong))
-            raise DataError(f"{target}: {name} features of item {row + 1} (row {row}, counted from 0) are {what}")
-    return block
+            raise DataError(f"{what} features of item {row + 1} (row {row}, counted from 0) are {problem}")
 
 
 def write_items(
@@ -119,10 +174,7 @@ def write_items(
     presence: Mapping[str, npt.NDArray[np.bool_]],
     image_urls: Sequence[str | None] | None = None,
 ) -> None:
-    """Writes ``items.parquet``; ``images`` None means no item has an image file.
-
-    Addresses of images make the column ``image_url``, which is absent without them.
-    """
+    """Writes ``items.parquet``; without ``image_urls`` it has no such column."""
     count = len(raw_item_ids)
     columns = {
         "item": pa.array(np.arange(1, count + 1, dtype=np.int32)),
@@ -136,16 +188,7 @@ def write_items(
 
 
 def write_sequences(folder: Path, users: Iterable[UserBlock], row_group: int) -> tuple[int, int]:
-    """Writes ``sequences.parquet``.
-
-    Args:
-        folder: The domain folder.
-        users: All users in order; how they are cut into blocks makes no difference to the file.
-        row_group: Users held and written at a time.
-
-    Returns:
-        Numbers of users and of interactions.
-    """
+    """Writes ``sequences.parquet``, ``row_group`` users at a time; returns how many users and interactions."""
     num_users = interactions = 0
     held = _SCHEMA.empty_table()
     with pq.ParquetWriter(folder / SEQUENCES, _SCHEMA, compression="zstd") as writer:
@@ -159,16 +202,6 @@ def write_sequences(folder: Path, users: Iterable[UserBlock], row_group: int) ->
         if len(held):
             writer.write_table(held.combine_chunks(), row_group)
     return num_users, interactions
-
-
-_SCHEMA = pa.schema(
-    {
-        "user": pa.int32(),
-        "raw_user_id": pa.string(),
-        "items": pa.list_(pa.int32()),
-        "timestamps": pa.list_(pa.int64()),
-    }
-)
 
 
 def _table(block: UserBlock, first_user: int) -> pa.Table:

@@ -1,11 +1,10 @@
-"""A domain folder opened for reading: items, sequences and memory-mapped features of one domain.
+"""Reading a domain folder: items, sequences and memory-mapped features of one domain.
 
 Padding item 0 has feature row 0 (zeros); real items are 1..N. No feature matrix is copied into memory.
 """
 
 import hashlib
 import mmap
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from missrec_pl.data.domain.checks import check_contents, check_structure
+from missrec_pl.data.domain.checks import check_checksums, check_rows
+from missrec_pl.data.domain.files import Features, map_features, read_columns
 from missrec_pl.data.domain.manifest import ITEMS, SEQUENCES, Manifest, ModalityInfo
 from missrec_pl.data.sequences import Sequences, lists_of
 from missrec_pl.errors import DataError
 from missrec_pl.system.lookup import near_names
 
-__all__ = ["Domain", "ModalityInfo", "Sequences"]
+__all__ = ["Domain", "Sequences"]
 
 
 class Domain:
@@ -33,58 +32,67 @@ class Domain:
         self.name = manifest.name
         self.num_users = manifest.users
         self.num_items = manifest.items
-        self.modalities: dict[str, ModalityInfo] = manifest.modalities
-        self.views: dict[str, ModalityInfo] = manifest.views
-        self._maps: dict[str, npt.NDArray[np.floating[Any]]] = {}
+        self.modalities = manifest.modalities
+        self.views = manifest.views
+        self._maps: dict[str, Features] = {}
 
     @classmethod
     def open(cls, path: Path | str, *, verify: bool = False) -> "Domain":
-        """Opens a domain folder and checks its structure: files, shapes, dtypes, id ranges, padding row.
+        """Opens the folder that holds ``domain.json`` and checks files, shapes, dtypes, id ranges, padding row.
 
-        Args:
-            path: The folder that holds ``domain.json``.
-            verify: Also read every file: checksums, finite values, zeros where a modality is missing.
+        ``verify`` reads every file: checksums, finite values, zeros where a modality is missing.
 
         Raises:
             DataError: Something is missing, damaged or inconsistent.
         """
-        folder = Path(path)
-        domain = cls(folder, Manifest.read(folder))
-        check_structure(domain)
+        domain = cls(Path(path), Manifest.read(Path(path)))
+        domain._check_structure()
         if verify:
-            check_contents(domain)
+            check_checksums(domain.path, domain.manifest.sha256)
+            for name in (*domain.modalities, *domain.views):
+                check_rows(domain.features(name), domain.present(name), domain.path / domain.info(name).file)
         return domain
+
+    def _check_structure(self) -> None:
+        items = self.flags["item"].to_numpy()
+        if not np.array_equal(items, np.arange(1, self.num_items + 1)):
+            raise DataError(
+                f"{self.path / ITEMS}: items have to be 1..{self.num_items} in order, found {len(items)} rows"
+            )
+        for name in (*self.modalities, *self.views):
+            self.features(name)
+            if int(self.present(name).sum()) != round(self.info(name).coverage * self.num_items):
+                raise DataError(f"{self.path / ITEMS}: has_{name} does not fit the coverage in domain.json")
+        sequences, path = self.sequences, self.path / SEQUENCES
+        sequences.check(self.num_items, path)
+        if (sequences.num_users, len(sequences.items)) != (self.num_users, self.manifest.interactions):
+            raise DataError(
+                f"{path}: {sequences.num_users} users with {len(sequences.items)} interactions, domain.json says "
+                f"{self.num_users} with {self.manifest.interactions}; prepare the domain again"
+            )
 
     @cached_property
     def sequences(self) -> Sequences:
         """Every user's chronological items, item ids 1..N."""
-        table = self._read(SEQUENCES, ["items"], optional=["timestamps"])
-        items, offsets = lists_of(table, "items", pa.int32(), self.path / SEQUENCES)
-        timestamps = None
-        if "timestamps" in table.column_names and table["timestamps"].null_count < table.num_rows:
-            timestamps, bounds = lists_of(table, "timestamps", pa.int64(), self.path / SEQUENCES)
-            if not np.array_equal(bounds, offsets):
-                raise DataError(
-                    f"{self.path / SEQUENCES}: timestamps and items differ in length; prepare it again"
-                )
+        path = self.path / SEQUENCES
+        table = read_columns(path, ["items"], optional=["timestamps"])
+        items, offsets = lists_of(table, "items", pa.int32(), path)
+        if "timestamps" not in table.column_names or table["timestamps"].null_count == table.num_rows:
+            return Sequences(items, offsets)
+        timestamps, bounds = lists_of(table, "timestamps", pa.int64(), path)
+        if not np.array_equal(bounds, offsets):
+            raise DataError(f"{path}: timestamps and items differ in length; prepare it again")
         return Sequences(items, offsets, timestamps)
 
-    def features(self, modality: str) -> npt.NDArray[np.floating[Any]]:
-        """Features of a modality or view: a read-only memory map [N+1, F]; padding and missing are zeros.
-
-        Raises:
-            DataError: The domain has no such modality, or its file does not fit ``domain.json``.
-        """
+    def features(self, modality: str) -> Features:
+        """A read-only memory map [N+1, F], zeros for padding and missing; DataError if unknown or damaged."""
         if modality not in self._maps:
-            self._maps[modality] = self._open_features(self.info(modality))
+            info = self.info(modality)
+            self._maps[modality] = map_features(self.path / info.file, info, self.num_items)
         return self._maps[modality]
 
     def present(self, modality: str) -> npt.NDArray[np.bool_]:
-        """True for the items that have the modality (or view): [N+1], False for padding.
-
-        Raises:
-            DataError: The domain has no such modality.
-        """
+        """Which items have the modality or view: [N+1], False for padding; DataError if it is unknown."""
         column = self.flags[f"has_{self.info(modality).name}"].to_numpy(zero_copy_only=False)
         return np.concatenate([[False], column.astype(bool)])
 
@@ -135,11 +143,7 @@ class Domain:
         self.__init__(state["path"], state["manifest"])  # type: ignore[misc]
 
     def info(self, name: str) -> ModalityInfo:
-        """What is known of a modality or view.
-
-        Raises:
-            DataError: The domain has no such modality.
-        """
+        """What is known of a modality or view; DataError if the domain has none of this name."""
         known = {**self.modalities, **self.views}
         if name not in known:
             raise DataError(f"domain {self.path} has no modality {name!r}; {near_names(name, list(known))}")
@@ -149,10 +153,10 @@ class Domain:
     def flags(self) -> pa.Table:
         """Columns ``item`` and ``has_<modality>`` of items.parquet."""
         names = [f"has_{name}" for name in (*self.modalities, *self.views)]
-        return self._read(ITEMS, ["item", *names])
+        return read_columns(self.path / ITEMS, ["item", *names])
 
     def _column(self, file: str, column: str) -> list[str]:
-        values: list[str] = self._read(file, [column])[column].to_pylist()
+        values: list[str] = read_columns(self.path / file, [column])[column].to_pylist()
         return values
 
     def forget_sequences(self) -> None:
@@ -172,39 +176,3 @@ class Domain:
         pages = getattr(self._maps.get(modality), "_mmap", None)
         if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
             pages.madvise(mmap.MADV_DONTNEED)
-
-    def _read(self, file: str, columns: list[str], optional: Sequence[str] = ()) -> pa.Table:
-        path = self.path / file
-        if not path.is_file():
-            raise DataError(f"{path} is missing; prepare the domain again")
-        try:
-            # A file of its own instead of read_table: that one would take a column from the folder's name.
-            with pq.ParquetFile(path) as parquet:
-                known = parquet.schema_arrow.names
-                absent = [name for name in columns if name not in known]
-                if absent:
-                    raise DataError(f"{path} lacks the column {absent[0]!r}; prepare the domain again")
-                return parquet.read(columns=[*columns, *(name for name in optional if name in known)])
-        except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{path}: not a readable parquet file ({reason}); prepare the domain again") from error
-
-    def _open_features(self, info: ModalityInfo) -> npt.NDArray[np.floating[Any]]:
-        path = self.path / info.file
-        if not path.is_file():
-            raise DataError(f"{path} is missing; prepare the domain again")
-        try:
-            rows: npt.NDArray[np.floating[Any]] = np.load(path, mmap_mode="r", allow_pickle=False)
-            if not isinstance(rows, np.ndarray):  # an .npz archive, which is not unpacked
-                raise ValueError("it is an archive")
-        except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:
-            raise DataError(f"{path}: truncated or no .npy file ({error}); prepare the domain again") from error
-        expected = (self.num_items + 1, info.dim)
-        if rows.shape != expected or rows.dtype != np.dtype(info.dtype):
-            raise DataError(
-                f"{path}: found {rows.dtype} {rows.shape}, domain.json says "
-                f"{info.dtype} {expected}; prepare the domain again"
-            )
-        if rows[0].any():
-            raise DataError(f"{path}: row 0 belongs to padding and has to be zeros; items start at row 1")
-        return rows

@@ -1,9 +1,10 @@
-"""``domain.json``: what a domain folder says about itself."""
+"""``domain.json``: what a domain folder says about itself, and which encoders made the features of several."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, get_args
 
 from missrec_pl.errors import DataError
 from missrec_pl.system.lookup import require_folder
@@ -12,6 +13,13 @@ SCHEMA_VERSION = 1
 MANIFEST = "domain.json"
 ITEMS = "items.parquet"
 SEQUENCES = "sequences.parquet"
+
+FeatureDtype = Literal["float32", "float16"]
+"""How features are stored."""
+DTYPES: tuple[str, ...] = get_args(FeatureDtype)
+
+UNKNOWN_ENCODER = "released:"
+"""Prefix of the encoder's name where the files do not say which encoder it was (released folders)."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class ModalityInfo:
         name: ``text``, ``image``, ``audio`` or any other name.
         file: Path inside the domain folder, ``features/<name>.npy``.
         dim: Width F of a feature row.
-        dtype: ``float32`` or ``float16``.
+        dtype: One of ``DTYPES``.
         encoder: Name of the model that made the features.
         coverage: Share of the items that have the modality, 0..1.
         made_by: Whatever else is known of how it was made: model, preprocessing, options, date, counts.
@@ -90,23 +98,19 @@ class Manifest:
                 f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}; prepare it again"
             )
         try:
-            return cls._parse(content)
+            counts = content["counts"]
+            return cls(
+                name=str(content["name"]),
+                users=int(counts["users"]),
+                items=int(counts["items"]),
+                interactions=int(counts["interactions"]),
+                modalities=_infos(content["modalities"]),
+                views=_infos(content.get("views", {})),
+                sha256={_inside(str(file)): str(digest) for file, digest in content["sha256"].items()},
+                created_by=dict(content.get("created_by", {})),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: missing or wrong entry ({error!r}); prepare the domain again") from error
-
-    @classmethod
-    def _parse(cls, content: dict[str, Any]) -> "Manifest":
-        counts = content["counts"]
-        return cls(
-            name=str(content["name"]),
-            users=int(counts["users"]),
-            items=int(counts["items"]),
-            interactions=int(counts["interactions"]),
-            modalities=_infos(content["modalities"]),
-            views=_infos(content.get("views", {})),
-            sha256={_inside(str(file)): str(digest) for file, digest in content["sha256"].items()},
-            created_by=dict(content.get("created_by", {})),
-        )
 
 
 def _without_name(info: ModalityInfo) -> dict[str, Any]:
@@ -117,8 +121,8 @@ def _infos(content: dict[str, dict[str, Any]]) -> dict[str, ModalityInfo]:
     infos = {name: ModalityInfo(name=name, **entry) for name, entry in content.items()}
     for info in infos.values():
         _inside(info.file)
-        if info.dtype not in ("float32", "float16"):
-            raise ValueError(f"dtype {info.dtype!r} of {info.name!r} is not float32 or float16")
+        if info.dtype not in DTYPES:
+            raise ValueError(f"dtype {info.dtype!r} of {info.name!r} is not {' or '.join(DTYPES)}")
     return infos
 
 
@@ -136,3 +140,46 @@ def _advice(folder: Path) -> str:
     if inner:
         return f"its sub-folders do ({', '.join(inner)}): name one of them"
     return "make one with python -m missrec_pl.prepare"
+
+
+def encoders_of(manifests: Iterable[Manifest]) -> dict[str, list[str]]:
+    """The distinct encoders of each modality, both in alphabetical order."""
+    found: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, info in manifest.modalities.items():
+            found.setdefault(name, set()).add(info.encoder)
+    return {name: sorted(encoders) for name, encoders in sorted(found.items())}
+
+
+def other_encoders(theirs: Mapping[str, Sequence[str]], ours: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Compares the encoders (:func:`encoders_of`) of a checkpoint's data with those of this run's data.
+
+    Returns:
+        A message for each modality whose encoders differ. A modality with an unknown encoder has none.
+    """
+    told = {}
+    for name in sorted(theirs.keys() & ours.keys()):
+        there, here = theirs[name], ours[name]
+        is_known = not any(encoder.startswith(UNKNOWN_ENCODER) for encoder in (*there, *here))
+        if is_known and not set(here) <= set(there):
+            told[name] = f"features by {', '.join(there)} in the checkpoint, by {', '.join(here)} here"
+    return told
+
+
+def check_encoders(manifests: Sequence[Manifest], flag: str) -> None:
+    """Refuses domains whose features of one modality come from different encoders: their spaces differ.
+
+    Raises:
+        DataError: Names the modality, its encoder in each domain, and ``flag``, which allows it.
+    """
+    for name in sorted({name for manifest in manifests for name in manifest.modalities}):
+        made: dict[str, list[str]] = {}
+        for manifest in manifests:
+            if name in manifest.modalities:
+                made.setdefault(manifest.modalities[name].encoder, []).append(manifest.name)
+        if len(made) > 1:
+            told = "; ".join(f"{encoder} in {', '.join(domains)}" for encoder, domains in sorted(made.items()))
+            raise DataError(
+                f"{name} features were made by different encoders ({told}): extract them with one for all domains "
+                f"(python -m missrec_pl.prepare features), or pass {flag}"
+            )

@@ -1,8 +1,4 @@
-"""Folders and files that appear complete or not at all.
-
-Each is built under a temporary name beside its target and renamed when it is complete, so that an interrupted
-preparation leaves nothing that could be opened.
-"""
+"""Folders and files that appear complete or not at all: built under a temporary name, then renamed."""
 
 import os
 import shutil
@@ -21,16 +17,12 @@ LISTING = "domains.json"
 
 @contextmanager
 def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Gives an empty folder beside ``target`` that takes its place if the block ends without an error.
+    """Yields an empty folder that replaces ``target`` if the block ends without an error.
 
-    A symbolic link stays one: the folder that it leads to is replaced.
-
-    Args:
-        target: The folder to make.
-        overwrite: Replace an existing domain folder instead of refusing.
+    If ``target`` is a symbolic link, the folder that it leads to is replaced.
 
     Raises:
-        DataError: ``target`` exists and may not be replaced.
+        DataError: As :func:`check_target`.
     """
     check_target(target, overwrite=overwrite)
     target = real_path(target)
@@ -53,14 +45,10 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def replacing_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Gives the path of a file yet to be written that takes ``target``'s place if the block ends without an error.
-
-    Args:
-        target: The file to make.
-        overwrite: Replace an existing file instead of refusing.
+    """Yields the path of a new file that replaces ``target`` if the block ends without an error.
 
     Raises:
-        DataError: ``target`` exists and may not be replaced.
+        DataError: ``target`` is a folder, or exists and ``overwrite`` is false.
     """
     if target.is_dir():
         raise DataError(f"{target} is a folder; name a file in it")
@@ -71,26 +59,18 @@ def replacing_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Refuses to replace what exists, and what is no domain folder even with ``overwrite``.
-
-    Raises:
-        DataError: Says what is in the way.
-    """
+    """Raises DataError if ``target`` exists, unless it is a domain folder and ``overwrite`` is true."""
     if not target.exists():
         return
     if not overwrite:
         raise DataError(f"{target} exists already; remove it, choose another folder or pass --overwrite")
-    ours = any((target / name).is_file() for name in (MANIFEST, LISTING))
-    if not ours and not (target.is_dir() and not any(target.iterdir())):
+    is_ours = any((target / name).is_file() for name in (MANIFEST, LISTING))
+    if not is_ours and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"{target} is no domain folder and is not overwritten; choose another folder")
 
 
 def real_path(path: Path | str) -> Path:
-    """The absolute path of a file or folder, links followed: its name is no ``.`` and its parent holds it.
-
-    Raises:
-        DataError: The path counts from the current folder, which is there no more.
-    """
+    """The absolute path, links followed; DataError if it is relative to a folder that no longer exists."""
     try:
         return Path(os.path.realpath(path))  # Path.resolve raises at a link that leads to itself
     except FileNotFoundError as error:

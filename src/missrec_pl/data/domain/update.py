@@ -11,14 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from missrec_pl.data.domain.checks import sha256_of
-from missrec_pl.data.domain.files import FeatureMatrix, write_features
-from missrec_pl.data.domain.manifest import ITEMS, MANIFEST, Manifest
+from missrec_pl.data.domain.checks import check_features, sha256_of
+from missrec_pl.data.domain.files import BLOCK_ROWS, FeatureMatrix, read_columns, write_features
+from missrec_pl.data.domain.manifest import ITEMS, MANIFEST, FeatureDtype, Manifest
 from missrec_pl.data.domain.replacing import real_path, replacing
-from missrec_pl.data.domain.writer_checks import check_features
 from missrec_pl.errors import DataError
-
-_BLOCK_ROWS = 65_536
 
 
 def add_features(
@@ -26,15 +23,9 @@ def add_features(
     features: Mapping[str, FeatureMatrix],
     views: Mapping[str, FeatureMatrix] | None = None,
     *,
-    dtype: str = "float32",
+    dtype: FeatureDtype = "float32",
 ) -> None:
     """Adds modalities and views to a domain folder, or replaces those of the same names.
-
-    Args:
-        path: The domain folder.
-        features: New modalities.
-        views: New views.
-        dtype: How features are stored: ``float32`` or ``float16``.
 
     Raises:
         DataError: The folder is damaged, or features do not fit it; then it stays as it was.
@@ -45,29 +36,21 @@ def add_features(
     check_features(list(new), dtype, path)
     with replacing(path, overwrite=True) as folder:
         _link(path, folder, {ITEMS, MANIFEST, *(f"features/{name}.npy" for name in new)})
-        (folder / "features").mkdir(exist_ok=True)
-        infos = {
-            name: write_features(folder, name, matrix, manifest.items, dtype, path, _BLOCK_ROWS)
-            for name, matrix in new.items()
-        }
+        infos = write_features(folder, new, manifest.items, dtype, path, BLOCK_ROWS)
         _rewrite_items(path, folder, {f"has_{name}": pa.array(matrix.present) for name, matrix in new.items()})
         kept = {name: info for name, info in manifest.modalities.items() if name not in new}
         kept_views = {name: info for name, info in manifest.views.items() if name not in new}
-        changed = {ITEMS, *(info.file for info in infos.values())}
+        changed = sorted({ITEMS, *(info.file for info in infos.values())})
         replace(
             manifest,
             modalities={**kept, **{name: infos[name] for name in features}},
             views={**kept_views, **{name: infos[name] for name in views or {}}},
-            sha256={**manifest.sha256, **{file: sha256_of(folder / file) for file in sorted(changed)}},
+            sha256={**manifest.sha256, **{file: sha256_of(folder / file) for file in changed}},
         ).write(folder)
 
 
 def set_image_paths(path: Path, images: Sequence[str | None]) -> None:
-    """Replaces the picture files that ``items.parquet`` names.
-
-    Args:
-        path: The domain folder.
-        images: Files of items 1..N, None where there is none.
+    """Replaces the picture files that ``items.parquet`` names by those of items 1..N, None where there is none.
 
     Raises:
         DataError: The folder is damaged, or the number of paths is another than N.
@@ -113,11 +96,7 @@ def image_files(path: Path, stored: Sequence[str]) -> list[Path | None]:
 
 
 def image_urls(path: Path) -> list[str | None]:
-    """Addresses of the pictures of items 1..N; None where none is known.
-
-    Raises:
-        DataError: The domain has no addresses.
-    """
+    """Addresses of the pictures of items 1..N, None where unknown; DataError if the domain has none."""
     addresses = known_image_urls(path)
     if addresses is None:
         raise DataError(
@@ -128,9 +107,6 @@ def image_urls(path: Path) -> list[str | None]:
 
 
 def known_image_urls(path: Path) -> list[str | None] | None:
-    """Like ``image_urls``, but None if the domain has no addresses. ``path`` is a folder that ``Domain`` opens."""
-    with pq.ParquetFile(path / ITEMS) as parquet:
-        if "image_url" not in parquet.schema_arrow.names:
-            return None
-        addresses: list[str | None] = parquet.read(columns=["image_url"])["image_url"].to_pylist()
-    return addresses
+    """Like :func:`image_urls`, but None if the domain has no addresses."""
+    table = read_columns(path / ITEMS, [], optional=["image_url"])
+    return table["image_url"].to_pylist() if table.num_columns else None

@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.manifest import FeatureDtype
 from missrec_pl.data.items.feature_rows import feature_dims_of, read_features
 from missrec_pl.data.items.table import ItemTable
 from missrec_pl.errors import ConfigError, DataError
 
-RESIDENCIES = ("device", "host", "memmap")
+Placement = Literal["device", "host", "memmap"]
+PLACEMENTS: tuple[str, ...] = get_args(Placement)
 _BLOCK_ROWS = 16_384  # read at a time into resident features
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 VIEWS = {"text_worddrop": "text"}  # other features of the items that have a modality: material for augmentation
@@ -42,13 +44,13 @@ class Catalogue:
     Args:
         domains: the domains, in the order of their global ids.
         modalities: names of the modalities to use; a domain may lack some of them, not all.
-        residency: ``"device"`` keeps the features beside the model, ``"host"`` in main memory, ``"memmap"`` in
+        placement: ``"device"`` keeps the features beside the model, ``"host"`` in main memory, ``"memmap"`` in
             their files.
         dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
         transform: what the features of a domain go through as they are read, such as whitening.
 
     Raises:
-        ConfigError: unknown residency or dtype, or no modality.
+        ConfigError: unknown placement or dtype, or no modality.
         DataError: no domain has a modality, or a modality has different widths in two domains.
     """
 
@@ -57,16 +59,16 @@ class Catalogue:
         domains: Sequence[Domain],
         modalities: Sequence[str],
         *,
-        residency: str = "device",
-        dtype: str = "float32",
+        placement: Placement = "device",
+        dtype: FeatureDtype = "float32",
         transform: MakeTransform | None = None,
     ) -> None:
-        if residency not in RESIDENCIES:
-            raise ConfigError(f"features.residency={residency!r}: choose one of {', '.join(RESIDENCIES)}.")
+        if placement not in PLACEMENTS:
+            raise ConfigError(f"features.placement={placement!r}: choose one of {', '.join(PLACEMENTS)}.")
         if dtype not in DTYPES:
             raise ConfigError(f"features.dtype={dtype!r}: choose one of {', '.join(DTYPES)}.")
         self.domains = list(domains)
-        self.residency = residency
+        self.placement = placement
         self.modalities = list(modalities)
         self.feature_dims = feature_dims_of(self.domains, self.modalities)
         self.offsets = np.cumsum([0] + [domain.num_items for domain in self.domains])
@@ -75,7 +77,7 @@ class Catalogue:
         self._dtype = DTYPES[dtype]
         self._transforms = {} if transform is None else self._fitted(transform)
         self._resident: dict[str, Tensor] = {}
-        if residency != "memmap":
+        if placement != "memmap":
             self._resident = {name: self._load(name) for name in self.modalities}
 
     @property
@@ -93,8 +95,8 @@ class Catalogue:
         return slice(int(self.offsets[index]) + 1, int(self.offsets[index + 1]) + 1)
 
     def to(self, device: torch.device) -> None:
-        """Move what is resident on the device there (``residency="device"``)."""
-        if self.residency == "device":
+        """Move what is resident on the device there (``placement="device"``)."""
+        if self.placement == "device":
             self._resident = {name: rows.to(device) for name, rows in self._resident.items()}
             self._compact_row = {name: rows.to(device) for name, rows in self._compact_row.items()}
 
@@ -133,7 +135,7 @@ class Catalogue:
         is_missing = self.is_missing.to(device)
         rows = {name: (~is_missing[:, m]).nonzero().squeeze(1) for m, name in enumerate(self.modalities)}
         ids = torch.arange(self.num_items + 1, device=device)
-        if self.residency == "memmap":
+        if self.placement == "memmap":
             return self.fill(ItemTable(ids, is_missing, rows, {}, is_whole=True))
         # Compact rows are the present items in ascending id: the resident tensor is the answer, uncopied.
         features = {name: self._resident[name][1:].to(device) for name in self.modalities}
@@ -159,12 +161,12 @@ class Catalogue:
                     "objective.augmentation needs: prepare the domain with it, or drop items only "
                     "(+objective.augmentation.item_drop_share=1.0)."
                 )
-        if self.residency != "memmap":
+        if self.placement != "memmap":
             self._resident[name] = self._load(name).to(self._resident[modality].device)
         self._compact_row[name] = self._compact_row[modality]
 
     def _gather(self, name: str, ids: Tensor) -> Tensor:
-        if self.residency == "memmap":
+        if self.placement == "memmap":
             return self._read(name, ids.cpu().numpy()).to(ids.device)
         resident = self._resident[name]
         rows = self._compact_row[name][ids.to(self._compact_row[name].device)]

@@ -5,13 +5,18 @@ token plus one, accepted if it divides the feature files; raw item ids are then 
 """
 
 import logging
+import re
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from missrec_pl.data.domain.files import BLOCK_ROWS
+from missrec_pl.data.domain.manifest import UNKNOWN_ENCODER
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
-from missrec_pl.data.released.features import read_features
 from missrec_pl.data.released.rows import Rows, read_index, read_texts
 from missrec_pl.data.released.sequences import Reconstruction, reconstruct
 from missrec_pl.errors import DataError
@@ -19,6 +24,9 @@ from missrec_pl.errors import DataError
 _log = logging.getLogger(__name__)
 _MODALITIES = {"text": "feat1CLS", "image": "feat3CLS"}
 _VIEWS = {"text_worddrop": "feat2CLS"}
+FURTHER_FEATURES = re.compile(r"feat_([a-z][a-z0-9_]*)CLS")
+"""Suffix of a modality that the authors' format does not know, such as ``feat_audioCLS``."""
+_TEXT = bytes(range(32, 127)) + b"\t\r\n"
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,7 @@ class ReleasedDomain:
 
 
 def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDomain:
-    """Joins the rows of one domain with its index, texts and features.
-
-    Args:
-        folder: The released folder.
-        name: Stem of the domain's files.
-        splits: ``train``, ``valid`` and ``test`` rows, or ``train`` alone.
+    """Joins the rows of one domain (``train``, ``valid`` and ``test``, or ``train`` alone) with its other files.
 
     Raises:
         DataError: A file is missing, damaged, or does not fit the others.
@@ -81,23 +84,24 @@ def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDom
     raw_ids = read_index(index) if index.exists() else [str(row) for row in range(largest + 1)]
     _check_catalogue(splits, len(raw_ids), index)
     matrices = {
-        kind: read_features(folder / f"{name}.{suffix}", raw_ids, counted=index.is_file())
-        for kind, suffix in {**_MODALITIES, **_VIEWS}.items()
+        kind: _read_features(folder / f"{name}.{suffix}", raw_ids, counted=index.is_file())
+        for kind, suffix in {**_MODALITIES, **_further(folder, name), **_VIEWS}.items()
         if (folder / f"{name}.{suffix}").is_file()
     }
-    features = {kind: matrices[kind] for kind in _MODALITIES if kind in matrices}
+    features = {kind: matrix for kind, matrix in matrices.items() if kind not in _VIEWS}
     if not features:
         raise DataError(f"{folder} has neither {name}.feat1CLS (text) nor {name}.feat3CLS (image)")
-    views = {kind: matrices[kind] for kind in _VIEWS if kind in matrices}
-    _check_views(folder, name, features, views)
+    views = {kind: matrix for kind, matrix in matrices.items() if kind in _VIEWS}
+    _check_views(folder / name, features, views)
     users = reconstruct(splits)
     if users.missing_prefixes:
         message = "%s: %d prefixes of the training sequences have no row in %s.train.inter; here they train too"
         _log.warning(message, folder, users.missing_prefixes, name)
+    texts = read_texts(folder / f"{name}.text") if (folder / f"{name}.text").is_file() else {}
     return ReleasedDomain(
         name=name,
         raw_item_ids=raw_ids,
-        texts=_texts(folder / f"{name}.text", raw_ids),
+        texts=[texts.get(raw, "") for raw in raw_ids],
         users=_with_raw_ids(users, folder / f"{name}.user2index"),
         features=features,
         views=views,
@@ -105,36 +109,33 @@ def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDom
     )
 
 
+def _further(folder: Path, name: str) -> dict[str, str]:
+    """Suffixes of the modalities besides text and image, by name."""
+    suffixes = sorted(file.name.removeprefix(f"{name}.") for file in folder.glob(f"{escape(name)}.feat_*CLS"))
+    return {found[1]: suffix for suffix in suffixes if (found := FURTHER_FEATURES.fullmatch(suffix))}
+
+
 def _check_catalogue(splits: dict[str, Rows], num_items: int, index: Path) -> None:
     for rows in splits.values():
-        for values, row_of in ((rows.targets, None), (rows.items, rows.lengths())):
+        every_row = np.arange(len(rows))
+        for values, row_of in ((rows.targets, every_row), (rows.items, np.repeat(every_row, rows.lengths()))):
             outside = values >= num_items
             if outside.any():
                 at = int(np.argmax(outside))
-                row = at if row_of is None else int(np.repeat(np.arange(len(rows)), row_of)[at])
                 raise DataError(
-                    f"{rows.where(row)}: item {values[at]} is outside the catalogue; {index.name} lists rows "
-                    f"0..{num_items - 1}"
+                    f"{rows.where(int(row_of[at]))}: item {values[at]} is outside the catalogue; {index.name} "
+                    f"lists rows 0..{num_items - 1}"
                 )
 
 
-def _check_views(
-    folder: Path, name: str, features: dict[str, FeatureMatrix], views: dict[str, FeatureMatrix]
-) -> None:
-    for view in views.values():
-        width, expected = view.rows.shape[1], features["text"].rows.shape[1] if "text" in features else None
+def _check_views(stem: Path, features: dict[str, FeatureMatrix], views: dict[str, FeatureMatrix]) -> None:
+    expected = features["text"].rows.shape[1] if "text" in features else None
+    for width in (view.rows.shape[1] for view in views.values()):
         if width != expected:
             raise DataError(
-                f"{folder / name}.feat2CLS has wrong width {width}: {name}.feat1CLS, of which it is a view, "
+                f"{stem}.feat2CLS has wrong width {width}: {stem.name}.feat1CLS, of which it is a view, "
                 + (f"has {expected}" if expected else "is missing")
             )
-
-
-def _texts(path: Path, raw_ids: list[str]) -> list[str]:
-    if not path.is_file():
-        return [""] * len(raw_ids)
-    texts = read_texts(path)
-    return [texts.get(raw, "") for raw in raw_ids]
 
 
 def _with_raw_ids(users: Reconstruction, path: Path) -> Reconstruction:
@@ -145,3 +146,60 @@ def _with_raw_ids(users: Reconstruction, path: Path) -> Reconstruction:
     if unknown:
         raise DataError(f"{path} has no user {unknown[0]}; it lists 0..{len(raw_ids) - 1}")
     return replace(users, users=[raw_ids[int(token)] for token in users.users])
+
+
+def _read_features(path: Path, raw_ids: list[str], *, counted: bool) -> FeatureMatrix:
+    """Maps a ``.feat*CLS`` file of one row for each raw id; the width follows from its size.
+
+    ``counted`` says whether the number of rows is known from ``.item2index``, not guessed from the tokens.
+
+    Raises:
+        DataError: The size is no whole number of rows, or a row has NaN or infinite values.
+    """
+    size, count = path.stat().st_size, len(raw_ids)
+    width, rest = divmod(size, 4 * count)
+    if rest or not width:
+        reason = (
+            f"it is truncated, or {path.stem}.item2index belongs to another set"
+            if counted
+            else f"{path.stem}.item2index is missing, so the number of rows is not known: supply it"
+        )
+        raise DataError(
+            f"{path}: {size} bytes are not {count} rows of float32 ({size / 4 / count:.2f} a row); {reason}"
+        )
+    rows: npt.NDArray[np.float32] = np.memmap(path, dtype="<f4", mode="r", shape=(count, width))
+    _check_kind(path, rows[:BLOCK_ROWS])
+    present = np.zeros(count, bool)
+    for start in range(0, count, BLOCK_ROWS):
+        block = np.asarray(rows[start : start + BLOCK_ROWS])
+        broken = ~np.isfinite(block).all(axis=1)
+        if broken.any():
+            row = start + int(np.argmax(broken))
+            raise DataError(
+                f"{path}: row {row} (item {raw_ids[row]}) has NaN or infinite features; extract them again"
+            )
+        present[start : start + len(block)] = block.any(axis=1)
+    return FeatureMatrix(rows, present, encoder=f"{UNKNOWN_ENCODER}{path.suffix[1:]}")
+
+
+def _check_kind(path: Path, rows: npt.NDArray[np.float32]) -> None:
+    """Raises DataError for text, and for values of which many have a magnitude that no encoder gives."""
+    content = rows.tobytes()
+    is_text = not content.translate(None, _TEXT)
+    if _plausible(rows) >= 0.9 and not is_text:
+        return
+    guess = ", they are text" if is_text else ""
+    for name, kind in (("big-endian float32", ">f4"), ("float64", "<f8"), ("big-endian float64", ">f8")):
+        if not guess and not len(content) % np.dtype(kind).itemsize:
+            guess = f", they look like {name}" if _plausible(np.frombuffer(content, kind)) > 0.99 else ""
+    raise DataError(
+        f"{path}: the bytes are no little-endian float32 features{guess}; write them with .astype('<f4').tofile()"
+    )
+
+
+def _plausible(values: npt.NDArray[np.floating[Any]]) -> float:
+    """Share of the finite values other than zero whose magnitude an encoder may give."""
+    with np.errstate(invalid="ignore"):
+        sizes = np.abs(values[values != 0].astype(np.float64))
+    known = sizes[np.isfinite(sizes)]
+    return 1.0 if not len(known) else float(((known > 1e-12) & (known < 1e12)).mean())

@@ -3,9 +3,11 @@
 UTF-8 with or without a byte order mark, lines ended by LF or CRLF. Every complaint names file and line.
 """
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from missrec_pl.errors import DataError
 
 INTER_HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token"
 TEXT_HEADER = "item_id:token\ttext:token_seq"
+_ROW = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -53,29 +56,18 @@ class Rows:
         return f"{self.path}:{self.lines[row]}"
 
 
-def read_rows(path: Path) -> Rows:
-    """Reads the ``.inter`` file of one domain, whose item tokens are row numbers.
+def read_rows(path: Path, *, merged: bool = False) -> dict[int, Rows]:
+    """Reads an ``.inter`` file, domain by domain.
+
+    Item tokens are row numbers of domain 0, or ``<domain number>-<row>`` if ``merged``.
 
     Raises:
-        DataError: Missing or empty file, bad header or column count, empty history or target, bad token.
-    """
-    rows = read_merged_rows(path, merged=False)
-    return rows[0]
-
-
-def read_merged_rows(path: Path, *, merged: bool = True) -> dict[int, Rows]:
-    """Reads an ``.inter`` file whose item tokens are ``<domain number>-<row>``, domain by domain.
-
-    Args:
-        path: The file.
-        merged: False if the tokens are plain row numbers; then everything is domain 0.
-
-    Raises:
-        DataError: As for ``read_rows``; also a row with items of several domains.
+        DataError: Missing or empty file, bad header or column count, empty history or target, bad token, or a row
+            with items of several domains.
     """
     users: list[str] = []
     known: dict[str, str] = {}  # one string a user, however many rows
-    numbers = {name: array("q") for name in ("domains", "counts", "lines")}
+    columns = [array("q"), array("q"), array("q")]  # domain, length of the history, line
     items, targets = array("i"), array("i")
     for line, user, tokens in _tokens(path):
         domain, rows = _without_domain(path, line, tokens) if merged else (0, tokens)
@@ -83,24 +75,23 @@ def read_merged_rows(path: Path, *, merged: bool = True) -> dict[int, Rows]:
         users.append(known.setdefault(user, user))
         items.extend(history)
         targets.append(target)
-        for name, number in (("domains", domain), ("counts", len(history)), ("lines", line)):
-            numbers[name].append(number)
+        for column, number in zip(columns, (domain, len(history), line), strict=True):
+            column.append(number)
     if not users:
         raise DataError(f"{path}: the split is empty: there is a header and no row")
-    domains, counts, lines = (np.frombuffer(numbers[name], np.int64) for name in ("domains", "counts", "lines"))
+    domains, counts, lines = (np.frombuffer(column, np.int64) for column in columns)
     all_items, all_targets = np.frombuffer(items, np.int32), np.frombuffer(targets, np.int32)
-    parts = {}
-    for domain in np.unique(domains):
-        chosen = domains == domain
-        parts[int(domain)] = Rows(
+    return {
+        int(domain): Rows(
             path=path,
-            users=[user for user, here in zip(users, chosen, strict=True) if here],
+            users=list(compress(users, chosen)),
             items=all_items[np.repeat(chosen, counts)],
             offsets=np.concatenate([[0], np.cumsum(counts[chosen])]).astype(np.int64),
             targets=all_targets[chosen],
             lines=lines[chosen],
         )
-    return parts
+        for domain, chosen in ((number, domains == number) for number in np.unique(domains))
+    }
 
 
 def read_index(path: Path) -> list[str]:
@@ -129,15 +120,9 @@ def read_index(path: Path) -> list[str]:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Item texts by raw item id; a text in double quotes is unquoted as in CSV.
-
-    Raises:
-        DataError: Bad header or a line without a tab.
-    """
-    lines = _lines(path)
-    _check_header(path, next(lines, (1, ""))[1], TEXT_HEADER)
+    """Item texts by raw item id, without quotes as in CSV; DataError for a bad header or a line without a tab."""
     texts = {}
-    for number, line in lines:
+    for number, line in _lines(path, TEXT_HEADER):
         raw, tab, text = line.partition("\t")
         if not tab or not raw:
             raise DataError(f"{path}:{number}: expected 'item id<TAB>text', found {line[:60]!r}")
@@ -149,9 +134,7 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def _tokens(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Line number, user, and the item tokens of its history and its target, the target last."""
-    lines = _lines(path)
-    _check_header(path, next(lines, (1, ""))[1], INTER_HEADER)
-    for number, line in lines:
+    for number, line in _lines(path, INTER_HEADER):
         cells = line.split("\t")
         if len(cells) != 3:
             raise DataError(
@@ -181,31 +164,24 @@ def _without_domain(path: Path, line: int, tokens: list[str]) -> tuple[int, list
 
 
 def _integers(path: Path, line: int, tokens: list[str]) -> list[int]:
-    if not all(map(_is_row, tokens)):
-        wrong = next(token for token in tokens if not _is_row(token))
+    wrong = next((token for token in tokens if not _ROW.fullmatch(token)), None)
+    if wrong is not None:
         raise DataError(f"{path}:{line}: item token {wrong!r} is not an integer row number of the feature files")
     return list(map(int, tokens))
 
 
-def _is_row(token: str) -> bool:
-    return token.isascii() and token.isdecimal() and len(token) < 10
-
-
-def _check_header(path: Path, found: str, expected: str) -> None:
-    if found != expected:
-        raise DataError(f"{path}:1: bad header {found[:80]!r}; expected {expected!r}")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, header: str | None = None) -> Iterator[tuple[int, str]]:
+    """Number and text of every line that is not blank, after the header if there is one."""
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a file")
     if not path.is_file():
         raise DataError(f"{path} is missing")
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            for number, line in enumerate(stream, start=1):
-                text = line.rstrip("\r\n")
-                if text.strip():
-                    yield number, text
+            texts = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, start=1))
+            lines = (numbered for numbered in texts if numbered[1].strip())
+            if header is not None and (found := next(lines, (1, ""))[1]) != header:
+                raise DataError(f"{path}:1: bad header {found[:80]!r}; expected {header!r}")
+            yield from lines
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert the file") from error

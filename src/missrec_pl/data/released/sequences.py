@@ -1,7 +1,7 @@
 """From released rows back to whole sequences.
 
 The released files hold, for every training prefix, the last 50 items of the history and the target. A row
-whose history is shorter than the longest one of the files shows its target's position; rows of the longest
+whose history is shorter than the longest one of the files shows its target's position. Rows of the longest
 length are chained: each continues the row before it by one item. Every row is then checked against the
 result, so that the prefixes computed from the sequences are exactly the released rows.
 """
@@ -37,6 +37,16 @@ class Reconstruction:
     max_history: int
 
 
+@dataclass(frozen=True)
+class _Split:
+    """The rows of one split: each row's user [R], and the position [R] of its target in the user's sequence."""
+
+    name: str
+    rows: Rows
+    user: Ints
+    position: Ints
+
+
 def reconstruct(splits: Mapping[str, Rows]) -> Reconstruction:
     """Rebuilds every user's sequence and checks that it reproduces every row.
 
@@ -48,26 +58,28 @@ def reconstruct(splits: Mapping[str, Rows]) -> Reconstruction:
     Raises:
         DataError: The rows contradict each other or the leave-one-out split; names the first such row.
     """
-    names = [name for name in ("train", "valid", "test") if name in splits]
-    rows = [splits[name] for name in names]
-    users = _order([user for part in rows for user in part.users])
-    code = {user: number for number, user in enumerate(users)}
-    codes = [np.fromiter((code[user] for user in part.users), np.int64, len(part)) for part in rows]
-    if "test" in splits:
-        _check_one_each(rows, codes, names, len(users), users)
-    cut = max(int(part.lengths().max()) for part in rows)
-    sequences, positions = _build(rows, codes, len(users), cut)
-    for part, part_codes, part_positions in zip(rows, codes, positions, strict=True):
-        _check_rows(part, part_codes, part_positions, sequences, cut)
-    held_out = 0
-    if "test" in splits:
-        held_out = 2
-        _check_leave_one_out(rows, codes, positions, names, sequences)
-    keys = codes[0] * (int(sequences.lengths().max()) + 1) + positions[0]
-    _check_unique(rows[0], keys)
+    named = [(name, splits[name]) for name in ("train", "valid", "test") if name in splits]
+    tokens = _order([token for _, rows in named for token in rows.users])
+    number = {token: index for index, token in enumerate(tokens)}
+    parts = []
+    for name, rows in named:
+        users = np.fromiter((number[token] for token in rows.users), np.int64, len(rows))
+        parts.append(_Split(name, rows, users, position=rows.lengths()))  # of rows that are cut: corrected later
+    is_leave_one_out = "test" in splits
+    if is_leave_one_out:
+        _check_one_each(parts, len(tokens))
+    cut = max(int(part.rows.lengths().max()) for part in parts)
+    sequences = _build(parts, len(tokens), cut)
+    for part in parts:
+        _check_rows(part, sequences, cut)
+    if is_leave_one_out:
+        _check_leave_one_out(parts, sequences)
+    train = parts[0]
+    _check_unique(train.rows, train.user * (int(sequences.lengths().max()) + 1) + train.position)
+    held_out = 2 if is_leave_one_out else 0
     expected = int(np.maximum(sequences.lengths() - held_out - 1, 0).sum())
     native = Sequences(sequences.items + np.int32(1), sequences.offsets)
-    return Reconstruction(users, native, expected - len(rows[0]), cut)
+    return Reconstruction(tokens, native, expected - len(train.rows), cut)
 
 
 def _order(tokens: Sequence[str]) -> list[str]:
@@ -77,140 +89,128 @@ def _order(tokens: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _check_one_each(
-    rows: list[Rows], codes: list[Ints], names: list[str], num_users: int, users: list[str]
-) -> None:
-    has = {}
-    for part, part_codes, name in zip(rows, codes, names, strict=True):
-        has[name] = np.bincount(part_codes, minlength=num_users)
-        if name != "train" and (has[name] > 1).any():
-            _check_unique(part, part_codes)
-    for part, part_codes, name in zip(rows, codes, names, strict=True):
-        if name != "test" and (has["test"][part_codes] == 0).any():
-            row = int(np.argmax(has["test"][part_codes] == 0))
+def _check_one_each(parts: list[_Split], num_users: int) -> None:
+    """Raises DataError unless each user has one test row and, with a longer history, one validation row."""
+    counts = {part.name: np.bincount(part.user, minlength=num_users) for part in parts}
+    train, valid, test = parts
+    for part in (valid, test):
+        if (counts[part.name] > 1).any():
+            _check_unique(part.rows, part.user)
+    unvalidated = (counts["valid"][test.user] == 0) & (test.rows.lengths() > 1)
+    for part, lacking, what, other, of_whom in (
+        (train, counts["test"][train.user] == 0, "train rows", test, ""),
+        (valid, counts["test"][valid.user] == 0, "valid rows", test, ""),
+        (test, unvalidated, "a test row", valid, " with three items or more"),
+    ):
+        if lacking.any():
+            row = int(np.argmax(lacking))
             raise DataError(
-                f"{part.where(row)}: user {users[part_codes[row]]} has {name} rows but none in "
-                f"{rows[-1].path.name}; leave-one-out needs one for every user: add it, or remove the user"
+                f"{part.rows.where(row)}: user {part.rows.users[row]} has {what} but none in "
+                f"{other.rows.path.name}; leave-one-out needs one for every user{of_whom}: add it, or remove the "
+                "user"
             )
-    test, test_codes = rows[-1], codes[-1]
-    unvalidated = (has["valid"][test_codes] == 0) & (test.lengths() > 1)
-    if unvalidated.any():
-        row = int(np.argmax(unvalidated))
-        raise DataError(
-            f"{test.where(row)}: user {users[test_codes[row]]} has a test row but none in "
-            f"{rows[-2].path.name}; leave-one-out needs one for every user with three items or more: add "
-            "it, or remove the user"
-        )
 
 
-def _check_unique(part: Rows, keys: Ints) -> None:
+def _check_unique(rows: Rows, keys: Ints) -> None:
     order = np.argsort(keys, kind="stable")
     twice = np.flatnonzero(keys[order][1:] == keys[order][:-1])
     if len(twice):
         first, second = sorted(int(row) for row in order[twice[0] : twice[0] + 2])
         raise DataError(
-            f"{part.where(second)}: user {part.users[second]} repeats the row of line {part.lines[first]}; "
+            f"{rows.where(second)}: user {rows.users[second]} repeats the row of line {rows.lines[first]}; "
             "remove one of them"
         )
 
 
-def _build(rows: list[Rows], codes: list[Ints], num_users: int, cut: int) -> tuple[Sequences, list[Ints]]:
-    """Sequences (feature rows) and, for every row, the position of its target in its user's sequence."""
-    positions = [part.lengths().copy() for part in rows]
-    longest: list[npt.NDArray[np.int32] | None] = [None] * num_users
-    reached = np.zeros(num_users, np.int64)
+def _build(parts: list[_Split], num_users: int, cut: int) -> Sequences:
+    """Sequences of feature rows; corrects the positions of rows that are cut."""
+    longest: list[npt.NDArray[np.int32]] = [np.empty(0, np.int32)] * num_users
     cut_rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for index, (part, part_codes) in enumerate(zip(rows, codes, strict=True)):
-        lengths = part.lengths()
-        for row in _ascending(part_codes, lengths):
-            user, length = int(part_codes[row]), int(lengths[row])
+    for index, part in enumerate(parts):
+        lengths = part.rows.lengths()
+        for row in _ascending(part.user, lengths):
+            user, length = int(part.user[row]), int(lengths[row])
             if length == cut:
                 cut_rows[user].append((index, row))
-            elif length > reached[user]:
-                reached[user] = length
-                longest[user] = np.append(part.history(row), part.targets[row])
+            elif length + 1 > len(longest[user]):
+                longest[user] = np.append(part.rows.history(row), part.rows.targets[row])
     for user, found in cut_rows.items():
-        longest[user] = _chain(rows, positions, found, longest[user], cut)
-    complete = [one for one in longest if one is not None]
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in complete])]).astype(np.int64)
-    return Sequences(np.concatenate(complete).astype(np.int32), offsets), positions
+        longest[user] = _chain(parts, found, longest[user], cut)
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in longest])]).astype(np.int64)
+    return Sequences(np.concatenate(longest).astype(np.int32), offsets)
 
 
-def _ascending(codes: Ints, lengths: Ints) -> list[int]:
+def _ascending(users: Ints, lengths: Ints) -> Sequence[int]:
     """Row numbers, reversed if the file lists long prefixes first."""
-    same = codes[1:] == codes[:-1]
-    steps = np.diff(lengths)[same]
-    order = range(len(codes))
-    return list(reversed(order)) if (steps < 0).sum() > (steps > 0).sum() else list(order)
+    steps = np.diff(lengths)[users[1:] == users[:-1]]
+    rows = range(len(users))
+    return rows[::-1] if (steps < 0).sum() > (steps > 0).sum() else rows
 
 
 def _chain(
-    rows: list[Rows],
-    positions: list[Ints],
-    found: list[tuple[int, int]],
-    start: npt.NDArray[np.int32] | None,
-    cut: int,
+    parts: list[_Split], found: list[tuple[int, int]], start: npt.NDArray[np.int32], cut: int
 ) -> npt.NDArray[np.int32]:
-    """Joins one user's rows of the longest length to a sequence and notes their positions."""
+    """Joins one user's rows of the longest length to a sequence and notes their positions.
+
+    ``found`` has the split and row of each; ``start`` is the sequence up to the cut, or less if no row shows it.
+    """
     following: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
     for index, row in found:
-        following[rows[index].history(row).tobytes()].append((index, row))
-    if start is None or len(start) != cut:  # no row shows the items up to the cut: begin where nothing leads to
+        following[parts[index].rows.history(row).tobytes()].append((index, row))
+    if len(start) != cut:  # begin with a row that continues no other one
         continued = {
-            np.append(rows[index].history(row)[1:], rows[index].targets[row]).tobytes() for index, row in found
+            np.append(parts[index].rows.history(row)[1:], parts[index].rows.targets[row]).tobytes()
+            for index, row in found
         }
-        heads = [(index, row) for index, row in found if rows[index].history(row).tobytes() not in continued]
+        heads = [pair for key, pairs in following.items() if key not in continued for pair in pairs]
         index, row = (heads or found)[0]
-        start = rows[index].history(row)
-    sequence = start.tolist()
-    window = start.tobytes()
+        start = parts[index].rows.history(row)
+    sequence, window = start.tolist(), start.tobytes()
     left = len(found)
     while following.get(window):
         index, row = following[window].pop(0)
-        positions[index][row] = len(sequence)
-        sequence.append(int(rows[index].targets[row]))
+        parts[index].position[row] = len(sequence)
+        sequence.append(int(parts[index].rows.targets[row]))
         window = np.asarray(sequence[-cut:], np.int32).tobytes()
         left -= 1
     if left:
         index, row = min(pair for pairs in following.values() for pair in pairs)
+        rows = parts[index].rows
         raise DataError(
-            f"{rows[index].where(row)}: this history of user {rows[index].users[row]} does not continue the "
+            f"{rows.where(row)}: this history of user {rows.users[row]} does not continue the "
             f"user's other rows; histories of {cut} items have to follow each other by one item"
         )
     return np.asarray(sequence, np.int32)
 
 
-def _check_rows(part: Rows, codes: Ints, positions: Ints, sequences: Sequences, cut: int) -> None:
-    """Every row has to equal ``(sequence[:position][-cut:], sequence[position])``."""
-    starts = sequences.offsets[codes]
-    lengths = part.lengths()
-    inside = positions < sequences.lengths()[codes]
-    right = inside & (lengths == np.minimum(positions, cut))
-    at = np.minimum(starts + positions, len(sequences.items) - 1)
-    right &= sequences.items[at] == part.targets
-    row_of = np.repeat(np.arange(len(part)), lengths)
-    within = np.arange(len(part.items)) - part.offsets[row_of]
-    source = np.clip(starts[row_of] + (positions - lengths)[row_of] + within, 0, len(sequences.items) - 1)
-    wrong_items = sequences.items[source] != part.items
-    right &= np.bincount(row_of[wrong_items], minlength=len(part)) == 0
+def _check_rows(part: _Split, sequences: Sequences, cut: int) -> None:
+    """Raises DataError unless every row equals ``(sequence[:position][-cut:], sequence[position])``."""
+    rows, position, lengths = part.rows, part.position, part.rows.lengths()
+    starts, last = sequences.offsets[part.user], len(sequences.items) - 1
+    right = (position < sequences.lengths()[part.user]) & (lengths == np.minimum(position, cut))
+    right &= sequences.items[np.minimum(starts + position, last)] == rows.targets
+    row_of = np.repeat(np.arange(len(rows)), lengths)
+    within = np.arange(len(rows.items)) - rows.offsets[row_of]
+    source = np.clip(starts[row_of] + (position - lengths)[row_of] + within, 0, last)
+    wrong_items = sequences.items[source] != rows.items
+    right &= np.bincount(row_of[wrong_items], minlength=len(rows)) == 0
     if not right.all():
         row = int(np.argmin(right))
         raise DataError(
-            f"{part.where(row)}: history and target of user {part.users[row]} contradict the user's longest "
+            f"{rows.where(row)}: history and target of user {rows.users[row]} contradict the user's longest "
             "row; every row has to be a prefix of the same sequence"
         )
 
 
-def _check_leave_one_out(
-    rows: list[Rows], codes: list[Ints], positions: list[Ints], names: list[str], sequences: Sequences
-) -> None:
-    for part, part_codes, part_positions, name in zip(rows, codes, positions, names, strict=True):
-        last = sequences.lengths()[part_codes] - 1
-        right = part_positions <= last - 2 if name == "train" else part_positions == last - (name == "valid")
+def _check_leave_one_out(parts: list[_Split], sequences: Sequences) -> None:
+    places = {"train": "before the last two", "valid": "the last but one", "test": "the last"}
+    for part in parts:
+        last = sequences.lengths()[part.user] - 1
+        is_train = part.name == "train"
+        right = part.position <= last - 2 if is_train else part.position == last - (part.name == "valid")
         if not right.all():
-            row = int(np.argmin(right))
-            place = {"train": "before the last two", "valid": "the last but one", "test": "the last"}[name]
+            row, place = int(np.argmin(right)), places[part.name]
             raise DataError(
-                f"{part.where(row)}: the target of user {part.users[row]} is item "
-                f"{part_positions[row] + 1} of {last[row] + 1}, but a {name} target has to be {place}"
+                f"{part.rows.where(row)}: the target of user {part.rows.users[row]} is item "
+                f"{part.position[row] + 1} of {last[row] + 1}, but a {part.name} target has to be {place}"
             )

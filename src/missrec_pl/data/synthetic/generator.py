@@ -1,4 +1,4 @@
-"""The content of synthetic domains.
+"""Small generated domains: several modalities, content that can be learned and transferred.
 
 Every item has a latent vector near one of its domain's interests. A user follows two or three interests: the
 next item mostly stays in the present interest and lies near the rotated latent of the present item; sometimes
@@ -7,12 +7,15 @@ rotation are the same in every domain of a seed, so what is learned on one domai
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from missrec_pl.data.domain.cache import DomainCache
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import ConfigError
@@ -25,7 +28,7 @@ _YEAR_S = 365 * 24 * 3600
 _SHARED, _DOMAIN = 0, 1  # random streams
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, eq=False)
 class SyntheticSpec:
     """What a synthetic domain looks like.
 
@@ -37,8 +40,11 @@ class SyntheticSpec:
         min_length: Shortest sequence, in interactions (at least 3).
         max_length: Longest sequence, in interactions.
         dims: Feature width of every modality; ``text`` has to be among them.
-        missing: Share of items without a modality, 0..1; 0 where a modality is not named.
+        missing: Share of items without a modality, 0..1; 0 where a modality is not named. None: image 0.4.
         noise: Standard deviation of the noise on features whose own is about 1.
+
+    Raises:
+        ConfigError: The values cannot work together.
     """
 
     seed: int = 0
@@ -48,17 +54,18 @@ class SyntheticSpec:
     min_length: int = 4
     max_length: int = 15
     dims: Mapping[str, int] = field(default_factory=lambda: {"text": 24, "image": 16})
-    missing: Mapping[str, float] = field(default_factory=lambda: {"image": 0.4})
+    missing: Mapping[str, float] | None = None
     noise: float = 0.3
 
     def __post_init__(self) -> None:
+        self.dims = dict(self.dims)  # plain values, whatever the config gave
+        default = {"image": 0.4} if "image" in self.dims else {}
+        self.missing = default if self.missing is None else dict(self.missing)
         if "text" not in self.dims:
             raise ConfigError("synthetic data: dims has to name the modality text")
         if not 3 <= self.min_length <= self.max_length < self.num_items:
-            raise ConfigError(
-                "synthetic data: needs 3 <= min_length <= max_length < num_items, found "
-                f"{self.min_length}, {self.max_length}, {self.num_items}"
-            )
+            found = f"{self.min_length}, {self.max_length}, {self.num_items}"
+            raise ConfigError(f"synthetic data: needs 3 <= min_length <= max_length < num_items, found {found}")
         if not 2 <= self.num_interests <= self.num_items or self.num_users < 1:
             raise ConfigError("synthetic data: needs num_users >= 1 and 2 <= num_interests <= num_items")
         wrong = [name for name, share in self.missing.items() if name not in self.dims or not 0 <= share < 1]
@@ -67,18 +74,49 @@ class SyntheticSpec:
                 f"synthetic data: missing.{wrong[0]} has to be a modality of dims with a share in [0, 1)"
             )
 
+    def inputs(self, number: int) -> dict[str, Any]:
+        """What the content of domain ``number`` depends on, as plain values."""
+        own = {one.name: getattr(self, one.name) for one in fields(SyntheticSpec)}
+        return {"version": VERSION, "domain": number, **own}
+
+
+@dataclass(eq=False)
+class SyntheticDomains(SyntheticSpec):
+    """A domain source of small, learnable domains ``synthetic_<number>``, for tests and first steps.
+
+    Domain ``i`` of a seed is the same however many domains are asked for: pre-train on ``num_domains=2`` and
+    fine-tune on ``first_domain=2, num_domains=1``. They are kept in ``cache_dir``.
+    """
+
+    name = "synthetic"
+    cache_dir: Path | str
+    num_domains: int = field(default=3, kw_only=True)
+    first_domain: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_domains < 1 or self.first_domain < 0:
+            raise ConfigError("synthetic data: needs num_domains >= 1 and first_domain >= 0")
+
+    def prepare(self) -> None:
+        """Generates the domains unless the cache holds them."""
+        for number, cache in self._caches():
+            cache.prepare(self.inputs(number), partial(self._write, number))
+
+    def paths(self) -> list[Path]:
+        """The generated domain folders; DataError if they were not generated yet."""
+        return [path for number, cache in self._caches() for path in cache.paths(self.inputs(number))]
+
+    def _write(self, number: int, folder: Path) -> list[Path]:
+        return [write_synthetic(folder, number, self)]
+
+    def _caches(self) -> list[tuple[int, DomainCache]]:
+        numbers = range(self.first_domain, self.first_domain + self.num_domains)
+        return [(number, DomainCache(self.cache_dir, f"synthetic_{number}")) for number in numbers]
+
 
 def write_synthetic(folder: Path, number: int, spec: SyntheticSpec, *, overwrite: bool = False) -> Path:
-    """Writes domain ``number`` to ``folder/synthetic_<number>``.
-
-    Args:
-        folder: Where the domain folder goes.
-        number: Which domain; together with ``spec.seed`` it decides about the content.
-        spec: What the domain looks like.
-        overwrite: Replace an existing domain folder.
-
-    Returns:
-        The domain folder.
+    """Writes domain ``number`` of ``spec`` to ``folder/synthetic_<number>``, which is returned.
 
     Raises:
         DataError: It exists and ``overwrite`` is false.
@@ -100,30 +138,24 @@ def write_synthetic(folder: Path, number: int, spec: SyntheticSpec, *, overwrite
         features=features,
         views=views,
         overwrite=overwrite,
-        created_by={
-            "program": "missrec_pl.data.synthetic.source",
-            "version": VERSION,
-            "domain": number,
-            **asdict(spec),
-        },
+        created_by={"program": "missrec_pl.data.synthetic", **spec.inputs(number)},
     )
 
 
 def _features(
     latents: Floats, rng: np.random.Generator, spec: SyntheticSpec
 ) -> tuple[dict[str, FeatureMatrix], dict[str, FeatureMatrix]]:
-    features = {}
+    features, missing = {}, spec.missing or {}
     for name, width in spec.dims.items():
         # The projection depends on the seed and the modality's name only: all domains share it.
         shared = np.random.default_rng([spec.seed, _SHARED, *name.encode()])
         projected = latents @ shared.normal(size=(_LATENT, width)) / np.sqrt(_LATENT)
-        present = rng.random(spec.num_items) >= spec.missing.get(name, 0.0)
+        present = rng.random(spec.num_items) >= missing.get(name, 0.0)
         noisy = projected + spec.noise * rng.normal(size=projected.shape)
         features[name] = FeatureMatrix(noisy.astype(np.float32), present, "synthetic-projection")
     text = features["text"]
     dropped = np.asarray(text.rows) + spec.noise * rng.normal(size=text.rows.shape)
-    view = FeatureMatrix(dropped.astype(np.float32), text.present, text.encoder)
-    return features, {"text_worddrop": view}
+    return features, {"text_worddrop": replace(text, rows=dropped.astype(np.float32))}
 
 
 def _sequences(

@@ -45,12 +45,20 @@ class MultiHeadAttention(nn.Module):
         self,
         queries: Float[Tensor, "B Q D"],
         key_values: Float[Tensor, "B S E"],
-        is_key_padding: Bool[Tensor, "B S"],
+        is_hidden: Bool[Tensor, "B S"] | Bool[Tensor, "B Q S"],
     ) -> Float[Tensor, "B Q D"]:
-        """Attend from projected queries to projected keys and values, ``E = 2 D``."""
+        """Attend from projected queries to projected keys and values, ``E = 2 D``.
+
+        Args:
+            queries: projected queries.
+            key_values: projected keys and values.
+            is_hidden: keys that no query, or that each query, may not look at.
+        """
         query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = self._attend(query, key, value, is_key_padding[:, None, None, :])
+        attended = self._attend(
+            query, key, value, is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
+        )
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
         return joined
 
@@ -151,10 +159,16 @@ class EncoderBlock(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
+        self,
+        x: Float[Tensor, "B S D"],
+        is_hidden: Bool[Tensor, "B S"] | Bool[Tensor, "B S S"],
+        projected: Projected | None = None,
     ) -> Float[Tensor, "B S D"]:
-        """Encode a set of vectors, given their projections if they are known; padding is never attended to."""
-        attended = _self_attention(self.self_attention, x, is_padding, projected)
+        """Encode a set of vectors, given their projections if they are known.
+
+        What is hidden, such as padding, is never attended to; see :meth:`MultiHeadAttention.attend`.
+        """
+        attended = _self_attention(self.self_attention, x, is_hidden, projected)
         x = self.attention_norm(x + self.dropout(attended))
         out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return out

@@ -43,30 +43,12 @@ class DynamicFusion(nn.Module):
             None if fusion_concentration is None else nn.Parameter(torch.tensor(float(fusion_concentration)))
         )
 
-    def prepare(self, tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]) -> list[Comparable]:
-        """Candidates as :meth:`forward` takes them; the mean of cosines is the cosine with one mean vector.
-
-        Args:
-            tokens: item tokens, not normalised.
-            is_missing: which of them do not exist.
-        """
-        if self.concentration is not None:
-            return comparable(tokens, is_missing)
-        share = (~is_missing).to(tokens.dtype)
-        share = share / share.sum(1, keepdim=True).clamp_min(1)
-        mean = (F.normalize(tokens, dim=-1) * share[:, :, None]).sum(1)
-        is_none = is_missing.all(1)
-        if not is_none.any():
-            return [Comparable(torch.arange(len(mean), device=mean.device), [mean])]
-        some, none = (~is_none).nonzero()[:, 0], is_none.nonzero()[:, 0]
-        return [Comparable(some, [mean.index_select(0, some)]), Comparable(none, [])]
-
     def forward(self, user: Float[Tensor, "B D"], candidates: Sequence[Comparable]) -> Float[Tensor, "B C"]:
         """Fused cosines of users and candidates (eq. 2); a modality is compared only where it exists.
 
         Args:
             user: normalised user states.
-            candidates: from :meth:`prepare`.
+            candidates: from :func:`comparable`, or for a static mean from :func:`mean_directions`.
         """
         if not any(len(group.tokens) > 1 for group in candidates):
             user = self._with_concentration(user)
@@ -115,3 +97,20 @@ def comparable(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]) 
         present = [F.normalize(chosen[:, m], dim=-1) for m in modalities if not code >> m & 1]
         groups.append(Comparable(columns, present))
     return groups
+
+
+def mean_directions(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]) -> list[Comparable]:
+    """Prepare candidates for a static fusion: the mean of cosines is the cosine with one mean vector.
+
+    Args:
+        tokens: item tokens, not normalised.
+        is_missing: which of them do not exist.
+    """
+    share = (~is_missing).to(tokens.dtype)
+    share = share / share.sum(1, keepdim=True).clamp_min(1)
+    mean = (F.normalize(tokens, dim=-1) * share[:, :, None]).sum(1)
+    is_none = is_missing.all(1)
+    if not is_none.any():
+        return [Comparable(torch.arange(len(mean), device=mean.device), [mean])]
+    some, none = (~is_none).nonzero()[:, 0], is_none.nonzero()[:, 0]
+    return [Comparable(some, [mean.index_select(0, some)]), Comparable(none, [])]

@@ -1,21 +1,24 @@
-"""A modality made of what users bought together."""
+"""A modality made of which items the same users chose."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+
+from missrec_pl.fitting.spectral import spectral_embeddings
+from missrec_pl.nn.fitted import Fitted, FittingContext
 
 COLLABORATIVE = "collaborative"
 """The modality's name, after those of the features."""
 
 
-class CollaborativeVectors(nn.Module):
-    """Vectors of the items' places in the graph of what was bought together, of the training part.
+class CollaborativeVectors(Fitted):
+    """Spectral embeddings of the items in the graph of items that stood close in training sequences.
 
-    A training row must not find its own user's purchases in the vectors: the network would learn the rows by
-    heart. So there is a table for each fold of users, made by all others, which the rows of the fold see; what is
-    ranked sees the table that all users made.
+    A training row must not find its own user's interactions in the vectors: the network would learn the rows by
+    heart. So there is a table for each cross-fitting fold of users, fitted without them, which the fold's rows
+    see. Evaluation sees the table that all users made.
 
     An eigenvector's sign is free, and so is the basis of equal eigenvalues. The checkpoint therefore carries the
     table of all users, to which adapters were fitted, and the folds' tables are turned towards it.
@@ -25,6 +28,7 @@ class CollaborativeVectors(nn.Module):
         width: number ``R`` of axes.
     """
 
+    folds = True
     vectors: Tensor
     without_fold: Tensor | None
 
@@ -34,17 +38,23 @@ class CollaborativeVectors(nn.Module):
         self.register_buffer("without_fold", None, persistent=False)
         self._is_turned = False
 
-    def attach(self, vectors: Float[Tensor, "_ R"], without_fold: Float[Tensor, "G _ R"] | None = None) -> None:
-        """Take the vectors of the data in use, unit length or 0 where nothing is known of an item.
+    @property
+    def is_empty(self) -> bool:
+        """True before the first fit."""
+        return not bool(self.vectors.any())
 
-        Args:
-            vectors: made by all users.
-            without_fold: made by all users but a fold's, for each fold; kept, not copied. None if nothing is to be
-                trained.
-        """
-        self.vectors.copy_(vectors)
-        self.without_fold = None if without_fold is None else without_fold.to(self.vectors)
+    def fit(self, context: FittingContext) -> dict[str, float]:
+        """Fit the tables; the one of all users stays where a checkpoint has brought it."""
+        items, offsets = context.training_parts()
+        width, device = self.vectors.shape[1], self.vectors.device
+        vectors, without_fold = spectral_embeddings(
+            items, offsets, context.catalogue.num_items, width, context.fold_of_user
+        )
+        if self.is_empty:
+            self.vectors.copy_(vectors)
+        self.without_fold = None if without_fold is None else without_fold.to(device)
         self._is_turned = False
+        return {}
 
     def forward(
         self, ids: Int[Tensor, " U"], fold: int | None = None
@@ -56,15 +66,14 @@ class CollaborativeVectors(nn.Module):
             fold: the fold whose users have no part in the vectors; None for the vectors of all users.
 
         Raises:
-            RuntimeError: nothing is attached that leaves users out.
+            RuntimeError: nothing was fitted without the fold.
         """
-        table = self.vectors if fold is None else self._without(fold)
-        rows = table[ids]
+        rows = (self.vectors if fold is None else self._without(fold))[ids]
         return rows, ~rows.any(1)
 
     def _without(self, fold: int) -> Tensor:
         if self.without_fold is None:
-            raise RuntimeError("no vectors that leave users out are attached: attach() them first")
+            raise RuntimeError("the spectral item embeddings were not fitted by folds: fit() them first")
         if not self._is_turned:  # not before: loading a checkpoint replaces what the tables are turned towards
             for table in self.without_fold:
                 table.copy_(turned(table, self.vectors))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +10,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn.blocks.attention import Decoder, Encoder
-from missrec_pl.nn.missrec.base import SequenceModel
-from missrec_pl.nn.missrec.embeddings import ItemEmbeddings, UserStates
-from missrec_pl.nn.missrec.released_rules import AsReleased, Mended, Rules
+from missrec_pl.nn.contract import DataShape, Histories, Items, Users
+from missrec_pl.nn.interests import InterestSettings
+from missrec_pl.nn.missrec.base import SequenceModel, Sizes, as_tokens
+from missrec_pl.nn.missrec.items import ItemTokens, interest_users
+from missrec_pl.nn.missrec.released_rules import AsReleased, Corrected, Rules
+from missrec_pl.system.choices import chosen
+
+SequenceFusion = Literal["add", "contextual"]
 
 
 class MISSRecReleased(SequenceModel):
@@ -24,78 +28,62 @@ class MISSRecReleased(SequenceModel):
     weights under the same names, used as :class:`AsReleased` says.
 
     Args:
-        feature_dims: see :class:`SequenceModel`.
-        num_items: see :class:`SequenceModel`.
-        num_prototypes: see :class:`SequenceModel`.
-        transductive: see :class:`SequenceModel`.
-        hidden_size: see :class:`SequenceModel`.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layers.
+        data: see :class:`SequenceModel`.
+        interests: see :class:`SequenceModel`.
+        item_ids: see :class:`SequenceModel`.
+        hidden_size: see :class:`Sizes`.
+        num_heads: see :class:`Sizes`.
+        inner_size: see :class:`Sizes`.
         num_encoder_layers: blocks that read the interest tokens.
         num_decoder_layers: blocks that read the items.
-        dropout: see :class:`SequenceModel`.
-        max_history: see :class:`SequenceModel`.
+        dropout: see :class:`Sizes`.
         fusion_concentration: see :class:`SequenceModel`.
-        history_bias: see :class:`SequenceModel`.
-        cooccurrence: see :class:`SequenceModel`.
-        content: see :class:`SequenceModel`.
         collaborative: see :class:`SequenceModel`.
         sequence_fusion: ``"add"`` sums the modalities of an item into one decoder token; ``"contextual"``
             keeps one token per modality and averages the last item's outputs.
-        compat: True computes what the released code computes; its objective belongs to it
-            (``objective=missrec_released``).
+        compat: True computes what the released code computes (reference mode); its objective belongs to it.
 
     Raises:
-        ConfigError: a score term or collaborative vectors under ``compat``; the release has none.
+        ConfigError: an unknown choice, or a collaborative modality in reference mode: the release has none.
     """
+
+    decides = ("num_heads", "sequence_fusion")
 
     def __init__(
         self,
-        feature_dims: Mapping[str, int],
-        num_items: int,
-        num_prototypes: int,
+        data: DataShape,
         *,
-        transductive: bool = False,
+        interests: InterestSettings | None = None,
+        item_ids: bool = False,
         hidden_size: int = 300,
         num_heads: int = 4,
         inner_size: int = 256,
         num_encoder_layers: int = 1,
         num_decoder_layers: int = 1,
         dropout: float = 0.5,
-        max_history: int = 50,
         fusion_concentration: float | None = 0.0,
-        history_bias: str = "learned",
-        cooccurrence: str = "none",
-        content: str = "none",
         collaborative: int = 0,
-        sequence_fusion: str = "add",
+        sequence_fusion: SequenceFusion = "add",
         compat: bool = False,
     ) -> None:
-        terms = {"history_bias": history_bias, "cooccurrence": cooccurrence, "content": content}
-        for name, value in {**terms, "collaborative": collaborative or "none"}.items():
-            if compat and value != "none":
-                raise ConfigError(f"model.{name}={value}: the released network has none; set it to none.")
-        rules: Rules = AsReleased() if compat else Mended()
+        if compat and collaborative:
+            raise ConfigError(f"model.collaborative={collaborative}: the released network has none; set it to 0.")
+        rules: Rules = AsReleased() if compat else Corrected()
+        sizes = Sizes(hidden_size, num_heads, inner_size, num_encoder_layers, num_decoder_layers, dropout)
         super().__init__(
-            feature_dims,
-            num_items,
-            num_prototypes,
-            transductive=transductive,
-            hidden_size=hidden_size,
-            dropout=dropout,
-            max_history=max_history,
+            data,
+            sizes,
+            interests=interests,
+            item_ids=item_ids,
             fusion_concentration=fusion_concentration,
-            history_bias=history_bias,
-            cooccurrence=cooccurrence,
-            content=content,
             collaborative=collaborative,
             missing=rules.missing,
+            all_tokens=rules.clusters_missing,
         )
         self.rules = rules
         self.depends_on_padding = rules.depends_on_padding
-        self.sequence_fusion = sequence_fusion
-        self.encoder = Encoder(num_encoder_layers, hidden_size, num_heads, inner_size, dropout)
-        self.decoder = Decoder(num_decoder_layers, hidden_size, num_heads, inner_size, dropout)
+        self.sequence_fusion = chosen("model.sequence_fusion", sequence_fusion, get_args(SequenceFusion))
+        self.encoder, self.decoder = sizes.encoder(), sizes.decoder()
         for part in (self.encoder, self.decoder, self.position_embedding, self.id_embedding):
             if part is not None:
                 part.apply(rules.initialise)
@@ -103,45 +91,43 @@ class MISSRecReleased(SequenceModel):
             if isinstance(module, nn.LayerNorm):
                 module.eps = rules.norm_eps
 
-    def without_interest(self, items: ItemEmbeddings) -> Bool[Tensor, "U M"]:
+    def without_interest(self, ids: Int[Tensor, " U"], is_missing: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """See :meth:`SequenceModel.without_interest`."""
-        return self.rules.without_interest(items, super().without_interest(items))
+        return self.rules.without_interest(ids, super().without_interest(ids, is_missing))
 
-    def encode_users(
-        self, history: Int[Tensor, "B L"], length: Int[Tensor, " B"], items: ItemEmbeddings
-    ) -> UserStates:
-        """See :meth:`SequenceModel.encode_users`."""
+    def encode_histories(self, history: Histories, items: Items) -> Users:
+        """See :meth:`Recommender.encode_histories`."""
+        tokens, rows = as_tokens(items), history.rows
         interests, is_interest_padding = self.rules.distinct_interests(
-            items.interest[history].flatten(1),
-            is_cut=history.shape[1] < self.max_history,
+            tokens.interest[rows].flatten(1),
+            is_cut=rows.shape[1] < self.max_history,
             training=self.training,
         )
-        projected = self.projected_prototypes(items, interests, self.encoder.first_attention)
+        projected = self.projected_prototypes(tokens, interests, self.encoder.first_attention)
         memory = self.encoder(F.embedding(interests, self.interests.prototypes), is_interest_padding, projected)
-        queries, is_query_padding = self._item_queries(history, items)
+        queries, is_query_padding = self._item_queries(rows, tokens)
         # The other items' outputs of the last block are nobody's.
-        last = self._places_of_last_item(history.shape[1], length)
+        last = self._places_of_last_item(rows.shape[1], history.length)
         decoded = self.decoder(queries, is_query_padding, memory, is_interest_padding, last)
         state = self.rules.last_item(decoded, is_query_padding.take_along_dim(last, 1))
-        return UserStates(state, memory, is_interest_padding)
+        return interest_users(state, memory, is_interest_padding)
 
     def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
         """``(id + 2 * fused) / 3``."""
         return (by_id + 2 * fused) / 3
 
-    def score(self, state: Float[Tensor, "B D"], candidates: ItemEmbeddings) -> Float[Tensor, "B C"]:
-        """See :meth:`SequenceModel.score`."""
-        return self.rules.score(super().score, state, candidates, self.id_embedding)
+    def _score_shared(self, state: Float[Tensor, "R D"], candidates: ItemTokens) -> Float[Tensor, "R C"]:
+        return self.rules.score(super()._score_shared, state, candidates, self.id_embedding)
 
-    def item_tokens(self, history: Int[Tensor, "B L"], items: ItemEmbeddings) -> Float[Tensor, "B G L D"]:
+    def item_tokens(self, history: Int[Tensor, "B L"], items: ItemTokens) -> Float[Tensor, "B G L D"]:
         """Tokens of the history without positions; ``G = 1`` for ``add``, ``G = M`` for ``contextual``."""
         if self.sequence_fusion == "add":
-            return F.embedding(history, items.memo.once("summed tokens", lambda: items.tokens.sum(1)))[:, None]
+            return F.embedding(history, items.summed)[:, None]
         tokens: Tensor = F.embedding(history, items.tokens.flatten(1)).unflatten(-1, items.tokens.shape[1:])
         return tokens.transpose(1, 2)
 
     def _item_queries(
-        self, history: Int[Tensor, "B L"], items: ItemEmbeddings
+        self, history: Int[Tensor, "B L"], items: ItemTokens
     ) -> tuple[Float[Tensor, "B Q D"], Bool[Tensor, "B Q"]]:
         """Decoder queries; ``contextual`` lays the modalities one after the other, ``Q = M * L``."""
         tokens = self.item_tokens(history, items) + self.positions(history)
@@ -154,5 +140,5 @@ class MISSRecReleased(SequenceModel):
 
     def _places_of_last_item(self, width: int, length: Int[Tensor, " B"]) -> Int[Tensor, "B G"]:
         """Where the last item's tokens stand among the decoder's queries."""
-        groups = 1 if self.sequence_fusion == "add" else len(self.adapters.modalities)
+        groups = 1 if self.sequence_fusion == "add" else len(self.item_adapters.modalities)
         return length[:, None] - 1 + width * torch.arange(groups, device=length.device)

@@ -1,4 +1,4 @@
-"""Where the released network and the mended one part ways: everything that ``compat`` decides in the network.
+"""Where the released network and the corrected one part ways: everything that ``compat`` decides in the network.
 
 ``MISSRecReleased`` asks one of the two sets of rules below. What ``compat`` decides in the losses is chosen by the
 ``objective`` config, and in the second view by its augmentation.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -17,12 +16,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.attention import MultiHeadAttention
+from missrec_pl.nn.blocks.initialisation import initialise
 from missrec_pl.nn.interests import distinct_interests, sorted_interests
-from missrec_pl.nn.missrec.base import initialise
-from missrec_pl.nn.missrec.embeddings import ItemEmbeddings, mean_of
+from missrec_pl.nn.missrec.items import ItemTokens, mean_of
 from missrec_pl.system.processes import row_counts
 
-Score = Callable[[Tensor, ItemEmbeddings], Tensor]
+Score = Callable[[Tensor, ItemTokens], Tensor]
 
 
 class Rules(Protocol):
@@ -31,18 +30,20 @@ class Rules(Protocol):
     Attributes:
         missing: see :class:`ModalityAdapters`.
         norm_eps: ``eps`` of every LayerNorm.
-        depends_on_padding: see :class:`SequenceModel`.
+        depends_on_padding: see :class:`Recommender`.
+        clusters_missing: whether interests are discovered among missing modalities, too.
     """
 
     missing: str
     norm_eps: float
     depends_on_padding: bool
+    clusters_missing: bool
 
     def initialise(self, module: nn.Module) -> None:
         """Fresh weights of a module of the network."""
         ...
 
-    def without_interest(self, items: ItemEmbeddings, usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
+    def without_interest(self, ids: Int[Tensor, " U"], usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """See :meth:`SequenceModel.without_interest`; ``usual`` is what every network leaves out."""
         ...
 
@@ -66,25 +67,26 @@ class Rules(Protocol):
         self,
         score: Score,
         state: Float[Tensor, "B D"],
-        candidates: ItemEmbeddings,
+        candidates: ItemTokens,
         id_embedding: nn.Embedding | None,
     ) -> Float[Tensor, "B C"]:
         """Scores of candidates; ``score`` is :meth:`SequenceModel.score`."""
         ...
 
 
-class Mended:
+class Corrected:
     """A missing modality takes no part anywhere, and padding changes nothing."""
 
     missing = "absent"
     norm_eps = 1e-5
     depends_on_padding = False
+    clusters_missing = False
 
     def initialise(self, module: nn.Module) -> None:
         """See :func:`initialise`."""
         initialise(module)
 
-    def without_interest(self, items: ItemEmbeddings, usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
+    def without_interest(self, ids: Int[Tensor, " U"], usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """What is missing has no interest."""
         return usual
 
@@ -102,7 +104,7 @@ class Mended:
         self,
         score: Score,
         state: Float[Tensor, "B D"],
-        candidates: ItemEmbeddings,
+        candidates: ItemTokens,
         id_embedding: nn.Embedding | None,
     ) -> Float[Tensor, "B C"]:
         """As every network of this project scores."""
@@ -115,6 +117,7 @@ class AsReleased:
     missing = "bias"  # the adapter of a zero vector stands for a missing modality, and for padding
     norm_eps = 1e-12
     depends_on_padding = True
+    clusters_missing = True
 
     def initialise(self, module: nn.Module) -> None:
         """As :func:`initialise`, but query, key and value projections have ``nn.Transformer``'s weights."""
@@ -124,9 +127,9 @@ class AsReleased:
             for projection in (module.query, module.key_value):
                 nn.init.uniform_(projection.weight, -bound, bound)
 
-    def without_interest(self, items: ItemEmbeddings, usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
+    def without_interest(self, ids: Int[Tensor, " U"], usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """Missing modalities are clustered, too; only padding has no interest."""
-        return (items.ids == 0)[:, None].expand_as(items.is_missing)
+        return (ids == 0)[:, None].expand_as(usual)
 
     def distinct_interests(
         self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
@@ -155,14 +158,11 @@ class AsReleased:
         self,
         score: Score,
         state: Float[Tensor, "B D"],
-        candidates: ItemEmbeddings,
+        candidates: ItemTokens,
         id_embedding: nn.Embedding | None,
     ) -> Float[Tensor, "B C"]:
         """Missing modalities score as their adapters' bias; a single modality is summed with the ID embedding."""
         if id_embedding is not None and candidates.tokens.shape[1] == 1:
             vectors = candidates.tokens[:, 0] + F.embedding(candidates.ids, id_embedding.weight)
             return F.normalize(state, dim=-1) @ F.normalize(vectors, dim=-1).T
-        is_missing = torch.zeros_like(candidates.is_missing)
-        return score(
-            state, candidates.memo.once("as released", lambda: replace(candidates, is_missing=is_missing))
-        )
+        return score(state, candidates.without_missing)

@@ -1,8 +1,9 @@
-"""Score terms: what is added to the logits beside the network's own score."""
+"""Auxiliary scorers: what is added to the logits beside the network's own score."""
 
-from missrec_pl.nn.scorers.content import ContentTerm
-from missrec_pl.nn.scorers.cooccurrence import CooccurrenceTerm
+from missrec_pl.nn.scorers.base import Scorer, Scorers
+from missrec_pl.nn.scorers.content import Content
+from missrec_pl.nn.scorers.cooccurrence import Cooccurrence
 from missrec_pl.nn.scorers.rows import ScoredRows
-from missrec_pl.nn.scorers.seen import HistoryBias
+from missrec_pl.nn.scorers.seen import SeenItems
 
-__all__ = ["ContentTerm", "CooccurrenceTerm", "HistoryBias", "ScoredRows"]
+__all__ = ["Content", "Cooccurrence", "ScoredRows", "Scorer", "Scorers", "SeenItems"]

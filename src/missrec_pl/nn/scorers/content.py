@@ -2,68 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from missrec_pl.fitting.features import whitened
+from missrec_pl.nn.contract import DataShape
+from missrec_pl.nn.fitted import Fitted, FittingContext
+from missrec_pl.nn.scorers.base import Scorer, stretch_of
 from missrec_pl.nn.scorers.rows import ScoredRows
 
 
-class ContentTerm(nn.Module):
-    """``sum_m weight_m sum_j decay_m^age(j) cos_m(j, i)`` over the history's items j and the modalities m.
-
-    The cosines are of partly whitened features (`data.whitening.PrincipalAxes`); an item without the modality
-    takes no part, and the history's own items have 0. Weights and decays are learned.
+class WhitenedVectors(Fitted):
+    """Half-whitened unit vectors of the items that have a modality; a checkpoint does not carry them.
 
     Args:
-        modalities: names of the modalities.
+        modality: its name.
+    """
+
+    saved = False
+    vectors: Tensor
+    row_of: Tensor
+    items: Tensor
+
+    def __init__(self, modality: str) -> None:
+        super().__init__()
+        self.modality = modality
+        for name in ("vectors", "row_of", "items"):
+            self.register_buffer(name, None, persistent=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """True before the first fit."""
+        return self.vectors is None
+
+    def fit(self, context: FittingContext) -> dict[str, float]:
+        """Keep ``vectors [P + 1, D]`` (row 0 zeros), ``row_of [N + 1]`` an item, and the ``items [P]`` of the
+        rows.
+        """
+        dense = whitened(context.catalogue, self.modality)
+        present = dense.any(1)
+        self.items = present.nonzero()[:, 0]
+        self.row_of = torch.where(present, present.cumsum(0), 0)
+        self.vectors = torch.cat([dense.new_zeros(1, dense.shape[1]), dense[present]])
+        return {}
+
+
+class Content(Scorer):
+    """``sum_m weight_m sum_j decay_m^age(j) cos_m(j, i)`` over the history's items j and the modalities m.
+
+    The cosines are of partly whitened features (:class:`missrec_pl.fitting.whitening.PrincipalAxes`); an item
+    without the modality takes no part, and the history's own items have 0. Weights and decays are learned.
+
+    Args:
+        data: see :class:`Scorer`.
         decay: initial weight of each step back in the history.
         weight: initial weight of each modality.
     """
 
-    def __init__(self, modalities: Iterable[str], decay: float = 0.8, weight: float = 1.0) -> None:
-        super().__init__()
-        self.modalities = list(modalities)
+    of_catalogue = True
+    by_modality = ("weight", "decay_logit")
+
+    def __init__(self, data: DataShape, *, decay: float = 0.8, weight: float = 1.0) -> None:
+        super().__init__(data)
+        self.modalities = list(data.feature_dims)
         self.weight = nn.Parameter(torch.full((len(self.modalities),), weight))
         self.decay_logit = nn.Parameter(torch.full((len(self.modalities),), decay).logit())
         for modality in self.modalities:
-            for kind in ("vectors", "present"):  # of the data, made anew from it
-                self.register_buffer(f"{kind}_{modality}", None, persistent=False)
+            self.fitted[modality] = WhitenedVectors(modality)
 
-    def attach(self, vectors: Mapping[str, Float[Tensor, "_ _"]]) -> None:
-        """Take the vectors of the data in use, ``[N + 1, D]`` per modality; unit length, or 0 where missing."""
-        for modality in self.modalities:
-            setattr(self, f"vectors_{modality}", vectors[modality])
-            setattr(self, f"present_{modality}", vectors[modality].any(1))
-
-    def forward(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
-        """The term of every distinct candidate.
+    def of_rows(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
+        """See :meth:`Scorer.of_rows`.
 
         Raises:
-            RuntimeError: no vectors are attached.
+            RuntimeError: the vectors were not fitted.
         """
         total = self.weight.new_zeros(len(rows.length), rows.num_columns)
         for m, modality in enumerate(self.modalities):
-            vectors = getattr(self, f"vectors_{modality}")
-            if vectors is None:
-                raise RuntimeError("the content term has no vectors: attach() them first")
-            columns, candidates = rows.memo.once(
-                f"content of {modality}", partial(self._candidates, modality, rows)
-            )
+            known = self.fitted[modality]
+            assert isinstance(known, WhitenedVectors)
+            if known.is_empty:
+                raise RuntimeError("the content scorer has no vectors: fit() them first")
+            columns, candidates = _candidates(known, rows)
             decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
             profile = nn.functional.embedding_bag(
-                rows.history_ids, vectors, per_sample_weights=decayed.to(vectors.dtype), mode="sum"
+                known.row_of[rows.history_ids],
+                known.vectors,
+                per_sample_weights=decayed.to(known.vectors.dtype),
+                mode="sum",
             )
             cosines = (profile @ candidates.T).to(total.dtype)
             total = total + cosines if columns is None else total.index_add(1, columns, cosines)
         return rows.unmet(total)
 
-    def _candidates(self, modality: str, rows: ScoredRows) -> tuple[Tensor | None, Tensor]:
-        """Columns and vectors of the candidates that have the modality; None if all have."""
-        vectors = rows.of_columns(getattr(self, f"vectors_{modality}"))
-        is_present = rows.of_columns(getattr(self, f"present_{modality}"))
-        columns = is_present.nonzero()[:, 0]
-        return (None, vectors) if len(columns) == len(vectors) else (columns, vectors[columns])
+
+def _candidates(known: WhitenedVectors, rows: ScoredRows) -> tuple[Tensor | None, Tensor]:
+    """Columns and vectors of the candidates that have the modality; None if all have."""
+    if rows.first is not None:  # a stretch of the catalogue: its vectors lie side by side
+        here = stretch_of(known.items, rows.first, rows.num_columns)
+        columns, vectors = known.items[here] - rows.first, known.vectors[1:][here]
+    else:
+        place = known.row_of[rows.columns]
+        columns = place.nonzero()[:, 0]
+        vectors = known.vectors[place[columns]]
+    return (None, vectors) if len(columns) == rows.num_columns else (columns, vectors)

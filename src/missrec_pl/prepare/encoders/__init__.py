@@ -1,1 +1,1 @@
-"""Encoders: frozen models that turn item texts into features. CLIP's text and image towers will stand here too."""
+"""Encoders: frozen models that turn what is known of items into features."""

@@ -1,12 +1,8 @@
-"""What the preparation asks of encoders.
-
-Two kinds of text encoders: one that is fitted to the very texts that it encodes (``TextEncoder``: LSA), and one
-that knows its weights beforehand and takes batches (``BatchTextEncoder``). Image encoders take batches.
-"""
+"""What the preparation asks of encoders. A class outside this package may offer any of these protocols, too."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +12,20 @@ from missrec_pl.prepare.encoders.pixels import Preprocessing
 
 @dataclass(frozen=True)
 class Recipe:
-    """Who makes the vectors, kept in ``domain.json``.
+    """How vectors are made, kept in ``domain.json``.
 
     Attributes:
-        encoder: Tells apart what must not be mixed in one modality: kind, output and a digest of the weights.
-        model: Name or folder that the user gave.
+        encoder: Names the vector space: kind, output and a digest of the weights. It has to change whenever the
+            vectors would; features of one modality in several domains have to agree in it.
+        model: Name or folder that the user gave; for the record only.
         preprocessing: What happens before the network.
         options: What else decides about the vectors.
-        versions: Of the libraries at work; for the record, as is ``model``: neither decides about anything here.
+        versions: Of the libraries; for the record only.
     """
 
     encoder: str
-    model: str
-    preprocessing: str
+    model: str = ""
+    preprocessing: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -37,7 +34,7 @@ class Recipe:
         return asdict(self)
 
     def deciding(self) -> dict[str, Any]:
-        """What decides about the vectors, wherever the model lies: the weights' digest tells which one it is."""
+        """The entries that decide about the vectors: all but those for the record only."""
         return {name: value for name, value in self.plain().items() if name not in ("model", "versions")}
 
 
@@ -54,35 +51,12 @@ class TextVectors:
     truncated: npt.NDArray[np.bool_]
 
 
-class TextEncoder(Protocol):
-    """Turns texts into vectors, fitting itself to them.
-
-    Attributes:
-        name: Kept in ``domain.json``; says which model, and what decides about its vectors.
-        dim: Largest width of a vector.
-    """
-
-    name: str
-    dim: int
-
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Encodes texts.
-
-        Args:
-            texts: One text for each item, of all domains that are to share a feature space.
-
-        Returns:
-            float32 [N, F] with F <= dim; rows have length 1, or 0 where a text says nothing.
-        """
-        ...
-
-
 @runtime_checkable
 class BatchTextEncoder(Protocol):
     """Turns batches of texts into vectors; a text's vector does not depend on other texts.
 
     Attributes:
-        text_recipe: Who makes the vectors.
+        text_recipe: How the vectors are made.
         text_dim: Their width.
     """
 
@@ -91,7 +65,6 @@ class BatchTextEncoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> TextVectors:
         """Encodes texts that are not empty."""
-        ...
 
 
 @runtime_checkable
@@ -99,7 +72,7 @@ class ImageEncoder(Protocol):
     """Turns batches of pictures into vectors.
 
     Attributes:
-        image_recipe: Who makes the vectors.
+        image_recipe: How the vectors are made.
         image_dim: Their width.
         preprocessing: What happens to a picture; called from several threads at once.
     """
@@ -109,12 +82,30 @@ class ImageEncoder(Protocol):
     preprocessing: Preprocessing
 
     def encode_images(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Encodes preprocessed pictures.
+        """Encodes preprocessed pictures, uint8 [B, H, W, 3], to float32 [B, F]."""
 
-        Args:
-            pixels: uint8 [B, H, W, 3].
+
+@runtime_checkable
+class ItemEncoder(Protocol):
+    """Turns what is known of items into vectors of any modality, such as audio.
+
+    Attributes:
+        reads: What ``encode`` gets of each item: ``texts``, ``image_paths`` or ``raw_ids``.
+        recipe: How the vectors are made.
+        dim: Their width.
+    """
+
+    reads: str
+    recipe: Recipe
+    dim: int
+
+    def encode(self, values: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Encodes a batch of items; items without the text or path that it reads are left out.
 
         Returns:
-            float32 [B, F].
+            float32 [B, F]; a row of zeros means that the item lacks the modality.
         """
-        ...
+
+
+Encoder: TypeAlias = BatchTextEncoder | ImageEncoder | ItemEncoder
+READS = ("texts", "image_paths", "raw_ids")  # what an ``ItemEncoder`` may read

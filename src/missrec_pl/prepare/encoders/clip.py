@@ -1,7 +1,5 @@
 """CLIP (Radford et al., 2021) with the ``transformers`` library: texts and images in one space."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ import torch
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.base import Recipe, TextVectors
-from missrec_pl.prepare.encoders.devices import Compute, weights_digest
-from missrec_pl.prepare.encoders.loading import loading
+from missrec_pl.prepare.encoders.devices import Compute, loading, weights_digest
 from missrec_pl.prepare.encoders.pixels import Preprocessing
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
@@ -23,17 +20,13 @@ OUTPUTS = ("projected", "cls")
 class ClipEncoder:
     """Both towers of a CLIP model.
 
-    ``projected``: the embeddings in the space that texts and images share, not normalised; what the released
-    features are. ``cls``: the towers' own final states ([CLS] of the picture, end of text), before projection.
-
     Args:
         model: A hub name, or a folder written by ``save_pretrained``.
-        output: ``projected`` or ``cls``.
-        compute: Device and precision.
+        output: ``projected``: embeddings in the space that texts and images share, not normalised, as are the
+            released features. ``cls``: the towers' states before projection ([CLS] of the picture, end of text).
 
     Raises:
-        ConfigError: ``transformers`` is missing, the model cannot be loaded or is no whole CLIP, or ``output`` is
-            none.
+        ConfigError: ``transformers`` is missing, the model is no whole CLIP, or ``output`` is unknown.
     """
 
     def __init__(
@@ -48,8 +41,9 @@ class ClipEncoder:
         self._model.to(self.device).eval()
         config = self._model.config
         self.max_tokens = int(config.text_config.max_position_embeddings)
-        self.text_dim = int(config.projection_dim if output == "projected" else config.text_config.hidden_size)
-        self.image_dim = int(config.projection_dim if output == "projected" else config.vision_config.hidden_size)
+        self.text_dim, self.image_dim = config.text_config.hidden_size, config.vision_config.hidden_size
+        if output == "projected":
+            self.text_dim = self.image_dim = config.projection_dim
         self.preprocessing = settings
         told: dict[str, Any] = {
             "encoder": f"clip-{output}@{weights_digest(self._model)}",
@@ -61,11 +55,7 @@ class ClipEncoder:
         self.image_recipe = Recipe(preprocessing=str(settings), **told)
 
     def encode_texts(self, texts: Sequence[str]) -> TextVectors:
-        """Encodes texts; longer ones than the model reads lose their end.
-
-        Returns:
-            float32 [B, F], and which texts were cut.
-        """
+        """Encodes texts to float32 [B, F]; longer ones than the model reads lose their end."""
         whole = self._tokenizer(list(texts), truncation=False, padding=False, verbose=False)["input_ids"]
         tokens = self._tokenizer(
             list(texts), truncation=True, max_length=self.max_tokens, padding=True, return_tensors="pt"
@@ -104,7 +94,11 @@ def _load(model: str) -> tuple[Any, Any, Preprocessing, str]:
         "model on a hub that is within reach"
     )
     with loading(model, advice):
-        _check_kind(model, PreTrainedConfig.get_config_dict(model)[0].get("model_type", "clip"))
+        kind = PreTrainedConfig.get_config_dict(model)[0].get("model_type", "clip")
+        if kind != "clip":
+            raise ConfigError(
+                f"--model {model}: its config.json says model_type {kind!r}, not 'clip'; give a CLIP model"
+            )
         loaded: Any = CLIPModel.from_pretrained(model, dtype=torch.float32, output_loading_info=True)
         network, report = loaded
         _check_whole(model, report["missing_keys"])
@@ -121,15 +115,8 @@ def _load(model: str) -> tuple[Any, Any, Preprocessing, str]:
     return network, tokenizer, settings, str(transformers.__version__)
 
 
-def _check_kind(model: str, kind: str) -> None:
-    if kind != "clip":
-        raise ConfigError(
-            f"--model {model}: its config.json says model_type {kind!r}, not 'clip'; give a CLIP model"
-        )
-
-
 def _check_whole(model: str, missing: Iterable[str]) -> None:
-    """Refuses weights that the library filled up with random numbers: the digest would be another in every run."""
+    """Refuses weights that the library filled with random numbers; the features would differ in every run."""
     random = sorted(name for name in missing if name != "logit_scale" and not name.endswith("position_ids"))
     if random:
         raise ConfigError(

@@ -13,7 +13,7 @@ _MAX_DIM = 512
 
 
 class LsaEncoder:
-    """Fits TF-IDF and SVD on the very texts that it encodes: the texts of one feature space go in together.
+    """Fits TF-IDF and SVD on the texts that it encodes, so the texts of one feature space have to go in together.
 
     Runs on one thread, so that the same texts give the same bytes on the same machine.
 
@@ -28,17 +28,12 @@ class LsaEncoder:
     def __init__(self, dim: int = _MAX_DIM, seed: int = 0) -> None:
         if not 1 <= dim <= _MAX_DIM:
             raise ConfigError(f"encoder lsa: dim has to be 1..{_MAX_DIM}, found {dim}")
-        self.dim = dim
-        self.seed = seed
-        self.name = f"lsa-{dim}"
+        self.dim, self.seed, self.name = dim, seed, f"lsa-{dim}"
         if importlib.util.find_spec("sklearn") is None:  # importing it takes seconds: not before it is needed
             raise ConfigError('encoder lsa needs scikit-learn: pip install "missrec-pl[quickstart]"')
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Fits and encodes in one step.
-
-        Args:
-            texts: One text for each item.
+        """Fits to N texts and encodes them in one step.
 
         Returns:
             float32 [N, F], F <= dim; rows have length 1, or 0 where a text has no word.
@@ -61,8 +56,7 @@ class LsaEncoder:
         with threadpool_limits(1):
             vectors = TruncatedSVD(dim, n_iter=4, random_state=self.seed).fit_transform(weights)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        has_words = np.diff(weights.indptr)[:, None] > 0
-        # A word that no kept direction carries leaves rounding noise behind: no direction to normalise.
-        meaningful = has_words & (lengths > 1e-8)
+        # Words outside all kept directions leave rounding noise, which must not be scaled to length 1.
+        meaningful = (np.diff(weights.indptr)[:, None] > 0) & (lengths > 1e-8)
         units: npt.NDArray[np.float64] = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=meaningful)
         return units.astype(np.float32)

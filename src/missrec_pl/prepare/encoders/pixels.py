@@ -13,53 +13,36 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+RESAMPLES = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}  # Pillow's numbers of the interpolations
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The usual evaluation transform: shorter side to ``resize``, centre cut, values normalised by channel.
+    """The usual evaluation transform: shorter side to ``resize``, centre cut, values normalised by channel."""
 
-    Attributes:
-        resize: Length of the shorter side, in pixels.
-        crop: Side of the square that is cut from the centre, at most ``resize``.
-        mean, std: By channel, of values 0..1.
-        resample: Pillow's number of the interpolation; 3 is bicubic.
-        squash: Both sides to ``resize`` instead: out of proportion, and the whole picture if ``crop`` is no less.
-    """
-
-    resize: int
-    crop: int
-    mean: tuple[float, float, float]
+    resize: int  # length of the shorter side, in pixels
+    crop: int  # side of the square that is cut from the centre, at most ``resize``
+    mean: tuple[float, float, float]  # by channel, of values 0..1
     std: tuple[float, float, float]
-    resample: int = 3
-    squash: bool = False
+    resample: int = RESAMPLES["bicubic"]
+    squash: bool = False  # both sides to ``resize``, out of proportion; the whole picture if ``crop`` is equal
 
     def __str__(self) -> str:
-        kind = _NAMES.get(self.resample, str(self.resample))
-        values = f"mean {self.mean}, std {self.std}"
-        if self.squash:
-            cut = f"centre {self.crop}, " if self.crop < self.resize else ""
-            return f"RGB, both sides to {self.resize} ({kind}), {cut}{values}"
-        return f"RGB, shorter side to {self.resize} ({kind}), centre {self.crop}, {values}"
+        kind = next((name for name, number in RESAMPLES.items() if number == self.resample), str(self.resample))
+        sides = "both sides" if self.squash else "shorter side"
+        cut = "" if self.squash and self.crop >= self.resize else f"centre {self.crop}, "
+        return f"RGB, {sides} to {self.resize} ({kind}), {cut}mean {self.mean}, std {self.std}"
 
     def cut(self, image: Image) -> npt.NDArray[np.uint8]:
-        """Resizes and cuts; Pillow lets other threads run meanwhile.
-
-        Returns:
-            uint8 [crop, crop, 3].
-        """
+        """Resizes and cuts to uint8 [crop, crop, 3]; Pillow lets other threads run meanwhile."""
         picture = image.convert("RGB")
-        size = self._size(*picture.size)
+        short = min(picture.size)
+        size = (self.resize, self.resize)
+        if not self.squash:
+            size = (self.resize * picture.width // short, self.resize * picture.height // short)
         picture = picture.resize(size, self.resample)
         left, top = (size[0] - self.crop) // 2, (size[1] - self.crop) // 2
         return np.asarray(picture.crop((left, top, left + self.crop, top + self.crop)))
-
-    def _size(self, width: int, height: int) -> tuple[int, int]:
-        if self.squash:
-            return self.resize, self.resize
-        short = min(width, height)
-        return self.resize * width // short, self.resize * height // short
 
     def normalised(self, pixels: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
         """What the network reads: float32 [B, 3, crop, crop] from uint8 [B, crop, crop, 3]."""

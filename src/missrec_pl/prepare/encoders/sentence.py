@@ -1,7 +1,5 @@
 """Sentence encoders of the ``sentence-transformers`` library."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,18 +7,13 @@ import torch
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.base import Recipe, TextVectors
-from missrec_pl.prepare.encoders.devices import Compute, weights_digest
-from missrec_pl.prepare.encoders.loading import loading
+from missrec_pl.prepare.encoders.devices import Compute, loading, weights_digest
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 class SentenceEncoder:
-    """A text encoder.
-
-    Args:
-        model: A hub name, or a folder written by ``SentenceTransformer.save``.
-        compute: Device and precision.
+    """A text encoder; ``model`` is a hub name, or a folder written by ``SentenceTransformer.save``.
 
     Raises:
         ConfigError: ``sentence-transformers`` is missing, or the model cannot be loaded.

@@ -1,7 +1,5 @@
 """Several domain folders as one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from missrec_pl.data.domain.encoders import check_encoders
 from missrec_pl.data.domain.files import FeatureMatrix, UserBlock
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.update import known_image_urls
@@ -19,24 +16,13 @@ from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
 
 
-def merge_domains(
-    paths: Sequence[Path], out: Path, *, allow_mixed_encoders: bool = False, overwrite: bool = False
-) -> Path:
+def merge_domains(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Path:
     """Joins domains: items and users of each in turn, their raw ids prefixed by the domain's name.
 
     Nobody is the same person in two domains: users stay apart, as in the authors' mix.
 
-    Args:
-        paths: The domain folders.
-        out: The domain folder to make.
-        allow_mixed_encoders: Join features of one width even if different encoders made them.
-        overwrite: Replace an existing domain folder.
-
-    Returns:
-        ``out``.
-
     Raises:
-        DataError: Names, widths or encoders collide, or ``out`` exists.
+        DataError: Two domains have one name, features of a modality differ in width, or ``out`` exists.
     """
     from missrec_pl.data.items.feature_rows import feature_dims_of  # with torch: --help does not wait for it
 
@@ -44,8 +30,6 @@ def merge_domains(
     names = [domain.name for domain in domains]
     if len(set(names)) < len(names):
         raise DataError(f"two of the domains have one name: {', '.join(names)}; prepare one under another name")
-    if not allow_mixed_encoders:
-        check_encoders([domain.manifest for domain in domains], "--allow-mixed-encoders")
     modalities = sorted({name for domain in domains for name in domain.modalities}, reverse=True)
     views = [name for name in domains[0].views if all(name in domain.views for domain in domains)]
     if modalities:
@@ -70,13 +54,7 @@ def merge_domains(
 
 
 class StackedRows:
-    """Features of several domains one below the other, read when asked for; zeros where a domain has none.
-
-    Args:
-        domains: In order.
-        name: The modality or view.
-        width: F.
-    """
+    """One modality or view of several domains, [N, width], read when asked for; zeros where a domain has none."""
 
     def __init__(self, domains: Sequence[Domain], name: str, width: int) -> None:
         self._domains, self._name = domains, name
@@ -91,34 +69,36 @@ class StackedRows:
         block = np.zeros((stop - start, self.shape[1]), np.float32)
         for domain, first, last in zip(self._domains, self._offsets[:-1], self._offsets[1:], strict=True):
             low, high = max(start, int(first)), min(stop, int(last))
-            if low < high and self._name in {**domain.modalities, **domain.views}:
+            if low < high and _has(domain, self._name):
                 here = domain.features(self._name)[1 + low - first : 1 + high - first]
                 block[low - start : high - start] = here
         return block
 
 
+def _has(domain: Domain, name: str) -> bool:
+    return name in domain.modalities or name in domain.views
+
+
 def _stacked(domains: Sequence[Domain], name: str) -> FeatureMatrix:
-    having = [domain for domain in domains if name in {**domain.modalities, **domain.views}]
-    present = [
-        domain.present(name)[1:] if domain in having else np.zeros(domain.num_items, bool) for domain in domains
-    ]
-    encoders = sorted({domain.info(name).encoder for domain in having})
-    first = having[0].info(name)
-    rows = StackedRows(domains, name, first.dim)
-    return FeatureMatrix(rows, np.concatenate(present), " + ".join(encoders), first.made_by)
+    infos = [domain.info(name) for domain in domains if _has(domain, name)]
+    present = np.concatenate(
+        [
+            domain.present(name)[1:] if _has(domain, name) else np.zeros(domain.num_items, bool)
+            for domain in domains
+        ]
+    )
+    encoders = sorted({info.encoder for info in infos})
+    rows = StackedRows(domains, name, infos[0].dim)
+    return FeatureMatrix(rows, present, " + ".join(encoders), infos[0].made_by)
 
 
 def _users(domains: Sequence[Domain]) -> Iterator[UserBlock]:
     timed = all(domain.sequences.timestamps is not None for domain in domains)
     first = 0
     for domain in domains:
-        sequences = domain.sequences
-        yield UserBlock(
-            Sequences(
-                sequences.items + np.int32(first), sequences.offsets, sequences.timestamps if timed else None
-            ),
-            [f"{domain.name}:{raw}" for raw in domain.raw_user_ids()],
-        )
+        own = domain.sequences
+        joint = Sequences(own.items + np.int32(first), own.offsets, own.timestamps if timed else None)
+        yield UserBlock(joint, [f"{domain.name}:{raw}" for raw in domain.raw_user_ids()])
         first += domain.num_items
         domain.forget_sequences()
 

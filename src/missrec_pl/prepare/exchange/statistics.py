@@ -1,18 +1,16 @@
 """The paper's table 1 for any domains."""
 
-from __future__ import annotations
-
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from missrec_pl.data.domain.folder import Domain
 
 HEADER = ("Datasets", "#Users", "#Items", "#Img. (Cover.%)", "#Inters.", "Avg. SL.")
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Counts of a domain.
 
     Attributes:
@@ -27,14 +25,9 @@ class Statistics:
 
     def cells(self) -> tuple[str, ...]:
         """As printed."""
-        return (
-            self.name,
-            f"{self.users:,}",
-            f"{self.items:,}",
-            f"{self.images:,} ({self.images / self.items:.2%})",
-            f"{self.interactions:,}",
-            f"{self.interactions / self.users:.2f}",
-        )
+        images = f"{self.images:,} ({self.images / self.items:.2%})"
+        length = f"{self.interactions / self.users:.2f}"
+        return self.name, f"{self.users:,}", f"{self.items:,}", images, f"{self.interactions:,}", length
 
 
 def statistics_of(path: Path) -> Statistics:
@@ -44,29 +37,21 @@ def statistics_of(path: Path) -> Statistics:
         DataError: It is damaged.
     """
     domain = Domain.open(path)
-    images = int(domain.present("image").sum()) if "image" in domain.modalities else 0
-    if "image" not in domain.modalities:
-        images = sum(bool(image) for image in domain.image_paths())
+    has_image = domain.present("image") if "image" in domain.modalities else map(bool, domain.image_paths())
+    images = sum(map(int, has_image))
     return Statistics(domain.name, domain.num_users, domain.num_items, images, domain.manifest.interactions)
 
 
 def total(name: str, parts: Sequence[Statistics]) -> Statistics:
     """The sum over domains."""
-    return Statistics(
-        name,
-        sum(part.users for part in parts),
-        sum(part.items for part in parts),
-        sum(part.images for part in parts),
-        sum(part.interactions for part in parts),
-    )
+    return Statistics(name, *(sum(column) for column in list(zip(*parts, strict=True))[1:]))
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    """Columns aligned by spaces: names left, numbers right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(pairs))
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for first, *cells in rows
     )
 
 
@@ -78,7 +63,7 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def as_latex(rows: Sequence[Sequence[str]]) -> str:
     r"""A ``tabular`` with ``booktabs`` rules."""
-    lines = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
+    lines = [" & ".join(re.sub("([%#_&])", r"\\\1", cell) for cell in row) + r" \\" for row in rows]
     start = r"\begin{tabular}{l" + "r" * (len(rows[0]) - 1) + "}"
     return "\n".join([start, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"])
 
@@ -88,9 +73,3 @@ FORMATS: dict[str, Callable[[Sequence[Sequence[str]]], str]] = {
     "markdown": as_markdown,
     "latex": as_latex,
 }
-
-
-def _escaped(cell: str) -> str:
-    for letter in "%#_&":
-        cell = cell.replace(letter, "\\" + letter)
-    return cell

@@ -1,1 +1,1 @@
-"""From texts and pictures to features: by rows, resumable, in one process or several."""
+"""From what is known of items to features: in chunks of rows, resumable, in one process or several."""

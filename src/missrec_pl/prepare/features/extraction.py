@@ -1,90 +1,97 @@
-"""One modality of one domain: chunk by chunk, then all at once into the domain folder."""
+"""One modality of one domain: encoded chunk by chunk, then collected for the domain folder."""
 
-from __future__ import annotations
-
-import csv
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from missrec_pl.data.domain.files import FeatureMatrix
 from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.domain.manifest import FeatureDtype
+from missrec_pl.data.domain.update import image_files
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder
+from missrec_pl.prepare.encoders.base import BatchTextEncoder, Encoder, ImageEncoder, ItemEncoder
 from missrec_pl.prepare.encoders.registry import EncoderChoice
 from missrec_pl.prepare.features.jobs import ImageJob, Job, TextJob, WordDrop
-from missrec_pl.prepare.features.status import Status, counts
-from missrec_pl.prepare.features.store import ChunkStore, StoredRows
-from missrec_pl.system.files import whole_file
+from missrec_pl.prepare.features.store import ChunkStore, Status, StoredRows, counts
 
 VIEW = "text_worddrop"
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How features are made."""
+
+    encoder: EncoderChoice  # who encodes
+    modalities: tuple[str, ...]  # names of the modalities to make
+    drop: WordDrop | None = None  # also make the view ``text_worddrop``
+    batch_size: int = 64  # rows encoded together
+    workers: int = 4  # threads that decode pictures
+    processes: int = 1  # processes that share the rows on this machine
+    shard: tuple[int, int] | None = None  # this command's share ``(i, n)`` of the rows; None: all
+    dtype: FeatureDtype = "float32"  # how features are stored
+    overwrite: bool = False  # replace features that are there
+    report: Path | None = None  # CSV of all items with problems, of all domains
+
+    def names(self) -> list[str]:
+        """Modalities and views to make."""
+        return [*self.modalities, *([VIEW] if self.drop is not None else [])]
+
+
+@dataclass(frozen=True)
 class Extraction:
-    """What to do with one modality of one domain; small and plain, so that it goes to other processes.
+    """What to do with one modality of one domain; plain values, so that it can be sent to other processes."""
 
-    Attributes:
-        domain: The domain folder, its real path: the finished rows lie beside it.
-        name: ``text``, ``image`` or ``text_worddrop``.
-        encoder: Who encodes.
-        batch_size: Rows encoded together.
-        workers: Threads that decode pictures.
-        drop: For ``text_worddrop``.
-    """
+    plan: Plan
+    domain: Path  # the domain folder, its real path: the finished rows lie beside it
+    name: str  # the modality, or ``text_worddrop``
 
-    domain: Path
-    name: str
-    encoder: EncoderChoice
-    batch_size: int
-    workers: int
-    drop: WordDrop | None = None
-
-    def job(self, encoder: BatchTextEncoder | ImageEncoder) -> tuple[Job, ChunkStore]:
+    def job(self, encoder: Encoder) -> tuple[Job, ChunkStore]:
         """The job and its finished rows.
 
         Raises:
             ConfigError: The encoder does not encode this.
         """
         domain = Domain.open(self.domain)
-        job: Job
-        if self.name == "image":
-            if not isinstance(encoder, ImageEncoder):
-                raise ConfigError(f"--encoder {self.encoder.name} encodes no pictures")
-            names = domain.image_paths()[1:]
-            job = ImageJob(encoder, names, self.domain, self.batch_size, self.workers)
-        else:
-            if not isinstance(encoder, BatchTextEncoder):
-                raise ConfigError(f"--encoder {self.encoder.name} encodes no texts")
-            job = TextJob(encoder, domain.texts()[1:], self.batch_size, self.drop)
+        job = self._job(encoder, domain)
         return job, ChunkStore(self.domain, self.name, job.key(), domain.num_items)
+
+    def _job(self, encoder: Encoder, domain: Domain) -> Job:
+        plan, called = self.plan, f"--encoder {self.plan.encoder.name}"
+        texts = [text.strip() for text in domain.texts()[1:]]
+        if isinstance(encoder, ItemEncoder):
+            paths = [str(file or "") for file in image_files(self.domain, domain.image_paths()[1:])]
+            values = {"texts": texts, "image_paths": paths, "raw_ids": domain.raw_item_ids()[1:]}
+            return TextJob(encoder, values[encoder.reads], plan.batch_size)
+        reads_pictures = self.name == "image"
+        if self.name not in ("text", "image", VIEW):  # a modality of another name: whatever the encoder reads
+            reads_pictures = isinstance(encoder, ImageEncoder)
+            if reads_pictures and isinstance(encoder, BatchTextEncoder):
+                raise ConfigError(f"--modality {self.name}: {called} encodes texts and pictures; name one of them")
+        if reads_pictures:
+            if not isinstance(encoder, ImageEncoder):
+                raise ConfigError(f"{called} encodes no pictures")
+            return ImageJob(encoder, domain.image_paths()[1:], self.domain, plan.batch_size, plan.workers)
+        if not isinstance(encoder, BatchTextEncoder):
+            raise ConfigError(f"{called} encodes no texts")
+        return TextJob(encoder, texts, plan.batch_size, plan.drop if self.name == VIEW else None)
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """Features of one modality, still in their store.
+    """Features of one modality, still in their store."""
 
-    Attributes:
-        name: ``text``, ``image`` or ``text_worddrop``.
-        matrix: For the domain folder.
-        found: How many items became what.
-        problems: ``(item, status, reason)`` of every item with a problem.
-        store: To be removed once the features are in the domain folder.
-    """
-
-    name: str
-    matrix: FeatureMatrix
-    found: dict[str, int]
-    problems: list[tuple[int, Status, str]]
-    store: ChunkStore
+    name: str  # the modality, or ``text_worddrop``
+    matrix: FeatureMatrix  # for the domain folder
+    found: dict[str, int]  # how many items became what
+    problems: list[tuple[int, Status, str]]  # ``(item, status, reason)`` of every item with a problem
+    store: ChunkStore  # to be removed once the features are in the domain folder
 
 
 def encode_chunks(
@@ -98,27 +105,24 @@ def encode_chunks(
         advance(len(chunk.status))
 
 
-def encode_in_processes(
-    extraction: Extraction, processes: int, store: ChunkStore, advance: Callable[[int], None]
-) -> None:
-    """Encodes in several processes, each with every ``processes``-th chunk; on GPUs one process for each GPU.
+def encode_in_processes(extraction: Extraction, store: ChunkStore, advance: Callable[[int], None]) -> None:
+    """Encodes in the plan's processes, each with its share of the chunks; on GPUs one process for each GPU.
 
     Raises:
         DataError: A process failed; what the others finished stays.
     """
     context = multiprocessing.get_context("spawn")
-    running = [
-        context.Process(target=_encode_shard, args=(extraction, shard, processes)) for shard in range(processes)
-    ]
-    before = len(store.missing())
+    shards = range(extraction.plan.processes)
+    running = [context.Process(target=_encode_shard, args=(extraction, shard)) for shard in shards]
+    before = store.rows_done()
     for process in running:
         process.start()
     try:
         while any(process.is_alive() for process in running):
             time.sleep(_POLL_SECONDS)
-            left = len(store.missing())
-            advance((before - left) * (store.span(0).stop - store.span(0).start))
-            before = left
+            done = store.rows_done()
+            advance(done - before)
+            before = done
     finally:
         for process in running:
             if process.is_alive():
@@ -128,10 +132,9 @@ def encode_in_processes(
         raise DataError(f"{extraction.domain}: an encoding process failed; see its message above, then run again")
 
 
-def _encode_shard(extraction: Extraction, shard: int, num_shards: int) -> None:
-    encoder = extraction.encoder.on_gpu(shard).build()
-    job, store = extraction.job(encoder)
-    encode_chunks(job, store, shard, num_shards, lambda rows: None)
+def _encode_shard(extraction: Extraction, shard: int) -> None:
+    job, store = extraction.job(extraction.plan.encoder.on_gpu(shard).build())
+    encode_chunks(job, store, shard, extraction.plan.processes, lambda rows: None)
 
 
 def collected(extraction: Extraction, job: Job, store: ChunkStore) -> Extracted:
@@ -153,46 +156,10 @@ def collected(extraction: Extraction, job: Job, store: ChunkStore) -> Extracted:
     if not present.any():
         told = ", ".join(f"{number} {name}" for name, number in found.items())
         raise DataError(f"{extraction.domain}: no item has {extraction.name} features ({told})")
-    made_by: dict[str, Any] = {
-        **job.recipe.plain(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "found": found,
-    }
-    if extraction.drop is not None:
-        made_by["options"] = {
-            **made_by["options"],
-            "word_drop": extraction.drop.share,
-            "seed": extraction.drop.seed,
-        }
+    made_by: dict[str, Any] = job.recipe.plain()
+    drop = extraction.plan.drop
+    if extraction.name == VIEW and drop is not None:
+        made_by["options"] = {**made_by["options"], "word_drop": drop.share, "seed": drop.seed}
+    made_by |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "found": found}
     matrix = FeatureMatrix(StoredRows(store, job.dim), present, job.recipe.encoder, made_by)
     return Extracted(extraction.name, matrix, found, problems, store)
-
-
-def lock_of(domain: Path) -> FileLock:
-    """Held while a domain folder is replaced: shards may finish at the same moment."""
-    return FileLock(domain.parent / f".{domain.name}.features.lock")
-
-
-def problem_rows(domain: Domain, found: Sequence[Extracted]) -> list[tuple[str | int, ...]]:
-    """Every item with a problem: domain, modality, item, raw id, file, problem, reason."""
-    raw_ids, files = domain.raw_item_ids(), domain.image_paths()
-    return [
-        (
-            domain.name,
-            one.name,
-            item,
-            raw_ids[item],
-            files[item] if one.name == "image" else "",
-            status.name.lower(),
-            reason,
-        )
-        for one in found
-        for item, status, reason in one.problems
-    ]
-
-
-def write_problems(path: Path, rows: Sequence[tuple[str | int, ...]]) -> None:
-    """A CSV of what ``problem_rows`` gives, of any number of domains."""
-    with whole_file(path, several_writers=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        header = ("domain", "modality", "item", "raw_id", "file", "problem", "reason")
-        csv.writer(stream).writerows([header, *rows])

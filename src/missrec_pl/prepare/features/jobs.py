@@ -1,114 +1,100 @@
-"""What there is to encode: texts, word-dropped texts, or pictures, chunk by chunk."""
-
-from __future__ import annotations
+"""What there is to encode, chunk by chunk: texts, pictures, or what else is known of items."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.data.domain.update import image_files
-from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder, Recipe
+from missrec_pl.errors import ConfigError
+from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder, ItemEncoder, Recipe, TextVectors
 from missrec_pl.prepare.features.pictures import quiet_decoders, read_picture, require_pillow
-from missrec_pl.prepare.features.status import Status
-from missrec_pl.prepare.features.store import Chunk
+from missrec_pl.prepare.features.store import Chunk, Status
 
 _AHEAD = 2  # chunks whose pictures are decoded while another is encoded
 
 
-class Job(Protocol):
-    """Items of one domain to be encoded.
-
-    Attributes:
-        dim: Width F.
-        recipe: Who encodes.
-    """
-
-    dim: int
-    recipe: Recipe
-
-    def key(self) -> dict[str, Any]:
-        """Plain values that decide about the vectors."""
-        ...
-
-    def encoded(self, spans: Iterable[slice]) -> Iterator[Chunk]:
-        """The chunks of the given items (counted from 0), in order."""
-        ...
-
-
 @dataclass(frozen=True)
 class WordDrop:
-    """The released ``feat2CLS``: a text without some of its words.
+    """Makes the released ``feat2CLS``: a text without some of its words."""
 
-    Attributes:
-        share: Probability that a word is left out.
-        seed: With the item's number, decides which.
-    """
-
-    share: float
-    seed: int = 0
+    share: float  # probability that a word is left out
+    seed: int = 0  # with the item's number, decides which
 
     def __call__(self, text: str, item: int) -> str:
         """The text of an item without some of its words, never empty."""
         words = text.split()
         kept = np.random.default_rng([self.seed, item]).random(len(words)) >= self.share
-        # A text that loses every word would be a missing text, and a view has to exist where its modality does.
+        # A text that loses every word would be missing from the view, but a view has all items of its modality.
         return " ".join(word for word, stays in zip(words, kept, strict=True) if stays) or text
 
 
 class TextJob:
-    """Texts.
+    """Texts, or the other strings that an ``ItemEncoder`` reads.
 
-    Args:
-        encoder: Encodes batches.
-        texts: Of items 1..N.
-        batch_size: Texts encoded together.
-        drop: Leaves words out; None: whole texts.
+    ``texts`` are those of items 1..N, without white space around them; "" where an item has none. ``drop`` leaves
+    words out.
     """
 
     def __init__(
-        self, encoder: BatchTextEncoder, texts: Sequence[str], batch_size: int, drop: WordDrop | None = None
+        self,
+        encoder: BatchTextEncoder | ItemEncoder,
+        texts: Sequence[str],
+        batch_size: int,
+        drop: WordDrop | None = None,
     ) -> None:
-        self.recipe, self.dim = encoder.text_recipe, encoder.text_dim
         self._encoder, self._texts, self._batch_size, self._drop = encoder, texts, batch_size, drop
+        if isinstance(encoder, ItemEncoder):
+            self.recipe, self.dim = encoder.recipe, encoder.dim
+        else:
+            self.recipe, self.dim = encoder.text_recipe, encoder.text_dim
 
     def key(self) -> dict[str, Any]:
-        """Recipe, texts and batches."""
+        """Plain values that decide about the vectors: recipe, texts and batches."""
         digest = hashlib.sha256("\0".join(self._texts).encode()).hexdigest()
+        if isinstance(self._encoder, ItemEncoder) and self._encoder.reads == "image_paths":
+            digest = _files_digest(self._texts, [Path(text) if text else None for text in self._texts])
         drop = None if self._drop is None else [self._drop.share, self._drop.seed]
         return {"recipe": self.recipe.deciding(), "texts": digest, "batch": self._batch_size, "drop": drop}
 
     def encoded(self, spans: Iterable[slice]) -> Iterator[Chunk]:
-        """Encodes texts of similar length together: less padding."""
+        """The chunks of the given items (counted from 0), in order.
+
+        Texts of similar length are encoded together, for less padding.
+        """
         for span in spans:
-            texts = [text.strip() for text in self._texts[span]]
+            texts = list(self._texts[span])
             if self._drop is not None:
                 texts = [self._drop(text, span.start + row + 1) for row, text in enumerate(texts)]
             present = [row for row, text in enumerate(texts) if text]
             present.sort(key=lambda row: (len(texts[row]), row))
             chunk = _empty(len(texts), self.dim)
+            chunk.status[present] = Status.OK
             for start in range(0, len(present), self._batch_size):
                 rows = present[start : start + self._batch_size]
-                vectors = self._encoder.encode_texts([texts[row] for row in rows])
-                chunk.rows[rows], chunk.truncated[rows] = vectors.rows, vectors.truncated
-            chunk.status[present] = Status.OK
+                vectors = self._encode([texts[row] for row in rows])
+                chunk.rows[rows] = _fitting(vectors.rows, (len(rows), self.dim), self.recipe)
+                chunk.truncated[rows] = vectors.truncated
+            if isinstance(self._encoder, ItemEncoder):
+                chunk.status[~chunk.rows.any(axis=1)] = Status.NONE
             yield _without_senseless(chunk)
+
+    def _encode(self, texts: list[str]) -> TextVectors:
+        if isinstance(self._encoder, ItemEncoder):
+            return TextVectors(self._encoder.encode(texts), np.zeros(len(texts), bool))
+        return self._encoder.encode_texts(texts)
 
 
 class ImageJob:
-    """Pictures.
+    """Pictures, decoded by ``workers`` threads; Pillow lets them run side by side.
 
-    Args:
-        encoder: Encodes batches.
-        names: Of items 1..N's files, as ``items.parquet`` keeps them; "" where there is none.
-        domain: The folder from which relative names count.
-        batch_size: Pictures encoded together.
-        workers: Threads that decode; Pillow lets them run side by side.
+    ``names`` are those of items 1..N's files, as ``items.parquet`` keeps them; "" where there is none. Relative
+    ones count from the folder ``domain``.
     """
 
     def __init__(
@@ -120,18 +106,12 @@ class ImageJob:
         self._names, self._files = names, image_files(domain, names)
 
     def key(self) -> dict[str, Any]:
-        """Recipe, stored names, sizes and times of the files, and batches.
-
-        Times tell of a picture that was replaced by one of its size; whole seconds, for copies keep no more.
-        """
-        digest = hashlib.sha256()
-        for name, file in zip(self._names, self._files, strict=True):
-            state = file.stat() if file is not None and file.is_file() else None
-            digest.update(f"{name}\0{state and (state.st_size, int(state.st_mtime))}\n".encode())
-        return {"recipe": self.recipe.deciding(), "files": digest.hexdigest(), "batch": self._batch_size}
+        """Plain values that decide about the vectors: recipe, files and batches."""
+        digest = _files_digest(self._names, self._files)
+        return {"recipe": self.recipe.deciding(), "files": digest, "batch": self._batch_size}
 
     def encoded(self, spans: Iterable[slice]) -> Iterator[Chunk]:
-        """Decodes the next chunks' pictures while one is encoded."""
+        """The chunks of the given items; the next chunks' pictures are decoded while one is encoded."""
         quiet_decoders()
         preprocessing = self._encoder.preprocessing
         waiting: list[list[Future[Any]]] = []
@@ -152,9 +132,25 @@ class ImageJob:
         present = np.flatnonzero(chunk.status == Status.OK)
         for start in range(0, len(present), self._batch_size):
             rows = present[start : start + self._batch_size]
-            chunk.rows[rows] = self._encoder.encode_images(np.stack([read[row][1] for row in rows]))
+            vectors = self._encoder.encode_images(np.stack([read[row][1] for row in rows]))
+            chunk.rows[rows] = _fitting(vectors, (len(rows), self.dim), self.recipe)
         chunk.reasons.extend((row, str(told)) for row, (status, told) in enumerate(read) if status > Status.NONE)
         return _without_senseless(chunk)
+
+
+Job: TypeAlias = TextJob | ImageJob
+
+
+def _files_digest(names: Sequence[str], files: Sequence[Path | None]) -> str:
+    """A digest of names, sizes and times of files.
+
+    The time reveals a picture that was replaced by one of the same size. Only whole seconds survive copying.
+    """
+    digest = hashlib.sha256()
+    for name, file in zip(names, files, strict=True):
+        state = file.stat() if file is not None and file.is_file() else None
+        digest.update(f"{name}\0{state and (state.st_size, int(state.st_mtime))}\n".encode())
+    return digest.hexdigest()
 
 
 def _empty(size: int, dim: int) -> Chunk:
@@ -162,8 +158,15 @@ def _empty(size: int, dim: int) -> Chunk:
     return Chunk(np.zeros((size, dim), np.float32), status, np.zeros(size, bool), [])
 
 
+def _fitting(rows: npt.ArrayLike, shape: tuple[int, int], recipe: Recipe) -> npt.NDArray[np.float32]:
+    vectors = np.asarray(rows, np.float32)
+    if vectors.shape != shape:
+        raise ConfigError(f"encoder {recipe.encoder}: gave vectors of shape {vectors.shape}, expected {shape}")
+    return vectors
+
+
 def _without_senseless(chunk: Chunk) -> Chunk:
-    """Vectors of zeros, NaN or infinity are no features: such items count as missing, with the reason told."""
+    """Marks items whose vectors are zeros, NaN or infinity as missing, with the reason."""
     sensible = np.isfinite(chunk.rows).all(axis=1) & chunk.rows.any(axis=1)
     for row in np.flatnonzero((chunk.status == Status.OK) & ~sensible):
         chunk.status[row] = Status.UNENCODABLE

@@ -1,7 +1,6 @@
-"""Reading picture files, and refusing what is none."""
+"""Reading picture files, and refusing those that show nothing."""
 
-from __future__ import annotations
-
+import importlib.util
 import warnings
 from pathlib import Path
 
@@ -10,14 +9,11 @@ import numpy.typing as npt
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.pixels import Preprocessing
-from missrec_pl.prepare.features.status import Status
+from missrec_pl.prepare.features.store import Status
 
-MIN_SIDE = 16
-"""Shorter pictures are placeholders and tracking pixels."""
-MAX_PIXELS = 64_000_000
-"""Larger ones would take hundreds of megabytes each to decode."""
-MAX_ASPECT = 20
-"""Longer strips are ornaments; a square cut from the middle would show next to nothing of them."""
+MIN_SIDE = 16  # shorter pictures are placeholders and tracking pixels
+MAX_PIXELS = 64_000_000  # larger ones would take hundreds of megabytes each to decode
+MAX_ASPECT = 20  # longer strips are ornaments; a square cut from the middle would show next to nothing of them
 
 
 def require_pillow() -> None:
@@ -26,18 +22,12 @@ def require_pillow() -> None:
     Raises:
         ConfigError: Pillow is not installed.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise ConfigError('pictures need Pillow: pip install "missrec-pl[prepare]"') from error
+    if importlib.util.find_spec("PIL") is None:
+        raise ConfigError('pictures need Pillow: pip install "missrec-pl[prepare]"')
 
 
 def read_picture(path: Path | None, preprocessing: Preprocessing) -> tuple[Status, npt.NDArray[np.uint8] | str]:
     """Decodes and cuts one picture; safe to call from several threads.
-
-    Args:
-        path: The file, None if the item has none.
-        preprocessing: What to cut.
 
     Returns:
         ``OK`` and uint8 [crop, crop, 3], or another status and the reason.
@@ -48,8 +38,9 @@ def read_picture(path: Path | None, preprocessing: Preprocessing) -> tuple[Statu
         return Status.NONE, ""
     try:
         with Image.open(path) as image:
-            if reason := _absurd_size(*image.size):
-                return Status.ABSURD, reason
+            short, long = sorted(image.size)
+            if short < MIN_SIDE or short * long > MAX_PIXELS or long > MAX_ASPECT * short:
+                return Status.ABSURD, f"{image.width} x {image.height} pixels"
             image.load()
             extrema = image.convert("RGB").getextrema()
             if all(low == high for low, high in extrema):  # type: ignore[misc]
@@ -64,14 +55,5 @@ def read_picture(path: Path | None, preprocessing: Preprocessing) -> tuple[Statu
 
 
 def quiet_decoders() -> None:
-    """Pillow warns of oddities that the status tells already. Not thread-safe: call it before threads start."""
+    """Silences Pillow's warnings; the status tells the same. Not thread-safe: call it before threads start."""
     warnings.filterwarnings("ignore", module=r"PIL\..*")
-
-
-def _absurd_size(width: int, height: int) -> str:
-    short, long = sorted((width, height))
-    if short < MIN_SIDE:
-        return f"{width} x {height} pixels"
-    if width * height > MAX_PIXELS:
-        return f"{width} x {height} pixels"
-    return f"{width} x {height} pixels" if long > MAX_ASPECT * short else ""

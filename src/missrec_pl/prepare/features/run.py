@@ -1,72 +1,49 @@
 """``prepare features``: all domains and modalities asked for."""
 
-from __future__ import annotations
-
+import csv
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from filelock import FileLock
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
+from missrec_pl.data.domain.checks import check_features
 from missrec_pl.data.domain.files import FeatureMatrix
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.manifest import Manifest
 from missrec_pl.data.domain.replacing import real_path
 from missrec_pl.data.domain.update import add_features
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder
-from missrec_pl.prepare.encoders.registry import EncoderChoice
+from missrec_pl.prepare.encoders.base import Encoder
 from missrec_pl.prepare.features.extraction import (
     VIEW,
     Extracted,
     Extraction,
+    Plan,
     collected,
     encode_chunks,
     encode_in_processes,
-    lock_of,
-    problem_rows,
-    write_problems,
 )
-from missrec_pl.prepare.features.jobs import Job, WordDrop
-from missrec_pl.prepare.features.progress import progress
-from missrec_pl.prepare.features.status import sentence
-from missrec_pl.prepare.features.store import ChunkStore
+from missrec_pl.prepare.features.jobs import Job
+from missrec_pl.prepare.features.store import ChunkStore, sentence
+from missrec_pl.system.files import whole_file
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How features are made.
-
-    Attributes:
-        encoder: Who encodes.
-        modalities: ``text``, ``image`` or both.
-        drop: Also make the view ``text_worddrop``.
-        batch_size: Rows encoded together.
-        workers: Threads that decode pictures.
-        processes: Processes that share the rows on this machine.
-        shard: This command's share ``(i, n)`` of the rows, for several machines; None: all.
-        dtype: How features are stored.
-        overwrite: Replace features that are there.
-        report: CSV of all items with problems, of all domains.
-    """
-
-    encoder: EncoderChoice
-    modalities: tuple[str, ...]
-    drop: WordDrop | None = None
-    batch_size: int = 64
-    workers: int = 4
-    processes: int = 1
-    shard: tuple[int, int] | None = None
-    dtype: str = "float32"
-    overwrite: bool = False
-    report: Path | None = None
-
-    def names(self) -> list[str]:
-        """Modalities and views to make."""
-        return [*self.modalities, *([VIEW] if self.drop is not None else [])]
+_REPORTED = ("domain", "modality", "item", "raw_id", "file", "problem", "reason")
+Row: TypeAlias = tuple[str | int, ...]
 
 
 def extract(plan: Plan, domains: Sequence[Path], console: Console) -> list[str]:
@@ -86,18 +63,24 @@ def extract(plan: Plan, domains: Sequence[Path], console: Console) -> list[str]:
         return _fitted(plan, domains)
     encoder = plan.encoder.on_gpu(0).build()
     lines: list[str] = []
-    rows: list[tuple[str | int, ...]] = []
+    problems: list[Row] = []
     for path in domains:
         told, found = _one(plan, path, encoder, console)
+        rows = _problems(Domain.open(path), found)
         lines += told
-        if found and plan.report is not None:
-            rows += problem_rows(Domain.open(path), found)
-            write_problems(plan.report, rows)  # now: at a later domain's error this one's would be lost
-            lines.append(f"{path}: {sum(len(one.problems) for one in found)} problems listed in {plan.report}")
+        problems += rows
+        if plan.report is not None and found:  # now, so that a later domain's error does not lose it
+            _write_problems(plan.report, problems)
+            lines.append(f"{path}: {len(rows)} problems listed in {plan.report}")
+        elif rows:
+            _, name, item, *_, status, reason = rows[0]
+            first = f"{name} of item {item}: {status} ({reason})"
+            lines.append(f"{path}: {len(rows)} problems, such as {first}; all of them with --report FILE")
     return lines
 
 
 def _check(plan: Plan, domain: Domain) -> None:
+    check_features(plan.names(), plan.dtype, domain.path)
     there = [name for name in plan.names() if name in {**domain.modalities, **domain.views}]
     if there and not plan.overwrite:
         made = domain.info(there[0]).encoder
@@ -108,18 +91,15 @@ def _check(plan: Plan, domain: Domain) -> None:
         raise ConfigError(f"{domain.path} has no text features, of which {VIEW} is a view: add --modality text")
 
 
-def _one(
-    plan: Plan, path: Path, encoder: BatchTextEncoder | ImageEncoder, console: Console
-) -> tuple[list[str], list[Extracted]]:
+def _one(plan: Plan, path: Path, encoder: Encoder, console: Console) -> tuple[list[str], list[Extracted]]:
     """One domain: lines about it, and its features if this command put them into the folder."""
     work = []
     for name in plan.names():
-        drop = plan.drop if name == VIEW else None
-        extraction = Extraction(path, name, plan.encoder, plan.batch_size, plan.workers, drop)
+        extraction = Extraction(plan, path, name)
         job, store = extraction.job(encoder)
-        _encode(plan, extraction, job, store, console)
+        _encode(extraction, job, store, console)
         work.append((extraction, job, store))
-    with lock_of(path):
+    with FileLock(path.parent / f".{path.name}.features.lock"):  # shards may finish at the same moment
         if any(name in Manifest.read(path).modalities for name in plan.modalities) and not plan.overwrite:
             return [f"{path}: another shard has put the features into the folder"], []
         left = sum(len(store.missing()) for _, _, store in work)
@@ -131,32 +111,48 @@ def _one(
         add_features(path, matrices, views, dtype=plan.dtype)
         for one in found:
             one.store.remove()
-    lines = [f"{path}: {one.name} by {one.matrix.encoder}: {sentence(one.found)}" for one in found]
-    return lines + ([] if plan.report is not None else _problems(path, found)), found
+    return [f"{path}: {one.name} by {one.matrix.encoder}: {sentence(one.found)}" for one in found], found
 
 
-def _encode(plan: Plan, extraction: Extraction, job: Job, store: ChunkStore, console: Console) -> None:
-    missing = store.missing()
-    there = store.num_items - sum(store.span(number).stop - store.span(number).start for number in missing)
-    with progress(console) as bar:
-        task = bar.add_task(f"{extraction.domain.name} {extraction.name}", total=store.num_items, completed=there)
+def _encode(extraction: Extraction, job: Job, store: ChunkStore, console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        told = f"{extraction.domain.name} {extraction.name}"
+        task = bar.add_task(told, total=store.num_items, completed=store.rows_done())
 
         def advance(rows: int) -> None:
             bar.advance(task, rows)
 
-        if plan.processes > 1:
-            encode_in_processes(extraction, plan.processes, store, advance)
+        if extraction.plan.processes > 1:
+            encode_in_processes(extraction, store, advance)
         else:
-            encode_chunks(job, store, *(plan.shard or (0, 1)), advance)
+            encode_chunks(job, store, *(extraction.plan.shard or (0, 1)), advance)
 
 
-def _problems(path: Path, found: Sequence[Extracted]) -> list[str]:
-    problems = [(one.name, *problem) for one in found for problem in one.problems]
-    if not problems:
-        return []
-    name, item, status, reason = problems[0]
-    first = f"{name} of item {item}: {status.name.lower()} ({reason})"
-    return [f"{path}: {len(problems)} problems, such as {first}; all of them with --report FILE"]
+class _Rate(ProgressColumn):
+    """Items per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} items/s")
+
+
+def _problems(domain: Domain, found: Sequence[Extracted]) -> list[Row]:
+    """A row for every item with a problem, as ``_REPORTED`` names the columns."""
+    raw_ids = domain.raw_item_ids()
+    rows: list[Row] = []
+    for one in found:
+        files = domain.image_paths() if one.name == "image" else [""] * len(raw_ids)
+        rows += [
+            (domain.name, one.name, item, raw_ids[item], files[item], status.name.lower(), reason)
+            for item, status, reason in one.problems
+        ]
+    return rows
+
+
+def _write_problems(path: Path, rows: Sequence[Row]) -> None:
+    with whole_file(path, several_writers=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([_REPORTED, *rows])
 
 
 def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
@@ -167,32 +163,25 @@ def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
         raise ConfigError("--encoder lsa fits all texts at once: leave out --worddrop, --shard and --processes")
     if plan.report is not None:
         raise ConfigError("--encoder lsa only counts the items without text: leave out --report")
-    encoder = LsaEncoder(plan.encoder.dim, plan.encoder.seed)
+    dim, seed = plan.encoder.dim, plan.encoder.seed
+    encoder = LsaEncoder(dim, seed)
     opened = [Domain.open(path) for path in domains]
-    texts = [domain.texts()[1:] for domain in opened]
-    together = [text for one in texts for text in one]
-    vectors = encoder.encode(together)
-    fit = hashlib.sha256("\0".join([encoder.name, str(plan.encoder.seed), *together]).encode()).hexdigest()[:12]
-    lines, start = [], 0
-    for path, one in zip(domains, texts, strict=True):
-        rows = vectors[start : start + len(one)]
-        start += len(one)
+    texts = [text for domain in opened for text in domain.texts()[1:]]
+    vectors = encoder.encode(texts)
+    fit = hashlib.sha256("\0".join([encoder.name, str(seed), *texts]).encode()).hexdigest()[:12]
+    name, lines, ends = f"{encoder.name}@{fit}", [], np.cumsum([domain.num_items for domain in opened])
+    for path, rows in zip(domains, np.split(vectors, ends[:-1]), strict=True):
         present = rows.any(axis=1)
         if not present.any():
             raise DataError(f"{path}: no item has a text that says something")
         found = {"encoded": int(present.sum()), "none known": int((~present).sum())}
         made_by = {
-            "encoder": f"{encoder.name}@{fit}",
+            "encoder": name,
             "model": "TF-IDF and truncated SVD",
-            "options": {
-                "dim": plan.encoder.dim,
-                "seed": plan.encoder.seed,
-                "fitted_with": [d.name for d in opened],
-            },
+            "options": {"dim": dim, "seed": seed, "fitted_with": [domain.name for domain in opened]},
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "found": found,
         }
-        matrix = FeatureMatrix(rows, np.asarray(present), f"{encoder.name}@{fit}", made_by)
-        add_features(path, {"text": matrix}, dtype=plan.dtype)
-        lines.append(f"{path}: text by {encoder.name}@{fit}, {rows.shape[1]}-d: {sentence(found)}")
+        add_features(path, {"text": FeatureMatrix(rows, np.asarray(present), name, made_by)}, dtype=plan.dtype)
+        lines.append(f"{path}: text by {name}, {rows.shape[1]}-d: {sentence(found)}")
     return lines

@@ -1,16 +1,16 @@
-"""Finished rows on disk, in chunks, so that a killed extraction goes on where it was.
+"""Finished rows on disk, in chunks, so that a killed extraction can be continued.
 
-A chunk is written under a temporary name and renamed: what is there is complete. The folder's name carries a
-key of everything that decides about the vectors; with another encoder, option or input, nothing old is taken up.
+A chunk is written under a temporary name and renamed, so a chunk that is there is complete. The folder's name has
+a digest of everything that decides about the vectors: with another encoder, option or input, rows start afresh.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +23,43 @@ from missrec_pl.system.files import whole_file
 CHUNK_ROWS = 512
 
 
+class Status(IntEnum):
+    """What became of an item; everything but ``OK`` means that it lacks the modality."""
+
+    OK = 0
+    NONE = 1
+    GONE = 2
+    BROKEN = 3
+    ABSURD = 4
+    UNENCODABLE = 5
+
+
+_TOLD = ("encoded", "none known", "file missing", "broken", "absurd", "no finite vector")
+
+
+def counts(statuses: npt.NDArray[np.uint8]) -> dict[str, int]:
+    """How many items became what; kinds that did not occur are left out."""
+    found = np.bincount(statuses, minlength=len(Status)).tolist()
+    return {name: number for name, number in zip(_TOLD, found, strict=True) if number}
+
+
+def sentence(found: Mapping[str, int]) -> str:
+    """Counts in words."""
+    return ", ".join(f"{number:,} {name}" for name, number in found.items())
+
+
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive items.
+    """Consecutive items."""
 
-    Attributes:
-        rows: float32 [R, F]; zeros where the status is not ``OK``.
-        status: uint8 [R], see :class:`Status`.
-        truncated: bool [R], texts that were longer than the encoder reads.
-        reasons: One for each item that has a problem, as ``(row in the chunk, reason)``.
-    """
-
-    rows: npt.NDArray[np.float32]
-    status: npt.NDArray[np.uint8]
-    truncated: npt.NDArray[np.bool_]
-    reasons: list[tuple[int, str]]
+    rows: npt.NDArray[np.float32]  # [R, F]; zeros where the status is not ``OK``
+    status: npt.NDArray[np.uint8]  # [R], see :class:`Status`
+    truncated: npt.NDArray[np.bool_]  # [R], texts that were longer than the encoder reads
+    reasons: list[tuple[int, str]]  # one for each item that has a problem, as ``(row in the chunk, reason)``
 
 
 class ChunkStore:
-    """The chunks of one modality of one domain.
-
-    Args:
-        domain: The domain folder; the store lies beside it.
-        modality: Name of the modality or view.
-        key: Plain values that decide about the vectors.
-        num_items: N.
-    """
+    """The chunks of one modality or view, beside the domain folder. ``key`` is all that decides about vectors."""
 
     def __init__(self, domain: Path, modality: str, key: dict[str, Any], num_items: int) -> None:
         digest = hashlib.sha256(json.dumps({**key, "chunk": CHUNK_ROWS}, sort_keys=True).encode()).hexdigest()
@@ -65,16 +76,16 @@ class ChunkStore:
         """Chunks that are not there yet."""
         return [chunk for chunk in range(self.num_chunks) if not self._file(chunk).is_file()]
 
+    def rows_done(self) -> int:
+        """Items whose chunks are there."""
+        missing = (self.span(chunk) for chunk in self.missing())
+        return self.num_items - int(sum(span.stop - span.start for span in missing))
+
     def write(self, number: int, chunk: Chunk) -> None:
         """Keeps a chunk."""
         with whole_file(self._file(number), several_writers=True) as part, part.open("wb") as stream:
-            np.savez(
-                stream,
-                rows=chunk.rows,
-                status=chunk.status,
-                truncated=chunk.truncated,
-                reasons=np.array(json.dumps(chunk.reasons)),
-            )
+            reasons = np.array(json.dumps(chunk.reasons))
+            np.savez(stream, rows=chunk.rows, status=chunk.status, truncated=chunk.truncated, reasons=reasons)
 
     def read(self, number: int) -> Chunk:
         """A chunk that is there.
@@ -100,12 +111,7 @@ class ChunkStore:
 
 
 class StoredRows:
-    """All rows of a store, read chunk by chunk: what ``FeatureMatrix`` asks for.
-
-    Args:
-        store: A store with all its chunks.
-        width: F.
-    """
+    """All rows of a complete store, [N, width], read chunk by chunk: what ``FeatureMatrix`` asks for."""
 
     def __init__(self, store: ChunkStore, width: int) -> None:
         self._store = store

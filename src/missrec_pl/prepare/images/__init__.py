@@ -1,1 +1,1 @@
-"""Items' pictures by address: polite, bounded, resumable."""
+"""Downloads of items' pictures, with limits for each host; resumable."""

@@ -6,10 +6,7 @@ import io
 import threading
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -21,34 +18,23 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _BLOCK = 1 << 16
-# MPO: what phones write, a JPEG with further pictures behind it.
+# Phones write MPO: a JPEG with further pictures behind it.
 _KINDS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp"}
 _MAX_WAIT = 60.0  # seconds that a server may ask us to wait
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a download may cost and where it may lead.
+    """What a download may cost and where it may lead."""
 
-    Attributes:
-        connections: Downloads at a time.
-        per_host: Of these, at one host.
-        timeout_s: Longest wait for a connection or for the next bytes.
-        total_s: Longest time of one download.
-        max_bytes: Largest file.
-        retries: Further tries after a passing failure, with waits of ``backoff_s``, twice that, ...
-        backoff_s: First wait.
-        allowed_hosts: Hosts to which a server may redirect, besides itself; ``*``: any.
-    """
-
-    connections: int = 16
-    per_host: int = 8
-    timeout_s: float = 10.0
-    total_s: float = 60.0
-    max_bytes: int = 20_000_000
-    retries: int = 3
-    backoff_s: float = 0.5
-    allowed_hosts: frozenset[str] = field(default_factory=frozenset)
+    connections: int = 16  # downloads at a time
+    per_host: int = 8  # of these, at one host
+    timeout_s: float = 10.0  # longest wait for a connection or for the next bytes
+    total_s: float = 60.0  # longest time of one download
+    max_bytes: int = 20_000_000  # largest file
+    retries: int = 3  # further tries after a passing failure
+    backoff_s: float = 0.5  # wait before the first of them, then twice that, ...
+    allowed_hosts: frozenset[str] = frozenset()  # where a server may redirect, besides itself; ``*``: anywhere
 
     def __post_init__(self) -> None:
         for name in ("connections", "per_host", "timeout_s", "total_s", "max_bytes"):
@@ -59,11 +45,11 @@ class Limits:
 
 
 class FetchError(Exception):
-    """A picture that was not to be had.
+    """A download that failed.
 
     Attributes:
         passing: Whether another try may succeed.
-        again: Whether a later run may succeed: it passes, or our own limits forbade it.
+        again: Whether a later run may succeed: another try may, or other limits let it.
     """
 
     def __init__(self, reason: str, *, passing: bool, by_limits: bool = False, wait_s: float = 0.0) -> None:
@@ -72,10 +58,7 @@ class FetchError(Exception):
 
 
 class Fetcher:
-    """Downloads pictures; safe to call from several threads.
-
-    Args:
-        limits: See :class:`Limits`.
+    """Downloads pictures within limits; safe to call from several threads.
 
     Raises:
         ConfigError: ``urllib3`` or Pillow is not installed.
@@ -95,11 +78,10 @@ class Fetcher:
             headers={"User-Agent": "missrec-pl", "Accept": "image/*"},
             retries=False,
         )
-        self._turns: dict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(limits.per_host))
-        self._turns_lock = threading.Lock()
+        self._turns: dict[str, threading.Semaphore] = {}
 
     def fetch(self, url: str) -> tuple[bytes, str]:
-        """A picture and the suffix of its kind, after as many tries as it takes and may take.
+        """A picture and the suffix of its kind; tries again at passing failures.
 
         Raises:
             FetchError: The last try's reason.
@@ -135,12 +117,11 @@ class Fetcher:
             if hops > _MAX_REDIRECTS:
                 raise FetchError(f"more than {_MAX_REDIRECTS} redirects", passing=False)
 
-    def _checked(self, response: BaseHTTPResponse, url: str, first: str) -> str | None:
-        """Where the server redirects to, or None if this is the answer.
+    def _turn(self, host: str) -> threading.Semaphore:
+        return self._turns.setdefault(host, threading.Semaphore(self._limits.per_host))
 
-        Raises:
-            FetchError: It is an error, too large, or redirects where it may not.
-        """
+    def _checked(self, response: BaseHTTPResponse, url: str, first: str) -> str | None:
+        """Where the server redirects to, or None if this is the answer; raises FetchError where it is neither."""
         if response.status in (301, 302, 303, 307, 308):
             target = urljoin(url, response.headers.get("Location", ""))
             host = _host(target)
@@ -150,12 +131,9 @@ class Fetcher:
             return target
         if response.status != 200:
             passing = response.status in (408, 425, 429) or response.status >= 500
-            wait = response.headers.get("Retry-After", "")
-            raise FetchError(
-                f"HTTP {response.status}",
-                passing=passing,
-                wait_s=min(float(wait), _MAX_WAIT) if wait.isdigit() else 0.0,
-            )
+            asked = response.headers.get("Retry-After", "")
+            wait_s = min(float(asked), _MAX_WAIT) if asked.isdigit() else 0.0
+            raise FetchError(f"HTTP {response.status}", passing=passing, wait_s=wait_s)
         length = response.headers.get("Content-Length", "")
         if length.isdigit() and int(length) > self._limits.max_bytes:
             raise self._too_large()
@@ -163,7 +141,7 @@ class Fetcher:
 
     def _read(self, response: BaseHTTPResponse, deadline: float) -> bytes:
         content = bytearray()
-        # Whatever has arrived: waiting for a whole block, a server that drips would never meet the deadline.
+        # read1 returns what has arrived. Waiting for a whole block, a slow server would never meet the deadline.
         while block := response.read1(_BLOCK):
             content += block
             if len(content) > self._limits.max_bytes:
@@ -176,16 +154,9 @@ class Fetcher:
         told = f"larger than {self._limits.max_bytes} bytes; allow it with --max-bytes"
         return FetchError(told, passing=False, by_limits=True)
 
-    @contextmanager
-    def _turn(self, host: str) -> Iterator[None]:
-        with self._turns_lock:
-            turn = self._turns[host]
-        with turn:
-            yield
-
 
 def picture_suffix(content: bytes) -> str:
-    """``.jpg``, ``.png``, ``.gif`` or ``.webp``, from the content and nothing else.
+    """``.jpg``, ``.png``, ``.gif`` or ``.webp``, told from the content alone.
 
     Raises:
         FetchError: It is no picture, or half of one.

@@ -1,12 +1,11 @@
 """``prepare images``: the pictures of a domain into a folder beside it."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from missrec_pl.data.domain.replacing import real_path
 from missrec_pl.data.domain.update import image_urls, set_image_paths
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.images.fetching import Fetcher, FetchError, Limits
-from missrec_pl.prepare.interactions.item_images import stored_folder
+from missrec_pl.prepare.interactions.conversion import stored_folder
 from missrec_pl.system.files import whole_file
 
 FAILURES = "failures.csv"
@@ -27,45 +26,23 @@ _SUFFIXES = (".jpg", ".png", ".gif", ".webp")
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What became of the addresses.
+    """What became of the addresses."""
 
-    Attributes:
-        there: Had been downloaded before.
-        new: Downloaded now.
-        failed: How often which reason, of this and of earlier runs.
-        without: Items without an address.
-    """
-
-    there: int
-    new: int
-    failed: dict[str, int]
-    without: int
+    there: int  # had been downloaded before
+    new: int  # downloaded now
+    failed: dict[str, int]  # how often which reason, of this and of earlier runs
+    without: int  # items without an address
 
 
 def download(
-    path: Path,
-    folder: Path,
-    limits: Limits,
-    *,
-    retry_failed: bool = False,
-    advance: Callable[[int], None] = lambda number: None,
+    path: Path, folder: Path, limits: Limits, *, retry_failed: bool, advance: Callable[[int], None]
 ) -> Downloaded:
     """Downloads what is missing, then notes the files in ``items.parquet``.
 
-    Files are named by a digest of their address, so that nothing in an address or an id decides where they lie and
-    equal addresses are asked once. A file that is there is complete. Failures that no later run can mend (404, no
-    picture) are noted in ``failures.csv`` and not tried again. An item whose picture is not to be had keeps the
-    file that it had.
-
-    Args:
-        path: The domain folder.
-        folder: For the pictures; made if need be.
-        limits: See :class:`Limits`.
-        retry_failed: Try again what failed for good.
-        advance: Called with the number of addresses that are done.
-
-    Returns:
-        What became of the addresses.
+    Files are named by a digest of their address; equal addresses are asked once. A file that is there is complete.
+    Permanent failures (404, no picture) are noted in ``failures.csv`` and not tried again unless
+    ``retry_failed``. An item whose download fails keeps the file that it had. ``advance`` is called with numbers
+    of addresses that are done.
 
     Raises:
         ConfigError: A library is missing.
@@ -76,12 +53,7 @@ def download(
     addresses = image_urls(path)
     fetcher = Fetcher(limits)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise DataError(f"{folder}: another process downloads into it; wait for it") from error
-    with lock:
+    with _locked(folder):
         for part in folder.glob("*/.*.part"):
             part.unlink()
         urls = dict.fromkeys(url for url in addresses if url)
@@ -104,6 +76,15 @@ def download(
         set_image_paths(path, _image_paths(path, folder, addresses))
     reasons = Counter(reason for _, reason in failed.values())
     return Downloaded(len(present), new, dict(reasons.most_common()), sum(not url for url in addresses))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise DataError(f"{folder}: another process downloads into it; wait for it") from error
 
 
 def _fetched(

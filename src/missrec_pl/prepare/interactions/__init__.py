@@ -1,8 +1,1 @@
-"""From raw logs to sequences: readers of the public formats, filters, and the writer of a domain without features.
-
-All of it is SQL on DuckDB: columnar, on several threads, and spilled to disk where memory is short.
-"""
-
-from missrec_pl.prepare.interactions.conversion import Options, convert
-
-__all__ = ["Options", "convert"]
+"""From raw logs to a domain folder without features, by SQL on DuckDB: on several threads, spilled to disk."""

@@ -1,18 +1,18 @@
-"""Filters of interactions, as SQL on the tables of a working data base.
+"""Filters of interactions, as SQL on the tables of a working database.
 
 Tables: ``raw`` (user, item, time_ms, rating, time_text, as read), ``metadata`` (item, fields, image_url, one row
-an item), ``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), ``kept`` (user and item
-numbers, time_ms): what the filters have left. The function ``has_text`` says whether fields make a text.
+an item), ``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), and ``kept`` (user and
+item numbers, time_ms), which holds what the filters have left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.interactions.database import count
+from missrec_pl.prepare.interactions.database import numbers
 from missrec_pl.prepare.interactions.texts import has_text
 
 if TYPE_CHECKING:
@@ -26,31 +26,21 @@ _TIMES = (
     "2020-12-31T23:59:59+01:00; "
 )
 _COMPLETE = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
-# Numbers in the order of numbers, then everything else in the order of letters.
+# Ids that are numbers in numeric order, then all others in alphabetical order.
 _BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What is left out of the interactions, in this order.
+    """What is left out of the interactions, in this order."""
 
-    Attributes:
-        skip_bad_rows: Leave out rows without user, item or readable time instead of refusing them.
-        min_rating: Lowest rating that counts as an interaction; None: all.
-        require_text: Leave out items without metadata, that is, without any text.
-        repeats: Which of a user's interactions with one item stays: ``first``, ``last`` or ``all``.
-        k_core: Interactions that every user and item has at least, reached by repeated removal.
-    """
-
-    skip_bad_rows: bool = False
-    min_rating: float | None = None
-    require_text: bool = True
-    repeats: str = "first"
-    k_core: int = 5
+    skip_bad_rows: bool = False  # leave out rows without user, item or readable time instead of refusing them
+    min_rating: float | None = None  # lowest rating that counts as an interaction; None: all
+    require_text: bool = True  # leave out items without metadata, that is, without any text
+    repeats: str = "first"  # which of a user's interactions with one item stays: ``first``, ``last`` or ``all``
+    k_core: int = 5  # interactions that every user and item has at least, reached by repeated removal
 
     def __post_init__(self) -> None:
-        if self.repeats not in REPEATS:
-            raise ConfigError(f"--repeats {self.repeats}: choose one of {', '.join(REPEATS)}")
         if self.k_core < 1:
             raise ConfigError(f"--k-core {self.k_core}: give 1 (no filter) or more")
 
@@ -63,10 +53,6 @@ class Step:
     interactions: int
     users: int
     items: int
-
-    def plain(self) -> dict[str, Any]:
-        """For ``domain.json``."""
-        return asdict(self)
 
 
 def load(connection: DuckDBPyConnection, source: Source, report: Callable[[str], None]) -> None:
@@ -89,13 +75,9 @@ def load(connection: DuckDBPyConnection, source: Source, report: Callable[[str],
 def clean(
     connection: DuckDBPyConnection, filters: Filters, where: str, report: Callable[[str], None]
 ) -> list[Step]:
-    """Applies the filters; ``kept`` holds what is left.
+    """Applies the filters to ``raw``, so that ``kept`` holds what is left.
 
-    Args:
-        connection: With ``raw`` and ``metadata``.
-        filters: What to leave out.
-        where: The source, for messages.
-        report: Called with a line before every longer step.
+    ``where`` names the source in messages; ``report`` is called with a line before every longer step.
 
     Returns:
         What each filter left.
@@ -105,16 +87,21 @@ def clean(
     """
     complete = _check_rows(connection, filters, where)
     report("numbering users and items")
-    _number(connection)
-    users, items = (count(connection, f"count(*) FROM {name}_ids") for name in ("user", "item"))
-    steps = [Step("complete rows", complete, users, items)]
-    _choose(connection, filters)
-    if filters.require_text or filters.min_rating is not None:
-        steps.append(_step(connection, _first_filters(filters)))
+    for name in ("user", "item"):
+        connection.execute(
+            f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, "
+            f"CAST(row_number() OVER ({_BY_RAW_ID.format(name)}) AS INTEGER) AS id "
+            f"FROM (SELECT DISTINCT {name} FROM raw WHERE {_COMPLETE})"
+        )
+    known = [*numbers(connection, "count(*) FROM user_ids"), *numbers(connection, "count(*) FROM item_ids")]
+    steps = [Step("complete rows", complete, *known)]
+    if first := _choose(connection, filters):
+        steps.append(_step(connection, ", ".join(first)))
     if filters.repeats != "all":
         report("leaving out repeated interactions")
         chosen = "min" if filters.repeats == "first" else "max"
-        _replace(connection, f"SELECT user, item, {chosen}(time_ms) AS time_ms FROM kept GROUP BY user, item")
+        one = f"SELECT user, item, {chosen}(time_ms) AS time_ms FROM kept GROUP BY user, item"
+        connection.execute(f"CREATE OR REPLACE TABLE kept AS {one}")
         steps.append(_step(connection, f"{filters.repeats} interaction with an item"))
     if filters.k_core > 1:
         rounds = _reduce_to_core(connection, filters.k_core, report)
@@ -130,11 +117,9 @@ def clean(
 def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> int:
     """Number of complete rows."""
     columns = {"user": "no user", "item": "no item", "time_ms": "no time that can be read"}
-    found = connection.execute(
-        f"SELECT count(*), {', '.join(f'count(*) - count({name})' for name in columns)}, count(rating), "
-        f"count(*) FILTER ({_COMPLETE}) FROM raw"
-    ).fetchone()
-    total, *absent, ratings, complete = found or (0, 0, 0, 0, 0, 0)
+    counts = ", ".join(f"count(*) - count({name})" for name in columns)
+    wanted = f"count(*), {counts}, count(rating), count(*) FILTER ({_COMPLETE}) FROM raw"
+    total, *absent, ratings, complete = numbers(connection, wanted)
     if not total:
         raise DataError(f"{where} holds no interactions")
     for (name, what), bad in zip(columns.items(), absent, strict=True):
@@ -149,68 +134,43 @@ def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) ->
             )
     if filters.min_rating is not None and not ratings:
         raise DataError(f"{where} has no ratings, which --min-rating needs")
-    return int(complete)
+    return complete
 
 
-def _first_filters(filters: Filters) -> str:
-    names = ["items with text"] if filters.require_text else []
-    if filters.min_rating is not None:
-        names.append(f"rating {filters.min_rating:g} and above")
-    return ", ".join(names)
-
-
-def _number(connection: DuckDBPyConnection) -> None:
-    for name in ("user", "item"):
-        connection.execute(
-            f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, "
-            f"CAST(row_number() OVER ({_BY_RAW_ID.format(name)}) AS INTEGER) AS id "
-            f"FROM (SELECT DISTINCT {name} FROM raw WHERE {_COMPLETE})"
-        )
-
-
-def _choose(connection: DuckDBPyConnection, filters: Filters) -> None:
-    """The interactions that pass by themselves, as numbers."""
-    wanted = _COMPLETE
-    if filters.min_rating is not None:
-        wanted += f" AND rating >= {float(filters.min_rating)!r}"
-    items = "item_ids"
+def _choose(connection: DuckDBPyConnection, filters: Filters) -> list[str]:
+    """Fills ``kept`` by the filters that look at one interaction at a time; returns the filters' names."""
+    wanted, items, told = _COMPLETE, "item_ids", []
     if filters.require_text:
-        # A table of its own: as a filter, has_text would be asked of metadata that no interaction is about.
+        told.append("items with text")
+        # In a table of its own, so that has_text runs only for items that have interactions.
         connection.execute(
             "CREATE TABLE described AS SELECT raw_id, id, has_text(fields) AS has_text "
             "FROM item_ids JOIN metadata ON metadata.item = raw_id"
         )
         items = "(SELECT raw_id, id FROM described WHERE has_text)"
+    if filters.min_rating is not None:
+        told.append(f"rating {filters.min_rating:g} and above")
+        wanted += f" AND rating >= {float(filters.min_rating)!r}"
     connection.execute(
         "CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms "
         f"FROM (SELECT * FROM raw WHERE {wanted}) chosen "
         f"JOIN user_ids u ON u.raw_id = chosen.user JOIN {items} i ON i.raw_id = chosen.item"
     )
     connection.execute("DROP TABLE raw")
+    return told
 
 
 def _reduce_to_core(connection: DuckDBPyConnection, k: int, report: Callable[[str], None]) -> int:
-    rounds, before, left = 0, -1, count(connection, "count(*) FROM kept")
+    rounds, before, left = 0, [-1], numbers(connection, "count(*) FROM kept")
     while left != before:
         rounds, before = rounds + 1, left
-        report(f"{k}-core, round {rounds}: {left:,} interactions")
+        report(f"{k}-core, round {rounds}: {left[0]:,} interactions")
         for name in ("item", "user"):
-            _replace(
-                connection,
-                f"SELECT * FROM kept WHERE {name} IN "
-                f"(SELECT {name} FROM kept GROUP BY {name} HAVING count(*) >= {k})",
-            )
-        left = count(connection, "count(*) FROM kept")
+            enough = f"SELECT {name} FROM kept GROUP BY {name} HAVING count(*) >= {k}"
+            connection.execute(f"CREATE OR REPLACE TABLE kept AS SELECT * FROM kept WHERE {name} IN ({enough})")
+        left = numbers(connection, "count(*) FROM kept")
     return rounds
 
 
-def _replace(connection: DuckDBPyConnection, query: str) -> None:
-    connection.execute(f"CREATE TABLE next AS {query}")
-    connection.execute("DROP TABLE kept")
-    connection.execute("ALTER TABLE next RENAME TO kept")
-
-
 def _step(connection: DuckDBPyConnection, name: str) -> Step:
-    row = connection.execute("SELECT count(*), count(DISTINCT user), count(DISTINCT item) FROM kept").fetchone()
-    interactions, users, items = row if row else (0, 0, 0)
-    return Step(name, int(interactions), int(users), int(items))
+    return Step(name, *numbers(connection, "count(*), count(DISTINCT user), count(DISTINCT item) FROM kept"))

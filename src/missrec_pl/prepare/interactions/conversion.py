@@ -1,10 +1,10 @@
-"""One raw data set to one domain folder without features."""
+"""Converts one raw data set to one domain folder without features."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,40 +16,53 @@ import pyarrow.compute as pc
 from missrec_pl.data.domain.replacing import check_target
 from missrec_pl.data.domain.writer import UserBlock, stream_domain
 from missrec_pl.data.sequences import Sequences
+from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
-from missrec_pl.prepare.interactions.database import working_database, working_folder
-from missrec_pl.prepare.interactions.item_images import ItemImages
+from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.tables import Source
 from missrec_pl.prepare.interactions.texts import item_text
+from missrec_pl.system.lookup import require_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Interactions of one moment: by a hash of user and item, so that no item is preferred and the order is the same
-# whatever the source's order, the number of threads and the filters. Amazon's times are days: ties are common.
+# Orders interactions of one moment by a hash of user and item. So no item is preferred, and the order does not
+# depend on the source's order, threads or filters. Ties are common: Amazon's times are days.
 _TIE = "md5_number_lower(u.raw_id || chr(0) || i.raw_id)"
 _BATCH = 1 << 20
 
 
 @dataclass(frozen=True)
+class ItemImages:
+    """Files of one folder, called ``name`` with the raw item id for ``{id}``."""
+
+    folder: Path
+    name: str = "{id}.jpg"
+
+    def __post_init__(self) -> None:
+        if "{id}" not in self.name:
+            raise ConfigError(f"--image-name {self.name}: it has to contain {{id}}, the item's id")
+        require_folder(self.folder, "folder of images")
+
+    def paths(self, raw_ids: Sequence[str], domain: Path) -> list[str | None]:
+        """The file of every item as ``items.parquet`` keeps it, None where there is none."""
+        with os.scandir(self.folder) as entries:
+            there = {entry.name for entry in entries if entry.is_file()}
+        names = [self.name.replace("{id}", raw) for raw in raw_ids]
+        stored = stored_folder(self.folder, domain)
+        return [(stored / name).as_posix() if name in there else None for name in names]
+
+
+@dataclass(frozen=True)
 class Options:
-    """How a raw data set is converted.
+    """How a raw data set is converted."""
 
-    Attributes:
-        filters: What is left out.
-        images: Finds items' picture files; None: they have none yet.
-        memory: Most that DuckDB keeps in memory.
-        threads: Threads of DuckDB.
-        overwrite: Replace an existing domain folder.
-        told: What ``domain.json`` is to say about the source.
-    """
-
-    filters: Filters = field(default_factory=Filters)
-    images: ItemImages | None = None
-    memory: str = "3GB"
-    threads: int = os.cpu_count() or 1
-    overwrite: bool = False
-    told: dict[str, Any] = field(default_factory=dict)
+    filters: Filters = field(default_factory=Filters)  # what is left out
+    images: ItemImages | None = None  # finds items' picture files; None: they have none yet
+    memory: str = "3GB"  # most that DuckDB keeps in memory
+    threads: int = os.cpu_count() or 1  # threads of DuckDB
+    overwrite: bool = False  # replace an existing domain folder
+    told: dict[str, Any] = field(default_factory=dict)  # what ``domain.json`` is to say about the source
 
 
 def convert(
@@ -57,16 +70,12 @@ def convert(
     out: Path,
     where: str,
     options: Options,
-    report: Callable[[str], None] = lambda message: None,
+    report: Callable[[str], None],
 ) -> list[Step]:
-    """Reads, filters, orders and writes.
+    """Reads, filters, orders and writes the domain folder ``out``.
 
-    Args:
-        read: Gives the source's relations; gets a folder for temporary files.
-        out: The domain folder to make.
-        where: The source, for messages.
-        options: See :class:`Options`.
-        report: Called with a line before every longer step.
+    ``read`` gives the source's relations; it gets a folder for temporary files. ``where`` names the source in
+    messages. ``report`` is called with a line before every longer step.
 
     Returns:
         What each filter left.
@@ -76,13 +85,16 @@ def convert(
         DataError: The source is damaged, nothing is left of it, or ``out`` exists.
     """
     check_target(out, overwrite=options.overwrite)
-    with working_database(out, memory=options.memory, threads=options.threads) as connection:
-        folder = working_folder(connection)
+    created_by = {
+        "program": "missrec_pl.prepare.interactions",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **options.told,
+    }
+    with working_database(out, memory=options.memory, threads=options.threads) as (connection, folder):
         load(connection, read(folder), report)
         steps = clean(connection, options.filters, where, report)
         report(f"writing {out}")
-        _renumber(connection)
-        items = _items(connection)
+        items = _numbered_items(connection)
         raw_ids = items["raw_id"].cast(pa.string()).combine_chunks()
         stream_domain(
             out,
@@ -93,27 +105,19 @@ def convert(
             features={},
             image_paths=None if options.images is None else options.images.paths(raw_ids.to_pylist(), out),
             image_urls=items["image_url"].to_pylist() if pc.any(items["image_url"].is_valid()).as_py() else None,
-            created_by={
-                "program": "missrec_pl.prepare.interactions",
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                **options.told,
-                "filters": [step.plain() for step in steps],
-            },
+            created_by={**created_by, "filters": [asdict(step) for step in steps]},
             overwrite=options.overwrite,
         )
     return steps
 
 
-def _renumber(connection: DuckDBPyConnection) -> None:
-    """Numbers without gaps: items from 1, users from 0, each in the order of their raw ids."""
+def _numbered_items(connection: DuckDBPyConnection) -> pa.Table:
+    """Numbers items from 1 and users from 0 without gaps, in the order of their raw ids; returns the items."""
     for name in ("user", "item"):
         connection.execute(
             f"CREATE TABLE final_{name}s AS SELECT id, raw_id, CAST(row_number() OVER (ORDER BY id) AS INTEGER) "
             f"AS number FROM {name}_ids WHERE id IN (SELECT {name} FROM kept)"
         )
-
-
-def _items(connection: DuckDBPyConnection) -> pa.Table:
     return connection.sql(
         "SELECT raw_id, fields, image_url FROM final_items LEFT JOIN metadata ON metadata.item = raw_id "
         "ORDER BY number"
@@ -145,3 +149,12 @@ def _block(rows: np.ndarray, ids: pa.StringArray) -> UserBlock:
     offsets = np.searchsorted(rows[:, 0], np.arange(first, last + 2)).astype(np.int64)
     sequences = Sequences(rows[:, 1].astype(np.int32), offsets, rows[:, 2] // 1000)
     return UserBlock(sequences, ids.slice(first, last - first + 1))
+
+
+def stored_folder(images: Path, domain: Path) -> Path:
+    """How ``items.parquet`` names a folder of images.
+
+    Relative to the domain folder if it lies beside or below it, so that both can be moved together; else absolute.
+    """
+    images, parent = images.resolve(), domain.resolve().parent
+    return Path(os.path.relpath(images, domain.resolve())) if images.is_relative_to(parent) else images

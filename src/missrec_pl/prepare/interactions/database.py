@@ -1,4 +1,4 @@
-"""The DuckDB data base that a conversion works in, and how its complaints are told."""
+"""The DuckDB database that a conversion works in, with its errors in one line."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ _MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B")
 
 
 @contextmanager
-def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[DuckDBPyConnection]:
-    """A data base in a temporary folder, which is gone when the block ends.
+def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[tuple[DuckDBPyConnection, Path]]:
+    """A database and its temporary folder, both removed when the block ends.
 
-    Args:
-        beside: The folder to be made; the data base lies next to it, where there has to be room anyway.
-        memory: Most that DuckDB keeps in memory, such as ``3GB``; more goes to disk.
-        threads: Threads of the queries.
+    It lies beside the folder to be made, where there has to be room anyway. Beyond ``memory`` (such as ``3GB``)
+    DuckDB goes to disk.
 
     Raises:
         ConfigError: DuckDB is not installed, a setting is none, or memory and disk do not suffice.
@@ -41,19 +39,12 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[Duc
         raise ConfigError('interactions need DuckDB: pip install "missrec-pl[prepare]"') from error
     beside.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.work-", dir=beside.parent))
-    settings: dict[str, Any] = {
-        "memory_limit": memory,
-        "threads": threads,
-        "temp_directory": str(folder / "spilled"),
-        "preserve_insertion_order": False,
-    }
+    settings: dict[str, Any] = {"memory_limit": memory, "threads": threads, "preserve_insertion_order": False}
+    settings["temp_directory"] = str(folder / "spilled")
     try:
-        connection = duckdb.connect(str(folder / "work.duckdb"), config=settings)
-        try:
+        with duckdb.connect(str(folder / "work.duckdb"), config=settings) as connection:
             connection.execute("SET TimeZone = 'UTC'")  # not the machine's: casts of moments follow it
-            yield connection
-        finally:
-            connection.close()
+            yield connection, folder
     except duckdb.OutOfMemoryException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--memory {memory}: raise it, or free disk beside {beside} ({reason})") from error
@@ -61,12 +52,6 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[Duc
         raise DataError(_one_line(str(error))) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def working_folder(connection: DuckDBPyConnection) -> Path:
-    """The temporary folder of a working data base."""
-    row = connection.execute("SELECT current_setting('temp_directory')").fetchone()
-    return Path(str(row[0] if row else "")).parent
 
 
 def quoted(value: Path | str) -> str:
@@ -79,14 +64,13 @@ def column(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def count(connection: DuckDBPyConnection, what: str) -> int:
-    """The single number that ``SELECT <what>`` gives."""
-    row = connection.execute(f"SELECT {what}").fetchone()
-    return int(row[0]) if row else 0
+def numbers(connection: DuckDBPyConnection, what: str) -> list[int]:
+    """The whole numbers in the one row that ``SELECT <what>`` gives."""
+    return [int(number) for number in connection.execute(f"SELECT {what}").fetchone() or ()]
 
 
 def _one_line(message: str) -> str:
-    """DuckDB's complaint without its advice on DuckDB's own options."""
+    """DuckDB's message without its advice on DuckDB's own options."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     told = lines[:3] if "CSV Error" in lines[0] else lines[:1]
     file = re.search(r"^\s*file\s*=\s*(.+)$", message, re.MULTILINE)

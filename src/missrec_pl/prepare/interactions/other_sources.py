@@ -1,7 +1,5 @@
 """MovieLens, RecBole's atomic files, and tables whose columns the user names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,40 +8,34 @@ from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.interactions.database import column
 from missrec_pl.prepare.interactions.tables import (
     Source,
-    columns_sql,
+    column_names,
     delimited,
     described,
+    distinct_names,
+    header_of,
     pick,
     relation_of,
     require_file,
     selected,
 )
-from missrec_pl.prepare.interactions.text_files import column_names, distinct_names, header_of
 
 _TEXT_WORDS = ("title", "name", "categor", "genre", "class", "brand")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table mean what.
+    """Which columns of a table mean what."""
 
-    Attributes:
-        user, item, time: Of the interactions.
-        rating: Of the interactions, or None.
-        item_id: Of the metadata; None: named like ``item``.
-        text: Of the metadata, in the order in which the text names them.
-        image_url: Of the metadata, or None.
-        time_unit: ``s`` or ``ms``, what plain numbers count; dates and moments are understood as they are.
-    """
-
+    # Of the interactions:
     user: str = "user"
     item: str = "item"
     time: str = "time"
     rating: str | None = None
-    item_id: str | None = None
-    text: tuple[str, ...] = ()
+    # Of the metadata:
+    item_id: str | None = None  # None: named like ``item``
+    text: tuple[str, ...] = ()  # in the order in which the text names them
     image_url: str | None = None
-    time_unit: str = "s"
+    time_unit: str = "s"  # ``s`` or ``ms``, what plain numbers count; dates and moments are understood as they are
 
 
 def read_movielens(folder: Path) -> Source:
@@ -54,32 +46,25 @@ def read_movielens(folder: Path) -> Source:
     """
     ratings = require_file(folder / "ratings.csv", "MovieLens ratings")
     movies = require_file(folder / "movies.csv", "MovieLens titles and genres")
-    names = column_names(ratings)
-    user = pick(names, ("userId", "user_id"), ratings)
-    item = pick(names, ("movieId", "movie_id"), ratings)
-    time = pick(names, ("timestamp",), ratings)
-    rating = column("rating") if "rating" in names else "NULL"
-    interactions = selected(
-        delimited(ratings, names, header=True),
-        column(user),
-        column(item),
-        column(time),
-        "s",
-        rating,
+    names, titles = column_names(ratings), column_names(movies)
+    columns = Columns(
+        user=pick(names, ("userId", "user_id"), ratings),
+        item=pick(names, ("movieId", "movie_id"), ratings),
+        time="timestamp",
+        rating="rating" if "rating" in names else None,
     )
-    titles = column_names(movies)
-    key = pick(titles, ("movieId", "movie_id"), movies)
-    genres = "CASE genres WHEN '(no genres listed)' THEN NULL ELSE string_split(genres, '|') END"
-    fields = [column(pick(titles, ("title",), movies)), *([genres] if "genres" in titles else [])]
-    return Source(interactions, described(delimited(movies, titles, header=True), column(key), fields))
+    interactions = _interactions(delimited(ratings, names, header=True), names, columns, ratings, flags=False)
+    key = column(pick(titles, ("movieId", "movie_id"), movies))
+    fields = [column(pick(titles, ("title",), movies))]
+    if "genres" in titles:
+        fields.append("CASE genres WHEN '(no genres listed)' THEN NULL ELSE string_split(genres, '|') END")
+    return Source(interactions, described(delimited(movies, titles, header=True), key, fields))
 
 
 def read_atomic(folder: Path, text: Sequence[str]) -> Source:
     """RecBole's atomic files: ``<name>.inter`` with one interaction a line, perhaps ``<name>.item``.
 
-    Args:
-        folder: The folder that holds them.
-        text: Fields of the ``.item`` file that make the text; none: those named like titles, classes and brands.
+    ``text`` names the ``.item`` fields that make the text; by default those named like titles, classes and brands.
 
     Raises:
         DataError: No or several ``.inter`` files, or a field is missing.
@@ -91,27 +76,20 @@ def read_atomic(folder: Path, text: Sequence[str]) -> Source:
             f"{folder}: expected one <name>.inter, found {listed}; give a folder with train, valid and test "
             "files to 'prepare released'"
         )
-    inter = found[0]
-    names = _fields(inter)
-    interactions = selected(
-        delimited(inter, names, header=True, separator="\t", quotes=False),
-        column(pick(names, ("user_id",), inter)),
-        column(pick(names, ("item_id",), inter)),
-        column(pick(names, ("timestamp",), inter)),
-        "s",
-        column("rating") if "rating" in names else "NULL",
-    )
-    items = inter.with_suffix(".item")
+    relation, names = _atomic(found[0])
+    columns = Columns("user_id", "item_id", "timestamp", "rating" if "rating" in names else None)
+    interactions = _interactions(relation, names, columns, found[0], flags=False)
+    items = found[0].with_suffix(".item")
     if not items.is_file():
         return Source(interactions, None)
-    known = _fields(items)
+    relation, known = _atomic(items)
     chosen = [pick(known, (name,), items, "--text") for name in text] or [
         name for name in known if any(word in name.lower() for word in _TEXT_WORDS)
     ]
     if not chosen:
         raise DataError(f"{items}: no field looks like a title among {', '.join(known)}; name some with --text")
-    relation = delimited(items, known, header=True, separator="\t", quotes=False)
-    return Source(interactions, described(relation, column(pick(known, ("item_id",), items)), columns_sql(chosen)))
+    key = column(pick(known, ("item_id",), items))
+    return Source(interactions, described(relation, key, [column(name) for name in chosen]))
 
 
 def read_table(path: Path, metadata: Path | None, columns: Columns) -> Source:
@@ -122,27 +100,36 @@ def read_table(path: Path, metadata: Path | None, columns: Columns) -> Source:
         DataError: A file or column is missing.
     """
     relation, names = relation_of(path)
-    user = pick(names, (columns.user,), path, "--user")
-    item = pick(names, (columns.item,), path, "--item")
-    time = pick(names, (columns.time,), path, "--time")
-    rating = "NULL" if columns.rating is None else column(pick(names, (columns.rating,), path, "--rating"))
-    interactions = selected(relation, column(user), column(item), column(time), columns.time_unit, rating)
+    interactions = _interactions(relation, names, columns, path)
     if metadata is None:
         return Source(interactions, None)
     if not columns.text:
         raise ConfigError(f"--metadata {metadata}: which columns make the text? Name them with --text")
-    described_in, known = relation_of(metadata)
-    key = pick(known, (columns.item_id or columns.item,), metadata, "--item-id")
+    relation, known = relation_of(metadata)
+    key = column(pick(known, (columns.item_id or columns.item,), metadata, "--item-id"))
     fields = [column(pick(known, (name,), metadata, "--text")) for name in columns.text]
     url = "NULL"
     if columns.image_url is not None:
         url = column(pick(known, (columns.image_url,), metadata, "--image-url"))
-    return Source(interactions, described(described_in, column(key), fields, url))
+    return Source(interactions, described(relation, key, fields, url))
 
 
-def _fields(path: Path) -> list[str]:
+def _interactions(relation: str, names: Sequence[str], columns: Columns, path: Path, *, flags: bool = True) -> str:
+    """The ``SELECT`` of interactions; ``flags``: messages about a missing column name the flag that chooses it."""
+    wanted = {"user": columns.user, "item": columns.item, "time": columns.time, "rating": columns.rating}
+    sql = {
+        what: column(pick(names, (name,), path, f"--{what}" if flags else None))
+        for what, name in wanted.items()
+        if name is not None
+    }
+    return selected(relation, **sql, unit=columns.time_unit)
+
+
+def _atomic(path: Path) -> tuple[str, list[str]]:
+    """A file of RecBole's as a relation, and its fields without their types."""
     cells = header_of(path, "\t")
     without = [cell for cell in cells if ":" not in cell]
     if without:
         raise DataError(f"{path}:1: {without[0]!r} has no type; RecBole's fields are written 'name:type'")
-    return distinct_names([cell.partition(":")[0] for cell in cells], f"{path}:1")
+    names = distinct_names([cell.partition(":")[0] for cell in cells], f"{path}:1")
+    return delimited(path, names, header=True, separator="\t", quotes=False), names

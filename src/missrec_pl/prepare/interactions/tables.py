@@ -1,14 +1,15 @@
-"""Delimited, JSON and Parquet files as SQL relations."""
+"""Raw files as lines with column names, and as SQL relations: delimited, JSON and Parquet."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
+import csv
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from missrec_pl.errors import DataError
-from missrec_pl.prepare.interactions.database import column, quoted
-from missrec_pl.prepare.interactions.text_files import column_names, distinct_names
+from missrec_pl.prepare.interactions.database import quoted
 from missrec_pl.system.lookup import near_names
 
 
@@ -40,7 +41,7 @@ def require_file(path: Path, what: str) -> Path:
 
 def is_json(path: Path) -> bool:
     """Whether a file's name says that it holds one JSON object a line."""
-    return {".json", ".jsonl", ".ndjson"} & set(path.suffixes[-2:]) != set()
+    return not {".json", ".jsonl", ".ndjson"}.isdisjoint(path.suffixes[-2:])
 
 
 def json_lines(path: Path, columns: Iterable[str]) -> str:
@@ -75,24 +76,20 @@ def pick(names: Sequence[str], choices: Sequence[str], path: Path, flag: str | N
 
 
 def milliseconds(text: str, unit: str) -> str:
-    """SQL that turns a text, number or moment into whole milliseconds since 1970; NULL if it is none.
+    """SQL for whole milliseconds since 1970, from SQL of a text, number or moment; NULL if it is none of them.
 
-    A moment without a time zone is one of UTC, the zone of the working data base, on every machine.
-
-    Args:
-        text: SQL of the value.
-        unit: ``s`` or ``ms``, what plain numbers count.
+    Plain numbers count ``unit``, which is ``s`` or ``ms``. A moment without a time zone is one of UTC.
     """
     factor = {"s": 1000, "ms": 1}[unit]
-    # What does not fit (nanoseconds taken for seconds, NaN) is no time: arithmetic that fails would end the query.
+    # TRY_CAST gives NULL for what does not fit (nanoseconds taken for seconds, NaN). CAST would end the query.
     whole = f"TRY_CAST(CAST(TRY_CAST({text} AS BIGINT) AS HUGEINT) * {factor} AS BIGINT)"
     number = f"TRY_CAST(floor(TRY_CAST({text} AS DOUBLE) * {factor}) AS BIGINT)"
-    # BIGINT first: a double would round the milliseconds of large numbers. A CAST of 'x.5' to BIGINT rounds up.
+    # Whole numbers by BIGINT, for a double would round large ones. Others by floor, for a CAST rounds up.
     exact = f"CASE WHEN CAST({text} AS VARCHAR) SIMILAR TO '[+-]?[0-9]+' THEN {whole} ELSE {number} END"
     return f"coalesce({exact}, epoch_ms(TRY_CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)))"
 
 
-def selected(relation: str, user: str, item: str, time: str, unit: str, rating: str = "NULL") -> str:
+def selected(relation: str, *, user: str, item: str, time: str, unit: str, rating: str = "NULL") -> str:
     """The ``SELECT`` of interactions, from SQL of its columns; ``unit`` is ``s`` or ``ms``, of plain numbers."""
     time_ms = milliseconds(time, unit)
     return (
@@ -133,6 +130,57 @@ def relation_of(path: Path) -> tuple[str, list[str]]:
     return delimited(path, names, header=True, separator=separator), names
 
 
-def columns_sql(names: Sequence[str]) -> list[str]:
-    """Names as SQL columns."""
-    return [column(name) for name in names]
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 text file with their ends, unpacked if its name ends in ``.gz``.
+
+    Raises:
+        DataError: It is cut off, damaged or no UTF-8; names the line.
+    """
+    number, is_packed = 0, path.suffix == ".gz"
+    try:
+        # newline="": line ends inside quoted cells stay as they are
+        with (gzip.open if is_packed else open)(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            for line in stream:
+                yield line
+                number += 1
+    except UnicodeDecodeError as error:
+        number += 1 + error.object[: error.start].count(b"\n")  # lines of the block that could not be decoded
+        byte = f"byte 0x{error.object[error.start]:02x}, {error.reason}"
+        raise DataError(f"{path}:{number}: not UTF-8 ({byte}); convert the file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read beyond line {number} ({error}); get the file again") from error
+
+
+def header_of(path: Path, separator: str = ",") -> list[str]:
+    """The cells of the first line of a delimited file.
+
+    Raises:
+        DataError: The file is empty or no UTF-8.
+    """
+    try:
+        cells = next(csv.reader(lines_of(path), delimiter=separator), [])
+    except csv.Error as error:
+        raise DataError(f"{path}:1: no line of column names ({error})") from error
+    if not cells:
+        raise DataError(f"{path} is empty; expected a line of column names")
+    return [cell.strip() for cell in cells]
+
+
+def column_names(path: Path, separator: str = ",") -> list[str]:
+    """The names in the first line of a delimited file; raises as ``header_of`` and ``distinct_names`` do."""
+    return distinct_names(header_of(path, separator), f"{path}:1")
+
+
+def distinct_names(names: Sequence[str], where: str) -> list[str]:
+    """Names by which SQL can tell columns apart; one without a name, such as pandas' index, gets one.
+
+    Raises:
+        DataError: A name occurs twice.
+    """
+    given = [name or f"(column {number})" for number, name in enumerate(names, start=1)]
+    repeated = [name for name, times in Counter(map(str.lower, given)).items() if times > 1]
+    if repeated:
+        raise DataError(
+            f"{where}: several columns are called {repeated[0]!r}, whatever their capitals; rename them"
+        )
+    return given

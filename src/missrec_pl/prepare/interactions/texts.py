@@ -1,7 +1,5 @@
 """An item's text from its metadata: title, categories and brand (the paper's 4.2.1)."""
 
-from __future__ import annotations
-
 import html
 import json
 import re
@@ -15,19 +13,14 @@ _SPACE = re.compile(r"[\s\"]+")
 def item_text(fields: str | None) -> str:
     """One text: fields in order, each a sentence, the parts of a list separated by spaces.
 
-    Tags and character references of HTML, quotation marks and line ends go, as in UniSRec's preparation.
-
-    Args:
-        fields: JSON list of texts and (nested) lists of texts; None if nothing is known.
-
-    Returns:
-        ``"Title. Category Sub-category. Brand."``, or "" if no field has a letter or a digit.
+    ``fields`` is a JSON list of texts and (nested) lists of texts, or None. Tags and character references of HTML,
+    quotation marks and line ends go, as in UniSRec's preparation. It is "" if no field has a letter or digit.
     """
     return " ".join(_sentences(fields)) if has_text(fields) else ""
 
 
 def has_text(fields: str | None) -> bool:
-    """Whether ``item_text`` of the fields is not empty, without making all of it."""
+    """Whether ``item_text`` of the fields is not empty; faster than making the text."""
     return any(char.isalnum() for sentence in _sentences(fields) for char in sentence)
 
 

@@ -5,25 +5,33 @@ the runs apart. Baselines are named ``hybrid_knn``, or ``hybrid_knn/history_excl
 history's items are no candidates.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.pictures import COLOURS, DARK, GREY, check_out, require_matplotlib, write_whole
-from missrec_pl.report.runs.baseline_rows import baseline_rows
-from missrec_pl.report.runs.collect import HISTORY_EXCLUDED, RunResult, untested_note
-from missrec_pl.report.runs.printing import short_name
-from missrec_pl.report.runs.selection import add_selection_arguments, chosen_runs
-from missrec_pl.report.runs.summarise import RunRow, summarise
+from missrec_pl.report.commands.base import Command, add_selection_arguments, chosen_runs
+from missrec_pl.report.output import (
+    COLOURS,
+    DARK,
+    GREY,
+    HISTORY_EXCLUDED,
+    check_out,
+    require_matplotlib,
+    short_name,
+    write_whole,
+)
+from missrec_pl.report.runs.baselines import baseline_rows
+from missrec_pl.report.runs.records import RunResult, untested_note
+from missrec_pl.report.runs.seeds import RunRow, run_rows
 from missrec_pl.report.runs.variants import STARTS
 
 _BAR, _PANEL = 0.28, 0.9  # inches: height of a bar, and of what stands around the bars of a panel
 _WIDTH = 8.0
+_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "missrec_pl", "font.family": "sans-serif"}
 
 
 @dataclass(frozen=True)
@@ -32,32 +40,12 @@ class Bar:
 
     label: str
     value: float
-    deviation: float
-    is_baseline: bool
+    deviation: float = 0.0
+    is_baseline: bool = False
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``report chart``."""
-    add_selection_arguments(parser)
-    parser.add_argument("--metric", default="ndcg@10", help="default: %(default)s")
-    parser.add_argument(
-        "--baselines",
-        nargs="+",
-        default=["hybrid_knn"],
-        metavar="NAME",
-        help="bars of these baselines; default: hybrid_knn",
-    )
-    parser.add_argument("--sort", action="store_true", help="the lowest bar of a panel first")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Draw the chart and say where it is.
-
-    Raises:
-        ConfigError: ``--out`` cannot be written, no such baseline, or matplotlib is missing.
-        DataError: no results, none that tested anything, or one without the metric.
-    """
+def _run(arguments: argparse.Namespace) -> None:
+    """Draw the chart and say where it is."""
     out = check_out(arguments.out, ".svg")
     require_matplotlib()
     metric = arguments.metric.removeprefix("test/")
@@ -77,23 +65,24 @@ def bars_by_data(results: Sequence[RunResult], metric: str, baselines: Sequence[
     for data in dict.fromkeys(result.data for result in results if result.baselines):
         beside = [result for result in results if result.data == data and result.baselines]
         panels[data] = [bar for name in baselines for bar in _baseline_bars(beside, metric, name)]
-    rows = summarise(results, [metric]).runs
+    rows = run_rows(results, [metric])
     for row, label in zip(rows, _labels(rows), strict=True):
         deviation = row.deviations[0] if row.deviations else 0.0
-        panels.setdefault(row.data, []).append(Bar(label, row.means[0], deviation, is_baseline=False))
+        panels.setdefault(row.data, []).append(Bar(label, row.means[0], deviation))
     return panels
 
 
 def _baseline_bars(results: Sequence[RunResult], metric: str, name: str) -> list[Bar]:
     plain = name.removesuffix(HISTORY_EXCLUDED)
-    is_other = plain != name and not metric.endswith(HISTORY_EXCLUDED)
-    if is_other:  # results of earlier versions lack it
-        results = [result for result in results if plain in result.baselines_history_excluded] or results
-    rows = baseline_rows(results, [metric + HISTORY_EXCLUDED if is_other else metric], only=[plain])
+    suffix = ", history excluded" if plain != name else ""
+    if suffix and not metric.endswith(HISTORY_EXCLUDED):
+        metric += HISTORY_EXCLUDED
+        # Results of earlier versions lack it.
+        results = [result for result in results if f"test/{metric}" in result.baselines.get(plain, {})] or results
+    rows = baseline_rows(results, [metric], only=[plain])
     if not rows:
         raise ConfigError(f"--baselines {name}: {results[0].path} has {', '.join(results[0].baselines)}")
-    suffix = ", history excluded" if plain != name else ""
-    return [Bar(row.name + suffix, row.values[0], 0.0, is_baseline=True) for row in rows]
+    return [Bar(row.name + suffix, row.values[0], is_baseline=True) for row in rows]
 
 
 def _labels(rows: Sequence[RunRow]) -> list[str]:
@@ -106,14 +95,12 @@ def _labels(rows: Sequence[RunRow]) -> list[str]:
 
 
 def draw(panels: dict[str, list[Bar]], metric: str) -> bytes:
-    """The chart; text stays text, and the same bars give the same bytes."""
+    """The chart as an SVG; text stays text, and the same bars give the same bytes."""
     import matplotlib
     from matplotlib.figure import Figure
 
     heights = [_PANEL + _BAR * len(bars) for bars in panels.values()]
-    with matplotlib.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": "missrec_pl", "font.family": "sans-serif"}
-    ):
+    with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
         for panel, (data, bars) in zip(axes, panels.items(), strict=True):
@@ -129,3 +116,20 @@ def draw(panels: dict[str, list[Bar]], metric: str) -> bytes:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection_arguments(parser)
+    parser.add_argument("--metric", default="ndcg@10", help="default: %(default)s")
+    parser.add_argument(
+        "--baselines",
+        nargs="+",
+        default=["hybrid_knn"],
+        metavar="NAME",
+        help="bars of these baselines; default: hybrid_knn",
+    )
+    parser.add_argument("--sort", action="store_true", help="the lowest bar of a panel first")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.svg", help="the picture")
+
+
+COMMAND = Command(__doc__, _run, _add_arguments)

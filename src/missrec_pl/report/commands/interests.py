@@ -4,40 +4,21 @@ Uses the interest table stored in the checkpoint and the run's data. Prints the 
 picture beside the run: ``interests.png`` and ``interests.md``.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 from missrec_pl.errors import CheckpointError
-from missrec_pl.report.pictures import check_out, require_matplotlib, write_whole
+from missrec_pl.report.commands.base import Command
+from missrec_pl.report.output import check_out, require_matplotlib, write_whole
 
 _CHECKPOINTS = ("best.ckpt", "last.ckpt")
-_NAME = "interests.png"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``report interests``."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its best checkpoint) or checkpoint")
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE.png", help="picture; the text goes beside it; default: RUN/interests.png"
-    )
-    parser.add_argument("--prototypes", type=_count, default=8, help="how many to show; default: %(default)s")
-    parser.add_argument("--items", type=_count, default=6, help="items of each; default: %(default)s")
-    parser.add_argument("--data-dir", type=Path, help="where the data lies, if not where the run found it")
-    parser.add_argument("--cache-dir", type=Path, help="where conversions lie, if not where the run kept them")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Print the text and write the picture and the page.
-
-    Raises:
-        ConfigError: ``--out`` cannot be written, or matplotlib is missing.
-        CheckpointError: no checkpoint, or one without interests.
-        DataError: the run's data is missing or has changed.
-    """
-    file = find_checkpoint(arguments.run)
-    picture = _picture(arguments.out, file)
+def _run(arguments: argparse.Namespace) -> None:
+    """Print the text and write the picture and the page."""
+    file = _checkpoint(arguments.run)
+    beside = file.parent.parent if file.parent.name == "checkpoints" else file.parent
+    picture = beside / "interests.png" if arguments.out is None else check_out(arguments.out, ".png")
     require_matplotlib()
     # Torch and matplotlib take seconds to import, and the other reports need neither.
     from missrec_pl.report.interests.figure import draw
@@ -45,7 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     from missrec_pl.report.interests.stored import decision_graph, read_interests
     from missrec_pl.report.interests.text import to_lines, to_markdown
 
-    stored = read_interests(file, data_dir=arguments.data_dir, cache_dir=arguments.cache_dir)
+    places = {"data_dir": arguments.data_dir, "cache_dir": arguments.cache_dir}
+    stored = read_interests(file, **places, trust=arguments.trust)
     numbers = measure(stored)
     chosen = choose(numbers.sizes, arguments.prototypes, stored.seed)
     lines = to_lines(stored, numbers, [describe(stored, *one, arguments.items) for one in chosen])
@@ -56,12 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\nwritten: {picture}, {page}")
 
 
-def find_checkpoint(path: Path) -> Path:
-    """The best checkpoint of a run folder, else its last one; a file is itself.
-
-    Raises:
-        CheckpointError: no such folder, or none of its runs kept a checkpoint.
-    """
+def _checkpoint(path: Path) -> Path:
+    """The best checkpoint of a run folder, else its last one; a file is itself."""
     if path.is_file():
         return path
     if not path.is_dir():
@@ -75,14 +53,28 @@ def find_checkpoint(path: Path) -> Path:
     raise CheckpointError(f"{path} holds no {looked_for}: give a training run's folder, or a checkpoint{hint}.")
 
 
-def _picture(out: Path | None, file: Path) -> Path:
-    """Where the picture goes: beside the run, unless ``--out`` says otherwise."""
-    if out is None:
-        return (file.parent.parent if file.parent.name == "checkpoints" else file.parent) / _NAME
-    return check_out(out, ".png")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its best checkpoint) or checkpoint")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.png", help="picture; the text goes beside it; default: RUN/interests.png"
+    )
+    parser.add_argument("--prototypes", type=_count, default=8, help="how many to show; default: %(default)s")
+    parser.add_argument("--items", type=_count, default=6, help="items of each; default: %(default)s")
+    parser.add_argument("--data-dir", type=Path, help="where the data lies, if not where the run found it")
+    parser.add_argument("--cache-dir", type=Path, help="where conversions lie, if not where the run kept them")
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package of your own that the checkpoint may name classes of; repeat it for several",
+    )
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+COMMAND = Command(__doc__, _run, _add_arguments)

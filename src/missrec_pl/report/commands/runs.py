@@ -6,41 +6,32 @@ every run knows the latter: ``258 (1 of 3)`` is of one run.
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from statistics import mean
 
 from missrec_pl.errors import DataError
-from missrec_pl.report.runs.collect import EVALUATION, PRETRAIN, RunResult
-from missrec_pl.report.runs.printing import print_rows
-from missrec_pl.report.runs.selection import add_run_arguments, chosen_runs
-from missrec_pl.report.runs.summarise import by_seed
+from missrec_pl.report.commands.base import Command, chosen_runs
+from missrec_pl.report.output import Report
+from missrec_pl.report.runs.records import EVALUATION, PRETRAIN, RunResult
+from missrec_pl.report.runs.seeds import Runs, by_seed
 
-# Where a run lies, and how it came to its end: not what it is.
+# Overrides that say where a run lies, and how it came to its end: not what it is.
 _OF_THE_MACHINE = ("paths.", "hydra.", "callbacks.progress", "resume=", "seed")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``report runs``."""
-    add_run_arguments(parser)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Print a row per command, in the order of the data and of the commands.
-
-    Raises:
-        DataError: No results, or evaluations alone.
-    """
+def _run(arguments: argparse.Namespace) -> Report:
+    """A row per command, in the order of the data and of the commands."""
     found = chosen_runs(arguments.paths, arguments.where)
-    runs = [run for run in found if run.phase != EVALUATION]
-    if not runs:
+    trained = [run for run in found if run.phase != EVALUATION]
+    if not trained:
         raise DataError(f"these {len(found)} are evaluations: name the folders of the runs that trained")
-    notes = [f"left out: {len(found) - len(runs)} evaluations"] if len(runs) < len(found) else []
-    groups = by_seed(((run.data, command(run)), run) for run in runs)
+    num_left = len(found) - len(trained)
+    groups = by_seed(((run.data, _command(run)), run) for run in trained)
     headers = ["Data", "Command", "Seeds", "Epochs", "Seconds", "CPU seconds"]
-    rows = [[data, line, *_numbers(list(found.values()))] for (data, line), found in sorted(groups.items())]
-    print_rows(headers, rows, num_labels=2, form=arguments.format, notes=notes)
+    sections = [[[data, line, *_numbers(runs)]] for (data, line), runs in sorted(groups.items())]
+    return Report(headers, sections, 2, [f"left out: {num_left} evaluations"] if num_left else [])
 
 
-def command(run: RunResult) -> str:
+def _command(run: RunResult) -> str:
     """The command line that repeats a run, but for its seed and where things lie."""
     said = [word for word in run.overrides if not word.lstrip("+~").startswith(_OF_THE_MACHINE)]
     if run.experiment and not any(word.startswith("experiment=") for word in said):
@@ -50,11 +41,14 @@ def command(run: RunResult) -> str:
     return shlex.join(["python", "train.py", *said])
 
 
-def _numbers(runs: Sequence[RunResult]) -> list[str]:
-    seeds = ", ".join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
-    epochs = ", ".join(str(run.epochs) for run in sorted(runs, key=lambda run: run.seed))
-    known = [run.cpu_seconds for run in runs if run.cpu_seconds is not None]
-    cpu = f"{sum(known) / len(known):.0f}" if known else ""
+def _numbers(runs: Runs) -> list[str]:
+    seeds = ", ".join(map(str, sorted(runs)))
+    epochs = ", ".join(str(runs[seed].epochs) for seed in sorted(runs))
+    known = [run.cpu_seconds for run in runs.values() if run.cpu_seconds is not None]
+    cpu = f"{mean(known):.0f}" if known else ""
     if 0 < len(known) < len(runs):
         cpu += f" ({len(known)} of {len(runs)})"
-    return [seeds, epochs, f"{sum(run.seconds for run in runs) / len(runs):.0f}", cpu]
+    return [seeds, epochs, f"{mean(run.seconds for run in runs.values()):.0f}", cpu]
+
+
+COMMAND = Command(__doc__, _run)

@@ -1,7 +1,5 @@
 """The picture of interests: decision graph, cosines, sizes, composition."""
 
-from __future__ import annotations
-
 import io
 import math
 from itertools import cycle
@@ -18,7 +16,7 @@ from missrec_pl.clustering import DPCKNNResult
 from missrec_pl.report.interests.numbers import InterestNumbers
 from missrec_pl.report.interests.stored import StoredInterests
 from missrec_pl.report.interests.text import share
-from missrec_pl.report.pictures import COLOURS, DARK, GREY
+from missrec_pl.report.output import COLOURS, DARK, GREY
 
 _MARKERS = ("o", "^", "s", "D", "v")  # each modality has one beside its colour
 _PAIRS = 20_000
@@ -27,16 +25,7 @@ _DPI = 150
 
 
 def draw(stored: StoredInterests, numbers: InterestNumbers, graph: DPCKNNResult | None) -> bytes:
-    """Draw all panels.
-
-    Args:
-        stored: the interests.
-        numbers: their numbers.
-        graph: densities and deltas of the tokens; None leaves the decision graph out.
-
-    Returns:
-        A PNG.
-    """
+    """A PNG of all panels. The decision graph needs densities and deltas of the tokens; None leaves it out."""
     panels = _layout(graph is not None, len(stored.modalities) > 1)
     figure = Figure(figsize=(12, 4.2 * len(panels) + 0.6), layout="constrained")
     axes = figure.subplot_mosaic(panels)  # type: ignore[arg-type]
@@ -76,8 +65,7 @@ def _draw_graph(axes: Axes, stored: StoredInterests, graph: DPCKNNResult) -> Non
         label = f"{name}: {int(centers.sum()):,} centres of {int((others | centers).sum()):,} tokens"
         look: dict[str, Any] = {"color": colour, "marker": marker, "edgecolors": "black", "linewidths": 0.5}
         axes.scatter(density[centers], shown[centers], s=24, label=label, zorder=3, **look)
-    axes.set_yscale("log")
-    axes.set_ylim(0.7 * floor, 1.6 * max(float(delta.max()), floor))
+    axes.set(yscale="log", ylim=(0.7 * floor, 1.6 * max(float(delta.max()), floor)))
     last = float(density[graph.centers[-1]] + delta[graph.centers[-1]].log())
     if math.isfinite(last):
         x = torch.linspace(float(density.min()), float(density.max()), 300, dtype=torch.float64)
@@ -85,8 +73,10 @@ def _draw_graph(axes: Axes, stored: StoredInterests, graph: DPCKNNResult) -> Non
     if below := int((delta < floor).sum()):
         axes.plot([], [], " ", label=f"{below:,} tokens of smaller delta (copies) at the lower edge")
     axes.set_title("Decision graph: the centres score highest in density × delta", loc="left")
-    axes.set_xlabel("log density (minus mean squared distance to the k nearest tokens)")
-    axes.set_ylabel("delta (distance to the nearest denser token)")
+    axes.set(
+        xlabel="log density (minus mean squared distance to the k nearest tokens)",
+        ylabel="delta (distance to the nearest denser token)",
+    )
     axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(fontsize=9, loc="center left", framealpha=0.9)
 
@@ -110,17 +100,14 @@ def _draw_cosines(axes: Axes, stored: StoredInterests, numbers: InterestNumbers)
         axes.plot((edges[1:] + edges[:-1]) / 2, shares, label=f"{name}: mean {mean:.2f}", **look)
     axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
     axes.set_title("Are the tokens of one prototype alike?", loc="left")
-    axes.set_xlabel("cosine of two tokens")
-    axes.set_ylabel("share of the pairs (%)")
+    axes.set(xlabel="cosine of two tokens", ylabel="share of the pairs (%)")
     axes.legend(fontsize=9, loc="upper left")
 
 
 def _draw_sizes(axes: Axes, numbers: InterestNumbers) -> None:
     sizes = numbers.sizes.sort(descending=True).values
     axes.stairs(sizes.numpy(), np.arange(len(sizes) + 1), baseline=0.8, fill=True, color=GREY)
-    axes.set_yscale("log")
-    axes.set_ylim(0.8, max(2.0, 1.6 * float(sizes.max())))
-    axes.set_xlim(0, len(sizes))
+    axes.set(yscale="log", ylim=(0.8, max(2.0, 1.6 * float(sizes.max()))), xlim=(0, len(sizes)))
     facts = [
         f"largest: {int(sizes[0]):,} tokens, {share(int(sizes[0]) / int(sizes.sum()))} of all",
         f"of a single token: {int((sizes == 1).sum()):,} of {len(sizes):,} prototypes",
@@ -128,8 +115,7 @@ def _draw_sizes(axes: Axes, numbers: InterestNumbers) -> None:
     axes.text(0.98, 0.95, "\n".join(facts), transform=axes.transAxes, ha="right", va="top")
     axes.set_title("How large are the prototypes?", loc="left")
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlabel("prototypes, largest first")
-    axes.set_ylabel("tokens (log scale)")
+    axes.set(xlabel="prototypes, largest first", ylabel="tokens (log scale)")
 
 
 def _draw_composition(axes: Axes, stored: StoredInterests, numbers: InterestNumbers) -> None:
@@ -142,18 +128,14 @@ def _draw_composition(axes: Axes, stored: StoredInterests, numbers: InterestNumb
         base = top
     axes.set_ylim(0, 100)
     axes.set_title("Which modalities are they made of?", loc="left")
-    axes.set_xlabel("prototypes, largest first")
-    axes.set_ylabel("share of a prototype's tokens (%)")
+    axes.set(xlabel="prototypes, largest first", ylabel="share of a prototype's tokens (%)")
     axes.legend(fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(stored.modalities), frameon=False)
 
 
 def sample_cosines(tokens: Tensor, group: Tensor, seed: int) -> Tensor:
     """Cosines of random pairs: the first token is drawn from all, the second from the others of its group.
 
-    Args:
-        tokens: ``[P, D]``.
-        group: ``[P]``; at least one has two tokens.
-        seed: of the draw.
+    The tokens are ``[P, D]``, the groups ``[P]``. At least one group has two tokens.
     """
     generator = torch.Generator().manual_seed(seed)
     order = group.argsort(stable=True)

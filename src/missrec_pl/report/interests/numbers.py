@@ -1,8 +1,5 @@
 """What can be said of interests in numbers: sizes, composition, cosines, the items nearest to a prototype."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,58 +13,34 @@ from missrec_pl.report.interests.stored import StoredInterests
 
 @dataclass(frozen=True)
 class InterestNumbers:
-    """Numbers about all prototypes.
+    """Numbers about all prototypes."""
 
-    Attributes:
-        sizes: ``[K]`` tokens of each prototype.
-        composition: ``[K, M]`` tokens of each prototype by modality.
-        by_domain: ``[K, domains]`` tokens of each prototype by domain.
-        within: mean cosine of a token with the others of its prototype; NaN if all are alone.
-        at_random: mean cosine of two tokens.
-        same_modality: mean cosine of two tokens of one modality.
-        moved: share of tokens that are nearer to another prototype than to their own by now.
-    """
-
-    sizes: Tensor
-    composition: Tensor
-    by_domain: Tensor
-    within: float
-    at_random: float
-    same_modality: float
-    moved: float
+    sizes: Tensor  # [K] tokens of each prototype
+    composition: Tensor  # [K, M] the same by modality
+    by_domain: Tensor  # [K, domains] the same by domain
+    within: float  # mean cosine of a token with the others of its prototype; NaN if all are alone
+    at_random: float  # mean cosine of two tokens
+    same_modality: float  # mean cosine of two tokens of one modality
+    moved: float  # share of tokens that are nearer to another prototype than to their own by now
 
 
 @dataclass(frozen=True)
 class NearItem:
-    """Items of one title, the nearest of them at ``distance`` (Euclidean) from the prototype.
+    """Items of one title near a prototype."""
 
-    Attributes:
-        distance: of the nearest token.
-        modalities: of the tokens.
-        title: text or raw id.
-        count: how many items have this title.
-    """
-
-    distance: float
-    modalities: list[str]
-    title: str
-    count: int
+    distance: float  # Euclidean, of the nearest token
+    modalities: list[str]  # of the tokens
+    title: str  # text or raw id
+    count: int  # items of this title
 
 
 @dataclass(frozen=True)
 class PrototypeNumbers:
-    """One prototype in detail.
+    """One prototype in detail."""
 
-    Attributes:
-        interest: its index in the interest table, 1..K.
-        why: ``largest``, ``medium`` or ``random``.
-        cosine: mean cosine of two of its tokens; NaN if there is but one.
-        nearest: its nearest items.
-    """
-
-    interest: int
-    why: str
-    cosine: float
+    interest: int  # its index in the interest table, 1..K
+    why: str  # largest, medium or random
+    cosine: float  # mean cosine of two of its tokens; NaN if there is but one
     nearest: list[NearItem]
 
 
@@ -90,15 +63,8 @@ def measure(stored: StoredInterests) -> InterestNumbers:
 def choose(sizes: Tensor, count: int, seed: int) -> list[tuple[int, str]]:
     """Prototypes to show: a third the largest, a third around the median, a third at random.
 
-    Prototypes of a single token have nobody to be compared with and are passed over, unless all are.
-
-    Args:
-        sizes: ``[K]`` tokens of each prototype.
-        count: how many; fewer if there are not so many.
-        seed: of the random ones.
-
-    Returns:
-        Positions 0..K-1 and why each was chosen, each third by falling size.
+    Prototypes of a single token have nothing to compare and are passed over, unless all are such. The sizes are
+    ``[K]`` tokens. The answer holds positions 0..K-1 and why each was chosen, each third by falling size.
     """
     order = sizes.argsort(descending=True, stable=True)
     pool = order[sizes[order] > 1].tolist() or order[sizes[order] > 0].tolist()
@@ -119,24 +85,22 @@ def describe(stored: StoredInterests, position: int, why: str, num_items: int) -
     members = (stored.assignment == position).nonzero()[:, 0]
     distances = (stored.tokens[members] - stored.prototypes[position]).norm(dim=1)
     order = distances.argsort(stable=True)
-    by_title: dict[str, list[tuple[float, int]]] = {}
-    for distance, token in zip(distances[order].tolist(), members[order].tolist(), strict=True):
-        by_title.setdefault(stored.titles[int(stored.item[token])], []).append((distance, token))
-    nearest = [
-        _near_item(stored, title, [token for _, token in found], found[0][0])
-        for title, found in list(by_title.items())[:num_items]
-    ]
-    tokens = stored.tokens[members]
-    return PrototypeNumbers(position + 1, why, mean_cosine(tokens, torch.zeros_like(members)), nearest)
+    by_title: dict[str, list[int]] = {}
+    for row in order.tolist():
+        by_title.setdefault(stored.titles[int(stored.item[members[row]])], []).append(row)
+    nearest = []
+    for title, rows in list(by_title.items())[:num_items]:
+        kinds = stored.modality[members[rows]].unique().tolist()
+        num_same = len(stored.item[members[rows]].unique())
+        nearest.append(
+            NearItem(float(distances[rows[0]]), [stored.modalities[kind] for kind in kinds], title, num_same)
+        )
+    cosine = mean_cosine(stored.tokens[members], torch.zeros_like(members))
+    return PrototypeNumbers(position + 1, why, cosine, nearest)
 
 
 def mean_cosine(tokens: Tensor, group: Tensor) -> float:
-    """Mean over tokens of the mean cosine with the other tokens of the same group; NaN if all are alone.
-
-    Args:
-        tokens: ``[P, D]``.
-        group: ``[P]`` from 0.
-    """
+    """Mean over tokens ``[P, D]`` of the mean cosine with the others of a group ``[P]``; NaN if all are alone."""
     unit = F.normalize(tokens, dim=1)
     mean, size = cluster_means(unit, group, int(group.max()) + 1)
     # A group's cosines sum to the square of its vectors' sum; each vector's cosine with itself goes.
@@ -146,16 +110,9 @@ def mean_cosine(tokens: Tensor, group: Tensor) -> float:
     return float((others[shared] / (size[shared] - 1)).sum() / size[shared].sum())
 
 
-def _near_item(stored: StoredInterests, title: str, tokens: Sequence[int], distance: float) -> NearItem:
-    kinds = sorted({int(stored.modality[token]) for token in tokens})
-    items = {int(stored.item[token]) for token in tokens}
-    return NearItem(distance, [stored.modalities[kind] for kind in kinds], title, len(items))
-
-
 def _distances(stored: StoredInterests, position: Tensor) -> Tensor:
     """``[P]`` distance of each token from the prototype at its position."""
-    apart = stored.tokens - stored.prototypes[position]
-    return apart.square().sum(1).sqrt()
+    return (stored.tokens - stored.prototypes[position]).square().sum(1).sqrt()
 
 
 def _crossed(rows: Tensor, columns: Tensor, num_rows: int, num_columns: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from torch import Tensor
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.clustering import DPCKNNResult
 from missrec_pl.clustering.methods import DPCKNN, InterestMethod, NoInterests
+from missrec_pl.config.stored import IN_REPORT, current, with_paths
+from missrec_pl.config.stored_values import escaped
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.errors import CheckpointError, DataError, MissrecError
 from missrec_pl.experiment import building
-from missrec_pl.nn import SequenceModel
+from missrec_pl.experiment.starting import load_weights
+from missrec_pl.nn.contract import ItemInputs, Recommender
+from missrec_pl.nn.interests import InterestTable
 
 _CHUNK = 16384  # items embedded at a time
 _UNUSED: dict[str, Any] = {"trainer": None, "logger": None, "callbacks": {}, "resume": None, "test": False}
@@ -59,25 +64,28 @@ class StoredInterests:
     titles: list[str]
 
 
-def read_interests(file: Path, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> StoredInterests:
+def read_interests(
+    file: Path, *, data_dir: Path | None = None, cache_dir: Path | None = None, trust: Sequence[str] = ()
+) -> StoredInterests:
     """Read the interests of a checkpoint and embed the items of its run.
 
     Args:
         file: the checkpoint.
         data_dir: where the run's data lies now; None for where the run found it.
         cache_dir: the same for conversions and generated data.
+        trust: the user's own packages that the checkpoint's config may name classes of.
 
     Raises:
-        CheckpointError: no checkpoint of this project, or one without interests.
+        CheckpointError: no checkpoint of this project, one without interests, or one that names other classes.
         DataError: the run's data is missing, damaged or no longer the same.
     """
     checkpoint = read_checkpoint(file, "RUN")
-    if int(checkpoint.weights.get("interests.num_refreshes", 0)) == 0:
+    if int(checkpoint.weights.get("fitted.interests.num_refreshes", 0)) == 0:
         raise CheckpointError(
             f"{file}: its interest table is empty, for the run never discovered any (callbacks.interest_refresh)."
         )
     places = {"data_dir": data_dir, "cache_dir": cache_dir}
-    cfg = _run_of(checkpoint, file, {name: path for name, path in places.items() if path is not None})
+    cfg = _run_of(checkpoint, file, places, trust)
     try:
         method: InterestMethod = instantiate(cfg.interest.method)
         if isinstance(method, NoInterests):
@@ -100,17 +108,20 @@ def decision_graph(stored: StoredInterests) -> DPCKNNResult | None:
     return found if isinstance(found, DPCKNNResult) else None
 
 
-def _run_of(checkpoint: Checkpoint, file: Path, places: dict[str, Path]) -> DictConfig:
+def _run_of(
+    checkpoint: Checkpoint, file: Path, places: dict[str, Path | None], trust: Sequence[str]
+) -> DictConfig:
     """The config of the checkpoint's run, without what only training needs."""
-    run: DictConfig = OmegaConf.create({**checkpoint.config, **_UNUSED, "ckpt": str(file)})
-    for name, path in places.items():
-        run.paths[name] = str(path.resolve())
+    here = {name: None if path is None else str(path.resolve()) for name, path in places.items()}
+    stored = with_paths(checkpoint.config, {**here, "output_dir": str(file.parent)})
+    known = current(stored, flag=str(file), trust=trust, trust_as=IN_REPORT)
+    run: DictConfig = OmegaConf.create({**known, **_UNUSED, "ckpt": escaped(str(file))})
     return run
 
 
 def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestMethod) -> StoredInterests:
     try:
-        datamodule = building.build_datamodule(cfg, for_training=False)
+        datamodule = building.build_datamodule(cfg)
     except DataError as error:
         raise DataError(
             f"{str(error).rstrip('.')} (the run had data={cfg.data.name} and paths.data_dir={cfg.paths.data_dir}; "
@@ -122,9 +133,11 @@ def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestM
             "the interests belong to other items. Name the folder of the old data by --data-dir, or train again."
         )
     catalogue = datamodule.catalogue
-    model = building.build_model(cfg, datamodule).eval()
-    building.load_weights(cfg, checkpoint, model, datamodule)
-    tokens, present, interest = _embed(model, catalogue)
+    module = building.build_module(cfg, datamodule, for_training=False).eval()
+    load_weights(cfg, checkpoint, module, datamodule)
+    tokens, present, interest = _embed(module.model, catalogue)
+    table = module.model.fitted["interests"]
+    assert isinstance(table, InterestTable)
     item, modality = present.nonzero().T
     return StoredInterests(
         checkpoint=file,
@@ -135,7 +148,7 @@ def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestM
         modality=modality,
         domain=torch.from_numpy(np.searchsorted(catalogue.offsets, item.numpy(), side="right") - 1),
         assignment=interest - 1,
-        prototypes=model.interests.prototypes[1:],
+        prototypes=table.prototypes[1:],
         modalities=catalogue.modalities,
         domains=[domain.name for domain in catalogue.domains],
         titles=_titles(catalogue),
@@ -143,13 +156,13 @@ def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestM
 
 
 @torch.no_grad()
-def _embed(model: SequenceModel, catalogue: Catalogue) -> tuple[Tensor, Tensor, Tensor]:
+def _embed(model: Recommender, catalogue: Catalogue) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens ``[P, D]`` that exist, which do ``[N, M]``, and the stored interest of each ``[P]``, 1..K."""
     parts: list[Any] = []
     for table in catalogue.chunks(_CHUNK, torch.device("cpu")):
-        items = model.embed_items(table.features, table.rows, table.is_missing, table.ids).without_padding()
-        present = ~(items.is_missing | model.without_interest(items))
-        parts.append((items.tokens[present], present, items.interest[present]))
+        items = model.encode_items(ItemInputs(table)).span(1)
+        present = ~(items.extra["is_missing"] | items.extra["no_interest"])
+        parts.append((items.vectors[present], present, items.extra["interest"][present]))
     tokens, presences, interests = zip(*parts, strict=True)
     return torch.cat(tokens), torch.cat(presences), torch.cat(interests)
 

@@ -1,7 +1,5 @@
 """The numbers of interests as lines for the terminal and as a Markdown page."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -95,7 +93,9 @@ def _one_prototype(stored: StoredInterests, numbers: InterestNumbers, prototype:
     for item in prototype.nearest:
         kind = f"  {'+'.join(item.modalities):<{width}}" if len(stored.modalities) > 1 else ""
         copies = f"  (x{item.count})" if item.count > 1 else ""
-        lines.append(f"  {item.distance:8.3f}{kind}  {_truncated(item.title)}{copies}")
+        is_long = len(item.title) > _TITLE_WIDTH
+        title = f"{item.title[: _TITLE_WIDTH - 1].rstrip()}…" if is_long else item.title
+        lines.append(f"  {item.distance:8.3f}{kind}  {title}{copies}")
     return lines
 
 
@@ -127,7 +127,3 @@ def _mixture(names: Sequence[str], table: Tensor) -> str:
 
 def _cosine(value: float) -> str:
     return "none" if math.isnan(value) else f"{value:.2f}"
-
-
-def _truncated(title: str) -> str:
-    return title if len(title) <= _TITLE_WIDTH else title[: _TITLE_WIDTH - 1].rstrip() + "…"

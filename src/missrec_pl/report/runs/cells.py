@@ -1,123 +1,101 @@
 """Cells of a comparison: our runs by seed, what others report, and the cell that both are held against."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from missrec_pl.report.runs.collect import RunResult
-from missrec_pl.report.runs.printing import with_deviation
-from missrec_pl.report.runs.values import mean_and_deviation, metric_values
+from missrec_pl.report.output import section, with_deviation
+from missrec_pl.report.runs.records import RunResult
+from missrec_pl.report.runs.seeds import Runs, by_seed, mean_and_deviation, over_seeds
 
-Runs = Mapping[int, RunResult]  # by seed
+Row = TypeVar("Row", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """Numbers that somebody else reports for a cell.
+    """Numbers that somebody else reports for a cell."""
 
-    Attributes:
-        source: Who, as the table says it.
-        metrics: ``{"recall@10": ...}``.
-        is_comparable: False for numbers on other data than ours: no difference is printed.
-    """
-
-    source: str
-    metrics: Mapping[str, float]
-    is_comparable: bool = True
+    source: str  # who, as the table says it
+    metrics: Mapping[str, float]  # {"recall@10": ...}
+    is_comparable: bool = True  # False for numbers on other data than ours: no difference is printed
 
 
 @dataclass(frozen=True)
 class Cell:
     """One row of a published table, or one setting of a study.
 
-    Attributes:
-        data: The data set.
-        name: What the row is called.
-        ours: Name of a group of runs -> its runs by seed. Groups of the same name in two cells belong together.
-        bases: Name of a group -> its name without what the reference cell may do otherwise, such as the start. It
-            is held against the group of its name, or else against the only one of its base name.
-        theirs: What is reported, if anything is.
-        reference: The cell that this one is held against, e.g. the model without the ablation.
-        reference_name: How the table says so.
+    A group of runs is held against the group of its name in the reference cell. Where there is none, it is held
+    against the only group of its base name: its name without choices that the reference cell lacks.
     """
 
     data: str
-    name: str
-    ours: Mapping[str, Runs] = field(default_factory=dict)
-    bases: Mapping[str, str] = field(default_factory=dict)
+    name: str  # of the row
+    ours: Mapping[str, Runs]  # by name of the group
+    bases: Mapping[str, str]  # name of a group -> its base name
     theirs: Theirs | None = None
-    reference: "Cell | None" = None
-    reference_name: str = ""
+    reference: "Cell | None" = None  # e.g. the model without the ablation
+    reference_name: str = ""  # how the table says so
 
 
-def cell_rows(cells: Sequence[Cell], metrics: Sequence[str]) -> list[list[str]]:
-    """Text cells: data, name, whose numbers, a cell per metric, number of seeds.
+def by_data_and_row(
+    keyed: Iterable[tuple[tuple[str, Row, str], RunResult]], metrics: Sequence[str]
+) -> dict[str, dict[Row, dict[str, Runs]]]:
+    """Runs by data set, row and name of their group, which key them; a `DataError` as by `by_seed`."""
+    found: dict[str, dict[Row, dict[str, Runs]]] = {}
+    for (data, row, name), runs in by_seed(keyed, metrics).items():
+        found.setdefault(data, {}).setdefault(row, {})[name] = runs
+    return found
 
-    Our rows hold means and standard deviations over seeds. Differences from what is reported are of the means;
-    differences from the reference cell are paired: means and deviations of the differences seed by seed.
+
+def cell_section(cell: Cell, metrics: Sequence[str]) -> list[list[str]]:
+    """Rows of text: data, name, whose numbers, a cell per metric, number of seeds.
+
+    Our rows hold means and standard deviations over seeds. Differences from what is reported are of the means.
+    Differences from the reference cell are paired by seed.
     """
-    rows = []
-    for cell in cells:
-        lines = _lines(cell, metrics)
-        rows += [
-            [cell.data if not at else "", cell.name if not at else "", *line] for at, line in enumerate(lines)
-        ]
-    return rows
-
-
-def _lines(cell: Cell, metrics: Sequence[str]) -> list[list[str]]:
-    lines = [_own_line(name, runs, metrics) for name, runs in cell.ours.items()]
-    if not lines:
-        lines.append(["no runs", *[""] * len(metrics), "0"])
-    if cell.theirs is not None:
-        theirs = cell.theirs
-        lines.append([theirs.source, *_numbers([theirs.metrics.get(metric) for metric in metrics]), ""])
+    rows = [
+        [name, *with_deviation(*over_seeds(runs, metrics)), str(len(runs))] for name, runs in cell.ours.items()
+    ] or [["no runs", *[""] * len(metrics), "0"]]
+    if theirs := cell.theirs:
+        rows.append([theirs.source, *_numbers([theirs.metrics.get(metric) for metric in metrics]), ""])
         if theirs.is_comparable:
-            lines += [
-                [f"{name} - {theirs.source}", *_gaps(runs, theirs.metrics, metrics), ""]
-                for name, runs in cell.ours.items()
-            ]
+            for name, runs in cell.ours.items():
+                means = dict(zip(metrics, over_seeds(runs, metrics)[0], strict=True))
+                rows.append([f"{name} - {theirs.source}", *_gaps(means, theirs.metrics, metrics), ""])
     if cell.reference is not None:
-        lines += _reference_lines(cell, cell.reference, metrics)
-    return lines
+        rows += _reference_rows(cell, cell.reference, metrics)
+    return section([cell.data, cell.name], rows)
 
 
-def _own_line(name: str, runs: Runs, metrics: Sequence[str]) -> list[str]:
-    means, deviations = mean_and_deviation([metric_values(run, metrics) for run in runs.values()])
-    return [name, *with_deviation(means, deviations), str(len(runs))]
-
-
-def _gaps(runs: Runs, theirs: Mapping[str, float], metrics: Sequence[str]) -> list[str]:
-    means, _ = mean_and_deviation([metric_values(run, metrics) for run in runs.values()])
-    gaps = [mean - theirs[m] if m in theirs else None for m, mean in zip(metrics, means, strict=True)]
-    return _numbers(gaps, signed=True)
-
-
-def _reference_lines(cell: Cell, reference: Cell, metrics: Sequence[str]) -> list[list[str]]:
-    lines = []
+def _reference_rows(cell: Cell, reference: Cell, metrics: Sequence[str]) -> list[list[str]]:
+    rows = []
     for name, runs in cell.ours.items():
         label, others = f"{name}: {cell.reference_name}", _partner(name, cell, reference)
         seeds = sorted(runs.keys() & others.keys())
         if not seeds:
-            lines.append([f"{label}: no seed in common", *[""] * len(metrics), "0"])
+            rows.append([f"{label}: no seed in common", *[""] * len(metrics), "0"])
             continue
-        pairs = [(metric_values(runs[seed], metrics), metric_values(others[seed], metrics)) for seed in seeds]
-        means, deviations = mean_and_deviation([[a - b for a, b in zip(*pair, strict=True)] for pair in pairs])
-        lines.append([label, *with_deviation(means, deviations, signed=True), str(len(seeds))])
+        pairs = [(runs[seed].test_metrics(metrics), others[seed].test_metrics(metrics)) for seed in seeds]
+        differences = mean_and_deviation([[a - b for a, b in zip(*pair, strict=True)] for pair in pairs])
+        rows.append([label, *with_deviation(*differences, signed=True), str(len(seeds))])
     if cell.theirs is not None and reference.theirs is not None:
-        ours, others_metrics = cell.theirs.metrics, reference.theirs.metrics
-        gaps = [ours[m] - others_metrics[m] if m in ours and m in others_metrics else None for m in metrics]
-        lines.append([f"{cell.theirs.source}: {cell.reference_name}", *_numbers(gaps, signed=True), ""])
-    return lines
+        gaps = _gaps(cell.theirs.metrics, reference.theirs.metrics, metrics)
+        rows.append([f"{cell.theirs.source}: {cell.reference_name}", *gaps, ""])
+    return rows
 
 
 def _partner(name: str, cell: Cell, reference: Cell) -> Runs:
     if name in reference.ours:
         return reference.ours[name]
-    alike = [
-        runs for other, runs in reference.ours.items() if reference.bases.get(other) == cell.bases.get(name, name)
-    ]
+    base = cell.bases.get(name, name)
+    alike = [runs for other, runs in reference.ours.items() if reference.bases.get(other) == base]
     return alike[0] if len(alike) == 1 else {}
 
 
+def _gaps(first: Mapping[str, float], second: Mapping[str, float], metrics: Sequence[str]) -> list[str]:
+    gaps = [first[one] - second[one] if one in first and one in second else None for one in metrics]
+    return _numbers(gaps, signed=True)
+
+
 def _numbers(values: Sequence[float | None], *, signed: bool = False) -> list[str]:
-    return ["" if value is None else with_deviation([value], None, signed=signed)[0] for value in values]
+    return ["" if value is None else with_deviation([value], signed=signed)[0] for value in values]

@@ -1,0 +1,229 @@
+"""Training examples: found by their number, never materialised."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.global_sequences import PAIR_WINDOW, GlobalSequences
+from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.items.table import ItemTable
+from missrec_pl.errors import DataError
+
+_COUNTED_AT_ONCE = 1 << 20  # targets
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where in the sequences the rows of a batch, and their targets, are.
+
+    Attributes:
+        user: ``[B]`` global user of each row.
+        start: ``[B]`` where in the user's sequence its first place is.
+        length: ``[B]`` its number of places.
+        row: ``[R]`` the row of each target, rising.
+        target: ``[R]`` where in the user's sequence the target is.
+    """
+
+    user: NDArray[np.int64]
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+    row: NDArray[np.int64]
+    target: NDArray[np.int64]
+
+    def of_targets(self) -> NDArray[np.int64]:
+        """``[R]`` the user of each target."""
+        return self.user[self.row]
+
+    def take(self, rows: slice) -> tuple[Located, NDArray[np.int64]]:
+        """Some of the rows, and which targets are theirs."""
+        chosen = np.arange(len(self.user))[rows]
+        number = np.full(len(self.user), -1)
+        number[chosen] = np.arange(len(chosen))
+        kept = np.flatnonzero(number[self.row] >= 0)
+        part = Located(
+            self.user[chosen],
+            self.start[chosen],
+            self.length[chosen],
+            number[self.row[kept]],
+            self.target[kept],
+        )
+        return part, kept
+
+
+class TrainingExamples(ABC):
+    """The rows that a kind of example makes of all training parts, numbered user by user.
+
+    Args:
+        sequences: the sequences of all domains; batches have times where these have been read.
+        catalogue: the items.
+        max_history: longest history; older items are left out, or come in a row of their own.
+        deduplicate: True gives each batch a table of its distinct items, False the whole catalogue.
+        fold_of_user: ``[U]`` the fold of each user, of which a batch has to have one; None for no folds.
+
+    Raises:
+        DataError: there is no training row at all.
+    """
+
+    hides_targets = False
+    """Whether a target stands at its own place, hidden, instead of after the place that predicts it."""
+    has_many_targets = True
+    """Whether a row may have other targets than one at its last place."""
+
+    def __init__(
+        self,
+        sequences: GlobalSequences,
+        catalogue: Catalogue,
+        max_history: int,
+        deduplicate: bool,
+        fold_of_user: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.sequences = sequences
+        self.catalogue = catalogue
+        self.max_history = max_history
+        self.deduplicate = deduplicate
+        self.fold_of_user = fold_of_user
+        self.bounds = np.concatenate([[0], np.cumsum(self._rows_of(sequences.train_length))])
+        if self.bounds[-1] == 0:
+            raise DataError(
+                "the training split is empty: no user has two training items "
+                "(leave_one_out keeps the last two items of each user for evaluation)."
+            )
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self.bounds[-1])
+
+    def samples_per_domain(self) -> NDArray[np.int64]:
+        """Number of rows of each domain; rows are ordered by domain."""
+        per_user = np.diff(self.bounds)
+        return np.bincount(self.sequences.domain, weights=per_user, minlength=len(self.catalogue.domains)).astype(
+            np.int64
+        )
+
+    def folds(self) -> NDArray[np.int64] | None:
+        """The fold of each row; None where users have no folds."""
+        return None if self.fold_of_user is None else np.repeat(self.fold_of_user, np.diff(self.bounds))
+
+    def fold_of(self, located: Located) -> int | None:
+        """The fold that all the given rows are of; None where users have no folds."""
+        return None if self.fold_of_user is None else int(self.fold_of_user[located.user[0]])
+
+    @abstractmethod
+    def locate(self, samples: NDArray[np.int64], random: np.random.Generator) -> Located:
+        """Where the given rows and their targets are.
+
+        Args:
+            samples: row numbers.
+            random: the source of what is drawn; a kind that draws nothing leaves it as it is.
+        """
+
+    @abstractmethod
+    def _rows_of(self, train_length: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number of rows of users by the length of their training parts."""
+
+    @abstractmethod
+    def _possible_targets(self, samples: NDArray[np.int64]) -> tuple[Located, NDArray[np.float64] | None]:
+        """All that may be a target of the given rows, and how often each of them is; None: always."""
+
+    def targets_of(self, located: Located) -> NDArray[np.int64]:
+        """``[R]`` global ids of the targets."""
+        return self.sequences.at(located.of_targets(), located.target)
+
+    def target_counts(self) -> NDArray[np.int64 | np.float64]:
+        """``[G, N + 1]`` targets of an epoch that are each item (global id), in each fold (or in all rows).
+
+        Where targets are drawn it is the expectation, times a number that lets a fold's counts sum to all that
+        may be a target: so that a batch's targets are so many of these.
+        """
+        num_folds = 1 if self.fold_of_user is None else int(self.fold_of_user.max()) + 1
+        width = self.catalogue.num_items + 1
+        counts, possible, is_drawn = np.zeros(num_folds * width), np.zeros(num_folds), False
+        step = max(1, _COUNTED_AT_ONCE // self.max_history) if self.has_many_targets else _COUNTED_AT_ONCE
+        for first in range(0, len(self), step):
+            located, weight = self._possible_targets(np.arange(first, min(first + step, len(self))))
+            owner = located.of_targets()
+            fold = np.zeros_like(owner) if self.fold_of_user is None else self.fold_of_user[owner]
+            counts += np.bincount(fold * width + self.targets_of(located), weight, counts.size)
+            possible += np.bincount(fold, minlength=num_folds)
+            is_drawn = weight is not None
+        of_fold = counts.reshape(num_folds, width)
+        if not is_drawn:
+            return of_fold.astype(np.int64)
+        scale: NDArray[np.float64] = possible / np.maximum(of_fold.sum(1), np.finfo(float).tiny)
+        return of_fold * scale[:, None]
+
+    def build(
+        self, located: Located, also: NDArray[np.int64] | None = None
+    ) -> tuple[SequenceBatch, NDArray[np.int64] | None]:
+        """The batch of rows, and where further items are in its item table.
+
+        Args:
+            located: the rows.
+            also: further items (global ids, of any shape) for a table of distinct items.
+        """
+        history, is_masked, place = self._shown(located)
+        target = self.targets_of(located)
+        table = None
+        if self.deduplicate:
+            ids, row = self._distinct(history, target, *(() if also is None else (also,)))
+            table = self._table(ids)
+            history, target, also = row[history], row[target], None if also is None else row[also]
+        future = self.sequences.future(located.of_targets(), located.target, PAIR_WINDOW)
+        batch = SequenceBatch(
+            torch.from_numpy(history),
+            torch.from_numpy(located.length),
+            torch.from_numpy(target),
+            torch.from_numpy(self.sequences.domain[located.user]),
+            table,
+            future=torch.from_numpy(future),
+            fold=self.fold_of(located),
+            place=_tensor(place),
+            is_masked=_tensor(is_masked),
+            times=_tensor(self._times(located)),
+        )
+        return batch, also
+
+    def _shown(
+        self, located: Located
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None, NDArray[np.int64] | None]:
+        """Histories, what is hidden of them, and the flat places of the targets."""
+        history = self.sequences.spans(located.user, located.start, located.length)
+        if not self.has_many_targets:
+            return history, None, None
+        place = located.target - located.start[located.row] - int(not self.hides_targets)
+        flat = located.row * history.shape[1] + place
+        if not self.hides_targets:
+            return history, None, flat
+        is_masked = np.zeros(history.shape, bool)
+        is_masked.reshape(-1)[flat] = True
+        return np.where(is_masked, 0, history), is_masked, flat
+
+    def _times(self, located: Located) -> NDArray[np.int64] | None:
+        """Times of the places and of the next item; nothing of the future of the training part is read."""
+        end = located.start + located.length
+        request = np.minimum(end, self.sequences.train_length[located.user] - 1)
+        return self.sequences.clock(located.user, located.start, located.length, request)
+
+    def _table(self, ids: NDArray[np.int64]) -> ItemTable:
+        return self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.placement != "device")
+
+    def _distinct(self, *ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Distinct ids in ascending order, padding first, and the row of each; without a sort."""
+        seen = np.zeros(self.catalogue.num_items + 1, bool)
+        seen[0] = True
+        for some in ids:
+            seen[some] = True
+        distinct = np.flatnonzero(seen)
+        row = np.empty(len(seen), np.int64)
+        row[distinct] = np.arange(len(distinct))
+        return distinct, row
+
+
+def _tensor(array: NDArray[np.generic] | None) -> torch.Tensor | None:
+    return None if array is None else torch.from_numpy(array)

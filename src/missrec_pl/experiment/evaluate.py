@@ -1,0 +1,74 @@
+"""The evaluation of a checkpoint, or of several that rank together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig
+
+from missrec_pl.checkpoints.reading import read_checkpoint
+from missrec_pl.config.run_folder import refuse_trained_folder
+from missrec_pl.config.stored_values import StoredValues
+from missrec_pl.config.validation import preflight
+from missrec_pl.experiment import building
+from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
+from missrec_pl.experiment.results import source_commit
+from missrec_pl.experiment.run_results import finish, run_results
+from missrec_pl.experiment.stored_runs import (
+    check_trained_on,
+    complete_config,
+    load_members,
+    load_module,
+    stored_run,
+)
+from missrec_pl.modules.ensemble import Ensemble
+from missrec_pl.modules.ranking import RankingModule
+
+
+def evaluate(cfg: DictConfig) -> dict[str, Any]:
+    """Test a checkpoint on the data it was trained on, or zero-shot on other data; or several that rank together.
+
+    Args:
+        cfg: the composed config (``configs/eval.yaml``).
+
+    Returns:
+        The results, as written to the run folder.
+
+    Raises:
+        ConfigError: the folder holds the results of a training run.
+        CheckpointError: ``ckpt`` cannot be read or does not fit.
+        DataError: the data is missing or damaged.
+    """
+    refuse_trained_folder(Path(cfg.paths.output_dir))
+    if needs_own_command(cfg):
+        return run_as_own_command(cfg.paths.output_dir)
+    source_commit()  # before anybody commits something else
+    checkpoint = read_checkpoint(cfg.ckpt)
+    with complete_config(f"ckpt={cfg.ckpt}"):
+        run = stored_run(checkpoint.config, cfg, f"ckpt={cfg.ckpt}")
+        preflight(run)
+        L.seed_everything(run.seed, workers=True, verbose=False)
+        datamodule = building.build_datamodule(run)
+        first = load_module(run, checkpoint, datamodule)
+    module: RankingModule = first
+    if cfg.ensemble:
+        check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")
+        module = Ensemble([first, *load_members(cfg, run, datamodule)])
+    trainer, clock = building.build_trainer(run, datamodule)
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    results = run_results(run, trainer, first, datamodule, clock, {})
+    start = StoredValues(checkpoint.config, f"ckpt={cfg.ckpt}").stated("ckpt")
+    results |= {"phase": "eval", "checkpoint": str(cfg.ckpt), "ckpt": start}
+    results["timing"]["fit_s"] = None
+    if cfg.ensemble:
+        results |= building.count_parameters(module)
+        results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
+    if checkpoint.config["phase"]["name"] == "pretrain" or not building.is_same_data(checkpoint, datamodule):
+        results["init"] = "zero_shot"
+    else:
+        results["init"] = "scratch" if results["ckpt"] is None else "pretrained"
+    if trainer.is_global_zero:
+        finish(Path(run.paths.output_dir), results)
+    return results

@@ -1,0 +1,78 @@
+"""What a run has measured, as results.json says it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig
+
+from missrec_pl.callbacks import InterestRefresh, RunClock
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.experiment import building
+from missrec_pl.experiment.comparison import baseline_entries
+from missrec_pl.experiment.results import peak_rss_mb, score_lines, versions, write_results
+from missrec_pl.modules import TrainingModule
+
+log = logging.getLogger(__name__)
+
+_HISTORY_EXCLUDED = "test_history_excluded/"
+
+
+def run_results(
+    cfg: DictConfig,
+    trainer: L.Trainer,
+    module: TrainingModule,
+    datamodule: DomainDataModule,
+    clock: RunClock,
+    validation: dict[str, float],
+) -> dict[str, Any]:
+    """Everything that is known when a run has ended, but for its checkpoint."""
+    peak = peak_rss_mb()  # the model's: the baselines come after it
+    refreshes = [c.seconds for c in trainer.callbacks if isinstance(c, InterestRefresh)]  # type: ignore[attr-defined]
+    return {
+        "phase": cfg.phase.name,
+        "data": cfg.data.name,
+        "setting": cfg.setting.name,
+        "model": cfg.model["_target_"].rpartition(".")[2],
+        "seed": cfg.seed,
+        "init": "scratch" if cfg.ckpt is None else "pretrained",
+        "ckpt": cfg.ckpt,
+        "protocol": {"mask_history": cfg.metrics.mask_history, "compat": cfg.metrics.compat},
+        "modalities": datamodule.catalogue.modalities,
+        "reads": sorted(module.model.reads),
+        "interest": building.interests_in_words(cfg, module.model),
+        **(building.plain(cfg.command) if "command" in cfg else {}),
+        "metrics": validation | scalars(trainer.callback_metrics, "test/"),
+        "metrics_history_excluded": {
+            name.replace(_HISTORY_EXCLUDED, "test/"): value
+            for name, value in scalars(trainer.callback_metrics, _HISTORY_EXCLUDED).items()
+        },
+        **(baseline_entries(cfg, datamodule) if trainer.is_global_zero and cfg.test else {"baselines": {}}),
+        "timing": {
+            "fit_s": clock.fit_seconds,
+            "fit_cpu_s": clock.fit_cpu_seconds,
+            "epoch_s": clock.epoch_seconds,
+            "interest_refresh_s": [seconds for refresh in refreshes for seconds in refresh],
+            "test_s": clock.test_seconds,
+        },
+        "peak_rss_mb": peak,
+        **building.count_parameters(module),
+        "data_fingerprints": building.fingerprints(datamodule),
+        "versions": versions(),
+    }
+
+
+def finish(folder: Path, results: dict[str, Any]) -> None:
+    """Write the results and say them."""
+    file = write_results(folder, results)
+    for line in score_lines(results):
+        log.info(line)
+    log.info("results: %s", file)
+
+
+def scalars(metrics: Any, prefix: str) -> dict[str, float]:
+    """The values of Lightning's metrics whose names begin so."""
+    return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}

@@ -1,0 +1,133 @@
+"""A run of a phase: fit, test the best checkpoint, write results.json."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from missrec_pl.callbacks import EpochLines
+from missrec_pl.checkpoints.reading import read_checkpoint
+from missrec_pl.checkpoints.resuming import find_checkpoint
+from missrec_pl.config.run_folder import refuse_taken_folder
+from missrec_pl.config.stored_values import StoredValues, escaped
+from missrec_pl.config.validation import preflight
+from missrec_pl.errors import ConfigError
+from missrec_pl.experiment import building
+from missrec_pl.experiment.comparison import check_baselines, run_baselines
+from missrec_pl.experiment.failures import explained
+from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
+from missrec_pl.experiment.results import command, source_commit
+from missrec_pl.experiment.run_results import finish, run_results, scalars
+from missrec_pl.experiment.starting import check_resume, load_weights
+from missrec_pl.experiment.stored_runs import origin
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> dict[str, Any]:
+    """Run a phase: fit, test the best checkpoint, write ``results.json``.
+
+    Args:
+        cfg: the composed config (``configs/train.yaml``).
+
+    Returns:
+        The results, as written.
+
+    Raises:
+        ConfigError: the config cannot work, or the folder is another run's; nothing was built.
+        DataError: the data is missing or damaged.
+        CheckpointError: ``ckpt`` does not fit.
+    """
+    preflight(cfg)
+    if HydraConfig.initialized():  # else nobody knows which command this is
+        refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
+    if needs_own_command(cfg):
+        return run_as_own_command(cfg.paths.output_dir)
+    _settle(cfg)
+    source_commit()  # before anybody commits something else
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    if cfg.phase.name == "baselines":
+        return run_baselines(cfg)
+    datamodule = building.build_datamodule(cfg)
+    check_baselines(cfg, datamodule)
+    module = building.build_module(cfg, datamodule)
+    for line in building.describe(cfg, datamodule, module):
+        log.info(line)
+    resumed = None
+    if cfg.resume is not None:
+        resumed = read_checkpoint(cfg.resume, "resume")
+        check_resume(cfg, resumed, module, datamodule)
+        cfg.command.ckpt_origin = StoredValues(resumed.config, f"resume={cfg.resume}").words(
+            "command", "ckpt_origin"
+        )
+    elif cfg.ckpt is not None:
+        start = read_checkpoint(cfg.ckpt)
+        load_weights(cfg, start, module, datamodule)
+        cfg.command.ckpt_origin = origin(start)
+    trainer, clock = building.build_trainer(cfg, datamodule, resumed)
+    try:
+        with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
+            validation = _best_validation(trainer) or scalars(trainer.callback_metrics, "val/")
+            checkpoint = _best_checkpoint(trainer, required=cfg.test)
+            if cfg.test:
+                trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+            results = run_results(cfg, trainer, module, datamodule, clock, validation)
+            results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
+            if trainer.is_global_zero:
+                finish(Path(cfg.paths.output_dir), results)
+    finally:
+        _finish_loggers()
+    return results
+
+
+def _settle(cfg: DictConfig) -> None:
+    """Fill in what depends on other choices, and make paths independent of the working directory."""
+    with open_dict(cfg):
+        cfg.paths.data_dir = str(Path(cfg.paths.data_dir).resolve())
+        cfg.paths.cache_dir = str(Path(cfg.paths.cache_dir).resolve())
+        if cfg.resume is not None:
+            cfg.resume = find_checkpoint(cfg.resume, cfg.paths.output_dir)
+        start = cfg.ckpt
+        if cfg.resume is not None and start is None:  # the run goes on as what it is
+            before = read_checkpoint(cfg.resume, "resume").config
+            start = StoredValues(before, f"resume={cfg.resume}").stated("ckpt")
+        cfg.ckpt = None if start is None else escaped(str(start))
+        if cfg.phase.name == "finetune":
+            cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
+        # Kept in the checkpoint: an evaluation is of the same experiment.
+        cfg.command = {**command(), "ckpt_origin": None}
+
+
+def _best_checkpoint(trainer: L.Trainer, *, required: bool) -> str:
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if required and not best:
+        raise ConfigError(
+            "test=true: the run kept no checkpoint to test, for its validation never ran or "
+            "callbacks.model_checkpoint is off; set test=false."
+        )
+    return str(best)
+
+
+def _best_validation(trainer: L.Trainer) -> dict[str, float]:
+    """Validation scores of the epoch whose checkpoint is tested, instead of the last epoch's."""
+    kept = [callback.best for callback in trainer.callbacks if isinstance(callback, EpochLines)]  # type: ignore[attr-defined]
+    return dict(kept[0]) if kept else {}
+
+
+def _relative(path: str, folder: str) -> str:
+    """The path as seen from the folder; as it is where it lies elsewhere."""
+    place, run = Path(path).absolute(), Path(folder).absolute()
+    return str(place.relative_to(run) if place.is_relative_to(run) else place)
+
+
+def _finish_loggers() -> None:
+    """End this run's W&B run, so that the next job of a sweep starts its own."""
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].finish()

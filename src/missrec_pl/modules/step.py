@@ -1,0 +1,197 @@
+"""A training step as losses see it: candidates, logits in chunks, rows of all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.losses.base import Loss, Step
+from missrec_pl.losses.contrast import next_item, sampled_logits
+from missrec_pl.nn.contract import DataShape, Histories, Items, Recommender
+from missrec_pl.nn.encoding import GroupedUsers
+from missrec_pl.system.processes import first_own_row, gather_rows, row_counts
+
+Logits = Callable[[Tensor, Histories, Items, Items], Tensor]
+"""State ``[R, D]``, what its rows come after, the items these refer to, candidates -> ``[R, C]``."""
+
+
+@dataclass(frozen=True)
+class TrainingStep(Step):
+    """See :class:`missrec_pl.losses.Step`.
+
+    Attributes:
+        batch: this process's rows.
+        scores: gives the logits, auxiliary scorers included.
+        rows: histories, a row a target.
+        max_logits: logits that exist at a time; further candidates come in chunks.
+    """
+
+    network: Recommender
+    data: DataShape
+    histories: Histories
+    items: Items
+    users: GroupedUsers
+    views: Sequence[GroupedUsers] | None
+    batch: SequenceBatch
+    loss: Loss
+    rows: Histories
+    scores: Logits
+    max_logits: int
+
+    @cached_property
+    def target(self) -> Tensor:
+        """``[R]`` global ids of the targets."""
+        return self.items.ids[self.batch.target]
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """``[R]`` True: the data layer brings no filler."""
+        return torch.ones_like(self.batch.target, dtype=torch.bool)
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """Targets of each process."""
+        return row_counts(self.batch.target)
+
+    @cached_property
+    def history_counts(self) -> list[int]:
+        """Histories of each process."""
+        return self.counts if self.batch.place is None else row_counts(self.batch.history)
+
+    @property
+    def num_histories(self) -> int:
+        """Histories of all processes."""
+        return sum(self.history_counts)
+
+    @property
+    def num_rows(self) -> int:
+        """Targets of all processes."""
+        return sum(self.counts)
+
+    @cached_property
+    def own(self) -> Tensor:
+        """``[R]`` places of this process's rows in the global batch."""
+        return first_own_row(self.counts) + torch.arange(len(self.batch.target), device=self.batch.target.device)
+
+    @cached_property
+    def own_histories(self) -> Tensor:
+        """``[B]`` places of this process's histories in the global batch."""
+        return first_own_row(self.history_counts) + torch.arange(len(self.batch), device=self.batch.target.device)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows ``[R, ...]`` of all processes, with gradient."""
+        return gather_rows(rows, self.counts)
+
+    def gather_histories(self, rows: Tensor) -> Tensor:
+        """The rows ``[B, ...]`` of all processes, with gradient."""
+        return gather_rows(rows, self.history_counts)
+
+    def of_rows(self, of_histories: Tensor) -> Tensor:
+        """``[R]`` values whose mean over rows is the mean of ``[B]`` values over histories.
+
+        Each history's value stands at its last target.
+        """
+        if self.batch.place is None:
+            return of_histories
+        history = self.batch.place // self.batch.history.shape[1]
+        rows = torch.arange(len(history), device=history.device)
+        last = torch.zeros_like(self.batch.length).scatter_reduce(0, history, rows, reduce="amax")
+        share = self.num_rows / self.num_histories
+        return of_histories.new_zeros(len(history)).index_copy(0, last, of_histories * share)
+
+    def _exchanged(self, rows: Tensor) -> Tensor:
+        """The rows of all processes; booleans travel as bytes, which every backend exchanges."""
+        return self.gather(rows.to(torch.uint8)).bool() if rows.dtype == torch.bool else self.gather(rows)
+
+    @cached_property
+    def candidates(self) -> Items:
+        """The whole catalogue if the batch came with it, else what the batch names, else its targets."""
+        assert self.batch.items is not None, "the data module attaches the item table"
+        if self.batch.items.is_whole:
+            return self.items if self.loss.padding_candidate else self.items.span(1)
+        if self.batch.candidates is not None:
+            return self.items.take(self.batch.candidates.rows)
+        return self.items.take(self.batch.target).apply(self._exchanged)
+
+    @cached_property
+    def _column(self) -> Tensor:
+        """``[R]`` each row's target among the candidates."""
+        assert self.batch.items is not None, "the data module attaches the item table"
+        if self.batch.items.is_whole:
+            return self.batch.target - (0 if self.loss.padding_candidate else 1)
+        if self.batch.candidates is None:
+            return self.own
+        if self.candidates.ids.dim() == 2:
+            return torch.zeros_like(self.batch.target)
+        return torch.searchsorted(self.batch.candidates.rows, self.batch.target)
+
+    def logits(self, candidates: Items) -> tuple[Tensor, Tensor]:
+        """See :class:`missrec_pl.losses.Step`; for the step's own candidates."""
+        return self._logits(candidates, 0), self._column
+
+    def log_prob(self, candidates: Items) -> Tensor:
+        """See :class:`missrec_pl.losses.Step`.
+
+        Past ``max_logits`` entries each row keeps the log-sum-exp of a chunk of candidates, and the chunk's logits
+        are computed again on the way back.
+        """
+        step = max(1, self.max_logits // len(self.batch.target))
+        if candidates.ids.dim() == 2 or step >= len(candidates.ids):
+            return -next_item(self._corrected(candidates, 0), self._column)
+
+        def chunk(start: int) -> tuple[Tensor, Tensor]:
+            logits = self._corrected(candidates.span(start, start + step), start)
+            place = self._column - start
+            is_here = (place >= 0) & (place < logits.shape[1])
+            own = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]
+            return logits.logsumexp(1), own.masked_fill(~is_here, 0.0)
+
+        parts = [checkpoint(chunk, start, use_reentrant=False) for start in range(0, len(candidates.ids), step)]
+        totals, targets = zip(*parts, strict=True)
+        log_prob: Tensor = torch.stack(targets).sum(0) - torch.stack(totals).logsumexp(0)
+        return log_prob
+
+    def _logits(self, candidates: Items, start: int) -> Tensor:
+        """Logits of candidates from number ``start`` on, other copies of the target at minus infinity."""
+        logits = self.scores(self.users.state, self.rows, self.items, candidates)
+        if not (self.loss.mask_duplicates and self._may_repeat):
+            return logits
+        columns = start + torch.arange(logits.shape[1], device=logits.device)
+        is_copy = (self.target[:, None] == candidates.ids) & (columns != self._column[:, None])
+        return logits.masked_fill(is_copy, float("-inf"))
+
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether an item may be a candidate of a row twice: among the batch's targets, or a row's own draws."""
+        assert self.batch.items is not None, "the data module attaches the item table"
+        if self.batch.items.is_whole:
+            return False
+        return self.batch.candidates is None or self.candidates.ids.dim() == 2
+
+    def _corrected(self, candidates: Items, start: int) -> Tensor:
+        """Logits whose softmax estimates that over all items where the candidates are a sample."""
+        logits = self._logits(candidates, start)
+        chosen = self.batch.candidates
+        if chosen is None:
+            return logits
+        if chosen.log_inclusion is None:  # each row's own, drawn from the others with equal probability
+            others = candidates.ids.shape[1] - 1
+            shift = torch.tensor(others / max(self.data.num_items - 1, 1), device=logits.device).log()
+            return torch.cat([logits[:, :1], logits[:, 1:] - shift], dim=1)
+        log_inclusion = self._log_inclusion(chosen.log_inclusion)[..., start : start + logits.shape[1]]
+        return sampled_logits(logits, self._column - start, log_inclusion)
+
+    def _log_inclusion(self, average: Tensor) -> Tensor:
+        """``[C]``, or ``[R, C]`` where a history has several targets: its others are candidates for certain."""
+        if self.batch.place is None:
+            return average
+        history = self.batch.place // self.batch.history.shape[1]
+        is_certain = torch.zeros(len(self.batch), len(average), dtype=torch.bool, device=average.device)
+        is_certain[history, self._column] = True
+        return torch.where(is_certain[history], average.new_zeros(()), average)

@@ -1,0 +1,302 @@
+"""The one Lightning module: trains and evaluates any network that keeps the contract of `nn/contract.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from missrec_pl.checkpoints.versions import rename_weights
+from missrec_pl.data.augmentations_released import TornBatch
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.items.table import ItemTable
+from missrec_pl.losses.base import Loss
+from missrec_pl.modules.ranking import RankingModule, rows_of
+from missrec_pl.modules.schedules import OverTheRun
+from missrec_pl.modules.step import TrainingStep
+from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
+from missrec_pl.nn.encoding import GroupedUsers, encode_users
+from missrec_pl.nn.fitted import Fitted
+from missrec_pl.nn.scorers import Scorers
+from missrec_pl.system.precision import exact_float32, in_float32, widened
+
+EMBED_CHUNK = 16384  # items encoded at a time outside of training steps
+_CACHED_LOGITS = 1 << 21  # ranked at a time on CPU: a block of logits then fits into the processor's cache
+
+MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
+MakeScheduler = Callable[[Optimizer], LRScheduler]
+
+
+class TrainingModule(RankingModule):
+    """A network, its loss, auxiliary scorers, and full-ranking evaluation.
+
+    Args:
+        model: the network.
+        loss: what a training step minimises.
+        optimizer: builds the optimiser from parameter groups (a Hydra partial).
+        data: sizes of the data.
+        scorers: auxiliary scorers, whose scores are added to the logits.
+        scheduler: builds what changes the learning rates after every step; None keeps them.
+        scorer_lr: learning rate of the few scalars of the scorers. They travel several units while weights travel
+            hundredths.
+        views: whether training makes the further views that the loss asks for (pre-training).
+        max_logits: logits of one piece of work: larger catalogues are trained on and evaluated in chunks.
+        length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_users`.
+        ks: cut-offs of Recall and NDCG.
+        mask_history: True takes the items of the history out of the candidates at evaluation (not the paper's
+            protocol); the target itself always stays.
+        compat_metrics: True reproduces the released evaluator's off-by-one; see :class:`RankingMetrics`.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        loss: Loss,
+        optimizer: MakeOptimizer,
+        *,
+        data: DataShape,
+        scorers: Scorers | None = None,
+        scheduler: MakeScheduler | None = None,
+        scorer_lr: float = 0.03,
+        views: bool = False,
+        length_buckets: int = 8,
+        max_logits: int = 1 << 25,
+        ks: tuple[int, ...] = (10, 50),
+        mask_history: bool = False,
+        compat_metrics: bool = False,
+    ) -> None:
+        super().__init__(ks=ks, mask_history=mask_history, compat_metrics=compat_metrics)
+        self.model = model
+        self.loss = loss
+        self.scorers = Scorers() if scorers is None else scorers
+        self.data = data
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.scorer_lr = scorer_lr
+        self.views = views
+        self.length_buckets = length_buckets
+        self.max_logits = max_logits
+        self._evaluated: tuple[Items, Items] | None = None  # the catalogue with the padding item and without
+
+    @property
+    def fitted_parts(self) -> list[Fitted]:
+        """The fitted parts of the network and of the scorers."""
+        return [*self.model.fitted_parts(), *self.scorers.fitted_parts()]
+
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """Buffers that DDP need not send in every step: fitted parts are sent when they are fitted."""
+        fitted = {id(buffer) for part in self.fitted_parts for buffer in part.buffers()}
+        return [name for name, buffer in self.named_buffers() if id(buffer) in fitted]
+
+    def configure_optimizers(self) -> Any:
+        """One group for the network and one, with its own rate, for the scorers; frozen weights in none."""
+        scorers = list(self.scorers.parameters())
+        ids = {id(parameter) for parameter in scorers}
+        network = [p for p in self.parameters() if p.requires_grad and id(p) not in ids]
+        groups: list[dict[str, Any]] = [{"params": network}]
+        if scorers := [p for p in scorers if p.requires_grad]:
+            groups.append({"params": scorers, "lr": self.scorer_lr, "weight_decay": 0.0})
+        optimizer = self.make_optimizer(groups)
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = self.make_scheduler(optimizer)
+        if isinstance(scheduler, OverTheRun):
+            scheduler.attach(self.trainer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning loads the weights of a resumed run itself: those of an earlier version get today's names."""
+        rename_weights(checkpoint)
+
+    def on_train_start(self) -> None:
+        """Schedules that depend on the length of the run know it from now on."""
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, OverTheRun):
+                config.scheduler.settle(self.trainer.global_step)
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The loss of a batch. Candidates are never augmented."""
+        assert batch.items is not None, "the data module attaches the item table"
+        clean = self.encode_items(batch.items, batch.fold)
+        first, further = self._views(batch)
+        users = self.encode(first, clean if first is batch else self.encode_items(first.items))
+        views = [
+            self.encode(one, clean if one.items is batch.items else self.encode_items(one.items), is_view=True)
+            for one in further or ()
+        ]
+        histories = self.histories(batch)
+        step = TrainingStep(
+            network=self.model,
+            data=self.data,
+            histories=histories,
+            items=clean,
+            users=users,
+            views=None if further is None else views,
+            batch=batch,
+            loss=self.loss,
+            rows=self._rows(batch, histories),
+            scores=self.logits,
+            max_logits=self.max_logits,
+        )
+        losses = self.loss(step)
+        self.log_losses(batch, losses)
+        return self.global_mean(losses["loss"], step.counts)
+
+    def encode_items(self, table: ItemTable | None, fold: int | None = None) -> Items:
+        """The items of a table, as the users of a fold see them; None: as all do. Never in less than float32."""
+        assert table is not None, "the data module attaches the item table"
+        items = self.model.encode_items(ItemInputs(table, fold))
+        if items.vectors.dtype.itemsize >= 4:
+            return items
+        return replace(items, vectors=widened(items.vectors))
+
+    def encode(self, batch: SequenceBatch, items: Items, *, is_view: bool = False) -> GroupedUsers:
+        """The users of a batch; of a further view behind the last place alone."""
+        histories = self.histories(batch)
+        if isinstance(batch, TornBatch):
+            histories, items = torn(batch, histories, items)
+        places = None if is_view else batch.place
+        return encode_users(self.model, histories, items, num_buckets=self.length_buckets, places=places)
+
+    def histories(self, batch: SequenceBatch) -> Histories:
+        """The histories of a batch, for a network."""
+        return Histories(batch.history, batch.length, batch.is_masked, batch.future, batch.times)
+
+    def logits(self, state: Tensor, rows: Histories, items: Items, candidates: Items) -> Tensor:
+        """``[R, C]`` scores over temperature plus the auxiliary scorers, never in less than float32.
+
+        Args:
+            state: ``[R, D]`` user states.
+            rows: what stands before each target.
+            items: what ``rows`` refers to.
+            candidates: the candidates.
+        """
+        with in_float32(self.device):
+            logits = self.model.score(Users(state), candidates) / self._temperature
+            return self.scorers.add(logits, rows, items, candidates)
+
+    @property
+    def _temperature(self) -> float:
+        return self.loss.temperature if self.training else self.loss.eval_temperature
+
+    def _views(self, batch: SequenceBatch) -> tuple[SequenceBatch, list[SequenceBatch] | None]:
+        """The batch that is encoded first, and the further views; None in a phase without views."""
+        augmentation = self.loss.views
+        if not self.views:
+            return batch, None
+        if augmentation is None:
+            return batch, []
+        if needed := getattr(augmentation, "views", ()):
+            assert batch.items is not None, "the data module attaches the item table"
+            batch = batch.with_items(self.catalogue.with_views(batch.items, needed))
+        first, second = augmentation(batch)
+        return first, [second]
+
+    def _rows(self, batch: SequenceBatch, histories: Histories) -> Histories:
+        """What stands before each target, unmasked; only where a scorer reads it."""
+        if batch.place is None or not len(self.scorers):
+            return histories
+        return before_places(batch)
+
+    def global_mean(self, losses: Tensor, counts: Sequence[int]) -> Tensor:
+        """The mean over the global batch, as seen by one process.
+
+        DDP averages gradients over processes, whose shards may differ by a row: each sums its rows and divides by
+        the global number, times the number of processes.
+
+        Args:
+            losses: ``[R]`` of this process's rows.
+            counts: rows of each process, as of :func:`row_counts`.
+        """
+        return losses.sum() * (len(counts) / sum(counts))
+
+    def log_losses(self, batch: SequenceBatch, losses: dict[str, Tensor]) -> None:
+        """Log the epoch means of per-row losses as ``train/<name>``."""
+        values = {f"train/{name}": rows.detach().mean() for name, rows in losses.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.target), sync_dist=True)
+        self.log("loss", values["train/loss"], on_step=True, on_epoch=False, prog_bar=True, logger=False)
+
+    def start_ranking(self) -> None:
+        """Encode the catalogue."""
+        whole = self.encode_catalogue()
+        self._evaluated = (whole, whole.span(1))
+
+    def finish_ranking(self) -> None:
+        """Forget the encoded catalogue."""
+        self._evaluated = None
+
+    def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
+        """Blocks of rows that fit into the cache (on CPU) or into ``max_logits``, with ``[b, N]`` logits."""
+        if self._evaluated is None:
+            raise RuntimeError("ranks() needs the encoded catalogue of an evaluation epoch")
+        items, candidates = self._evaluated
+        limit = min(self.max_logits, _CACHED_LOGITS) if self.device.type == "cpu" else self.max_logits
+        step = max(1, limit // self.catalogue.num_items)
+        histories = self.histories(batch)
+        asked = with_masked_place(histories) if self.model.example == "cloze" else histories
+        state = encode_users(self.model, asked, items, num_buckets=self.length_buckets).state
+        for start in range(0, len(batch), step):
+            block = slice(start, start + step)
+            rows = rows_of(batch, block)
+            yield rows, self.logits(state[block], histories.cut(block), items, candidates).float()
+
+    def encode_catalogue(self) -> Items:
+        """All items, encoded in chunks; row = global id."""
+        with exact_float32(self.device):
+            parts = list(self.encoded_chunks())
+        rest = [part.span(1) for part in parts]
+        first = parts[0].span(0, 1)
+        return type(first)(
+            torch.cat([first.vectors, *(part.vectors for part in rest)]),
+            torch.cat([first.ids, *(part.ids for part in rest)]),
+            {name: torch.cat([t, *(part.extra[name] for part in rest)]) for name, t in first.extra.items()},
+        )
+
+    def encoded_chunks(self) -> Iterator[Items]:
+        """All items as they are encoded now, chunk by chunk; row 0 of each chunk is padding."""
+        self.catalogue.to(self.device)
+        for table in self.catalogue.chunks(EMBED_CHUNK, self.device):
+            yield self.encode_items(table)
+
+
+def with_masked_place(histories: Histories) -> Histories:
+    """Histories with one hidden place behind them, which a cloze network fills in; its time is the request's."""
+    rows, place, times = nn.functional.pad(histories.rows, (0, 1)), histories.length[:, None], histories.times
+    is_masked = torch.zeros_like(rows, dtype=torch.bool).scatter(1, place, True)
+    if times is not None:
+        times = nn.functional.pad(times, (0, 1)).scatter(1, place + 1, times.gather(1, place))
+    return replace(histories, rows=rows, length=histories.length + 1, is_masked=is_masked, times=times)
+
+
+def before_places(batch: SequenceBatch) -> Histories:
+    """What stands before each target of a batch with targets at several places, unmasked."""
+    assert batch.place is not None, "asked of such batches alone"
+    width = batch.history.shape[1]
+    row, position = batch.place // width, batch.place % width
+    shown = batch.history
+    if batch.is_masked is not None:  # the item at a hidden place is its target
+        shown = shown.flatten().index_copy(0, batch.place, batch.target).view_as(shown)
+        length = position
+    else:
+        length = position + 1
+    everywhere = torch.arange(width + 1, device=row.device)
+    is_before = everywhere[:-1] < length[:, None]
+    times = None if batch.times is None else batch.times[row] * (everywhere <= length[:, None])
+    return Histories(shown[row] * is_before, length, future=batch.future, times=times)
+
+
+def torn(batch: TornBatch, histories: Histories, items: Items) -> tuple[Histories, Items]:
+    """Histories whose modalities have come apart, over a table of their own."""
+    padding = batch.history.new_zeros(1)
+    whole = torch.cat([padding, batch.history.flatten()])
+    rows = torch.cat([padding.expand(1, len(batch.modality_history)), batch.modality_history.flatten(1).T])
+    history = torch.arange(1, len(whole), device=whole.device).view_as(batch.history)
+    modality = torch.arange(rows.shape[1], device=rows.device)
+    own = replace(items.apply(lambda tensor: tensor[rows, modality] if tensor.dim() > 1 else tensor[whole]))
+    return replace(histories, rows=history), own

@@ -1,0 +1,103 @@
+"""Parts of a network that are fitted to the training data instead of learned by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.nn.items import Items
+from missrec_pl.system.processes import Share
+
+When = Literal["once", "epoch"]
+On = Literal["first", "all"]
+
+
+@dataclass(frozen=True)
+class FittingContext:
+    """What a fitted part may look at: the training part of the data, never what is held out.
+
+    Attributes:
+        catalogue: the items of the run and their features.
+        training_parts: gives all users' training items ``[I]``, one user after the other, and where each user's
+            part starts (and the end) ``[U + 1]``.
+        fold_of_user: ``[U]`` cross-fitting fold of each user; None without folds.
+        items: yields all items as the network encodes them now, chunk by chunk; row 0 of each chunk is padding.
+        seed: the run's seed.
+        share: this process among those of the run.
+    """
+
+    catalogue: Catalogue
+    training_parts: Callable[[], tuple[NDArray[np.int32], NDArray[np.int64]]]
+    fold_of_user: NDArray[np.int64] | None
+    items: Callable[[], Iterator[Items]]
+    seed: int
+    share: Share
+
+
+class Fitted(nn.Module):
+    """A part whose buffers are fitted.
+
+    Attributes:
+        every: ``once`` before training, or before every n-th ``epoch``.
+        every_n_epochs: the n.
+        saved: whether a checkpoint carries the buffers. What it does not carry is fitted again wherever the
+            checkpoint is used.
+        on: who fits: the ``first`` process, which sends its buffers to the others, or ``all`` together.
+        folds: whether it needs cross-fitting folds of users: a training row must not find its own user's
+            interactions in what is fitted.
+    """
+
+    every: When = "once"
+    every_n_epochs: int = 1
+    saved: bool = True
+    on: On = "first"
+    folds: ClassVar[bool] = False
+
+    @property
+    def is_empty(self) -> bool:
+        """True before the first fit."""
+        raise NotImplementedError
+
+    @property
+    def count_in_words(self) -> str:
+        """How much there is of it, for the log of a run; empty where that says nothing."""
+        return ""
+
+    def fit(self, context: FittingContext) -> dict[str, float]:
+        """Fit the buffers.
+
+        Returns:
+            What is worth logging, by name.
+        """
+        raise NotImplementedError
+
+
+def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
+    """Fit a part so that every process ends with the same bits.
+
+    Returns:
+        What the part reports; empty in processes that did not fit.
+    """
+    share = context.share
+    told = part.fit(context) if part.on == "all" or share.index == 0 else {}
+    if share.count > 1:
+        _send(part, share)
+    return told
+
+
+def _send(part: Fitted, share: Share) -> None:
+    """Give every process the first one's buffers, whatever their shapes."""
+    named = dict(part.named_buffers()) if share.index == 0 else {}
+    described = share.object_from_first([(name, tuple(b.shape), b.dtype) for name, b in named.items()])
+    for name, shape, dtype in described:
+        owner, _, leaf = name.rpartition(".")
+        module = part.get_submodule(owner)
+        before: Tensor | None = getattr(module, leaf)
+        device = before.device if before is not None else next((b.device for b in part.buffers()), "cpu")
+        setattr(module, leaf, share.send(before, shape, dtype).to(device))

@@ -1,0 +1,37 @@
+"""Encoded items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Items:
+    """Encoded items. The framework takes rows, chunks and gathers all tensors alike.
+
+    Attributes:
+        vectors: ``[U, ...]``; as candidates of each row ``[R, K, ...]``.
+        ids: ``[U]`` global ids, row 0 the padding item; as candidates ``[C]`` without it, or ``[R, K]``.
+        extra: further tensors ``[U, ...]`` by name.
+    """
+
+    vectors: Tensor
+    ids: Tensor
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> Items:
+        """The items with a function applied to every tensor."""
+        return type(self)(
+            change(self.vectors), change(self.ids), {name: change(tensor) for name, tensor in self.extra.items()}
+        )
+
+    def take(self, rows: Tensor) -> Items:
+        """The given rows, of any shape, in the given order; gradients flow back to the vectors."""
+        return self.apply(lambda tensor: tensor[rows])
+
+    def span(self, start: int, stop: int | None = None) -> Items:
+        """Rows ``start..stop - 1`` (views, no copy)."""
+        return self.apply(lambda tensor: tensor[start:stop])
