@@ -9,6 +9,7 @@ from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.examples.cloze import ClozeStretches
 from missrec_pl.data.examples.prefix import TrainingPrefixes
 from missrec_pl.data.examples.shifted import ShiftedStretches
+from missrec_pl.data.negatives import SharedNegatives
 from missrec_pl.data.shared_batches import SharedBatch
 from missrec_pl.data.training_batches import TrainingBatches
 from missrec_pl.datamodules import DomainDataModule
@@ -111,9 +112,9 @@ def test_what_stands_before_a_target_is_what_its_user_did_before(datamodule, kin
         assert 0 not in shown
 
 
-def sasrec_module(datamodule, names=("seen",)):
+def sasrec_module(datamodule, names=("seen",), max_history=4):
     torch.manual_seed(0)
-    shape = shape_of(datamodule.catalogue, max_history=4)
+    shape = shape_of(datamodule.catalogue, max_history=max_history)
     scorers = Scorers({name: SeenItems(shape) for name in names}).double()
     with torch.no_grad():
         for parameter in scorers.parameters():
@@ -140,3 +141,53 @@ def test_learning_at_every_place_is_learning_from_every_prefix(datamodule, names
         per_row = module.losses["loss"].detach().sort().values
         found.append((per_row, loss.detach(), {name: p.grad for name, p in module.named_parameters()}))
     torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-12)
+
+
+def several_targets(datamodule, kind, negatives):
+    """Rows with several targets each, with drawn candidates."""
+    examples = kind(datamodule.sequences, datamodule.catalogue, datamodule.max_history, True)
+    shared = SharedBatch(np.arange(0, len(examples), 2), slice(None), (0, 0, 0))
+    batch = TrainingBatches(examples, SharedNegatives(examples.target_counts(), negatives))[shared]
+    return batch.with_items(datamodule.catalogue.fill(batch.items))
+
+
+@pytest.mark.parametrize("kind", [ShiftedStretches, ClozeStretches])
+def test_all_items_sampled_is_the_exact_softmax_at_every_place(datamodule, kind):
+    whole = datamodule.catalogue.whole(torch.device("cpu"))
+    sampled = several_targets(datamodule, kind, datamodule.catalogue.num_items)
+    examples = kind(datamodule.sequences, datamodule.catalogue, datamodule.max_history, False)
+    shared = SharedBatch(np.arange(0, len(examples), 2), slice(None), (0, 0, 0))
+    found = []
+    for batch in (TrainingBatches(examples)[shared].with_items(whole), sampled):
+        module = sasrec_module(datamodule, max_history=batch.history.shape[1])
+        loss = module.training_step(batch, 0)
+        loss.backward()
+        gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+        found.append((loss.detach(), gradients))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [ShiftedStretches, ClozeStretches])
+def test_the_other_targets_of_a_row_are_candidates_for_certain(datamodule, kind):
+    """Their logits stay as they are; every other candidate's is divided by its chance of being one."""
+    batch = several_targets(datamodule, kind, 3)
+    module, corrected = sasrec_module(datamodule, max_history=batch.history.shape[1]), []
+
+    class Recording(Softmax):
+        def forward(self, step):
+            corrected.append((step._corrected(step.candidates, 0), step.logits(step.candidates)[0]))
+            return super().forward(step)
+
+    module.loss = Recording(0.5)
+    module.training_step(batch, 0)
+    [(found, raw)] = corrected
+    history = batch.place // batch.history.shape[1]
+    assert len(history) > len(batch)
+    ids = batch.items.ids[batch.candidates.rows]
+    for row in range(len(history)):
+        own = batch.target[history == history[row]]
+        certain = torch.isin(ids, batch.items.ids[own])
+        wanted = raw[row] - torch.where(certain, 0.0, batch.candidates.log_inclusion.double())
+        torch.testing.assert_close(found[row], wanted, rtol=1e-6, atol=1e-6)
+        assert not certain.all()
+    assert (batch.candidates.log_inclusion < -0.01).any()

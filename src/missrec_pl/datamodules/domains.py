@@ -60,7 +60,7 @@ class DomainDataModule(L.LightningDataModule):
         whitening: power by which each domain's features are whitened, see :class:`Whitening`; 0: not at all.
         max_validation_users: validate on a fixed random sample of at most so many users; None on all.
         overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
-            user, no two with the same history.
+            user, no two with the same history. Each has its last item as the only target, whatever ``example`` is.
         num_workers: loader processes.
         prefetch_factor: batches that each loader process prepares ahead.
         seed: seed of shuffles and of the validation sample.
