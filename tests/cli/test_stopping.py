@@ -63,8 +63,10 @@ def test_sigterm_stops_both_processes_at_the_same_step(tmp_path):
     )  # fmt: skip
     code, errors = stop(start(*command), tmp_path / "run")
     assert code == 75
-    assert errors
-    assert all("stopped by SIGTERM; saved " in line for line in errors)
+    words = [line.removeprefix("error: stopped by ").split("; saved ") for line in errors]
+    assert "SIGTERM" in [cause for cause, _ in words]
+    assert {cause for cause, _ in words} <= {"SIGTERM", "a signal to another process"}
+    assert len({where for _, where in words}) == 1  # the same step
     done = run_cli(*command, "trainer.max_epochs=9")
     assert done.returncode == 0, done.stderr
     straight = run_cli(*command[:-2], f"hydra.run.dir={tmp_path / 'straight'}", "trainer.max_epochs=9")
