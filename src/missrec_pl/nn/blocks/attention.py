@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -224,7 +225,28 @@ def _self_attention(
     return attention.attend(projected.query, projected.key_value, is_padding)
 
 
-class Encoder(nn.Module):
+class Stack(nn.Module):
+    """Blocks in a row with a final LayerNorm.
+
+    Args:
+        blocks: encoder or decoder blocks.
+        hidden_size: width ``D``.
+    """
+
+    def __init__(self, blocks: Iterable[EncoderBlock | DecoderBlock], hidden_size: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(hidden_size)
+
+    @property
+    def first_attention(self) -> MultiHeadAttention:
+        """The self-attention that reads the input."""
+        attention = self.blocks[0].self_attention
+        assert isinstance(attention, MultiHeadAttention)
+        return attention
+
+
+class Encoder(Stack):
     """A stack of encoder blocks with a final LayerNorm.
 
     Args:
@@ -236,18 +258,8 @@ class Encoder(nn.Module):
     """
 
     def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
-        )
-        self.norm = nn.LayerNorm(hidden_size)
-
-    @property
-    def first_attention(self) -> MultiHeadAttention:
-        """The self-attention that reads the input."""
-        attention = self.blocks[0].self_attention
-        assert isinstance(attention, MultiHeadAttention)
-        return attention
+        blocks = (EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers))
+        super().__init__(blocks, hidden_size)
 
     def forward(
         self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
@@ -260,7 +272,7 @@ class Encoder(nn.Module):
         return out
 
 
-class Decoder(nn.Module):
+class Decoder(Stack):
     """A stack of decoder blocks with a final LayerNorm.
 
     Args:
@@ -272,18 +284,8 @@ class Decoder(nn.Module):
     """
 
     def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            DecoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
-        )
-        self.norm = nn.LayerNorm(hidden_size)
-
-    @property
-    def first_attention(self) -> MultiHeadAttention:
-        """The self-attention that reads the input."""
-        attention = self.blocks[0].self_attention
-        assert isinstance(attention, MultiHeadAttention)
-        return attention
+        blocks = (DecoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers))
+        super().__init__(blocks, hidden_size)
 
     def forward(
         self,

@@ -18,10 +18,8 @@ from missrec_pl.nn.missrec.paper import MISSRec
 from missrec_pl.nn.missrec.released import MISSRecReleased
 
 
-class ContextEncoder(MISSRec):
-    """Table 5 (3): a second context encoder block in place of the interest-aware decoder; no interests.
-
-    The user state is the mean of the encoded item tokens.
+class WithoutDecoder(MISSRec):
+    """The paper's network with encoder blocks in the place of the interest-aware decoder.
 
     Args:
         data: see :class:`SequenceModel`.
@@ -32,6 +30,17 @@ class ContextEncoder(MISSRec):
     def __init__(self, data: DataShape, *, num_encoder_layers: int = 2, **options: Any) -> None:
         super().__init__(data, num_encoder_layers=num_encoder_layers, **options)
         self.decoder.requires_grad_(False)  # not called, and DDP refuses trained weights without gradients
+
+
+class ContextEncoder(WithoutDecoder):
+    """Table 5 (3): a second context encoder block in place of the interest-aware decoder; no interests.
+
+    The user state is the mean of the encoded item tokens.
+
+    Args:
+        data: see :class:`SequenceModel`.
+        **options: see :class:`WithoutDecoder`.
+    """
 
     def encode_histories(self, history: Histories, items: Items) -> Users:
         """See :meth:`Recommender.encode_histories`; there are no interests to keep apart."""
@@ -40,20 +49,18 @@ class ContextEncoder(MISSRec):
         return interest_users(state, state[:, None], torch.ones_like(is_padding[:, :1]))
 
 
-class InterestEncoder(MISSRec):
+class InterestEncoder(WithoutDecoder):
     """Table 5 (4): an encoder of two blocks reads the interest tokens alone; no context.
 
     The user state is the mean of the encoded interest tokens.
 
     Args:
         data: see :class:`SequenceModel`.
-        num_encoder_layers: blocks, the replaced decoder's included.
-        **options: see :class:`MISSRec`.
+        **options: see :class:`WithoutDecoder`.
     """
 
-    def __init__(self, data: DataShape, *, num_encoder_layers: int = 2, **options: Any) -> None:
-        super().__init__(data, num_encoder_layers=num_encoder_layers, **options)
-        self.decoder.requires_grad_(False)  # not called, and DDP refuses trained weights without gradients
+    def __init__(self, data: DataShape, **options: Any) -> None:
+        super().__init__(data, **options)
         self.position_embedding.requires_grad_(False)
 
     def encode_histories(self, history: Histories, items: Items) -> Users:
