@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.evaluation_histories import EvaluationHistories
-from missrec_pl.data.examples.prefix import TrainingPrefixes
+from missrec_pl.data.datasets import EvaluationHistories
+from missrec_pl.data.examples.kinds import TrainingPrefixes
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
@@ -57,11 +57,15 @@ def test_a_batch_says_which_fold_of_users_it_is_of(catalogue, deduplicate):
     users = [u for u, one in enumerate(everyone()) for _ in one[1:]]
     assert prefixes.folds().tolist() == [fold_of_user[u] for u in users]
     for fold in range(3):
-        batch = prefixes[np.flatnonzero(prefixes.folds() == fold)]
+        batch = batch_of(prefixes, np.flatnonzero(prefixes.folds() == fold))
         assert batch.fold == batch.to("meta").fold == fold
     without = TrainingPrefixes(sequences, catalogue, 50, deduplicate)
     assert without.folds() is None
-    assert without[np.arange(2)].fold is None
+    assert batch_of(without, np.arange(2)).fold is None
+
+
+def batch_of(prefixes, samples):
+    return prefixes.build(prefixes.locate(np.asarray(samples), None))[0]
 
 
 def rows_of(batch, ids=None):
@@ -84,7 +88,7 @@ def test_every_prefix_is_a_sample(catalogue, kind, max_history, deduplicate):
     prefixes = TrainingPrefixes(sequences_of(catalogue, kind), catalogue, max_history, deduplicate)
     expected = brute_force(kind, max_history)
     assert len(prefixes) == sum(expected.values())
-    batch = prefixes[np.arange(len(prefixes))]
+    batch = batch_of(prefixes, np.arange(len(prefixes)))
     assert Counter(rows_of(batch, batch.items.ids if deduplicate else None)) == expected
     per_domain = Counter(row[2] for row in expected.elements())
     assert prefixes.samples_per_domain().tolist() == [per_domain[0], per_domain[1]]
@@ -96,8 +100,8 @@ def test_a_deduplicated_batch_is_the_same_batch(domains, placement):
     catalogue = Catalogue(domains, ["text", "image"], placement=placement)
     sequences = sequences_of(catalogue, "train_only")
     samples = np.array([7, 0, 3, 9, 3])
-    plain = TrainingPrefixes(sequences, catalogue, 50, deduplicate=False)[samples]
-    compact = TrainingPrefixes(sequences, catalogue, 50, deduplicate=True)[samples]
+    plain = batch_of(TrainingPrefixes(sequences, catalogue, 50, deduplicate=False), samples)
+    compact = batch_of(TrainingPrefixes(sequences, catalogue, 50, deduplicate=True), samples)
     assert plain.items is None
     items = compact.items if compact.items.features else catalogue.fill(compact.items)
     assert bool(compact.items.features) == (placement != "device")
@@ -121,7 +125,7 @@ def test_rows_of_a_deduplicated_batch_are_the_distinct_ids_in_order(catalogue):
     prefixes = TrainingPrefixes(sequences, catalogue, 5, deduplicate=True)
     whole = TrainingPrefixes(sequences, catalogue, 5, deduplicate=False)
     samples = np.array([len(prefixes) - 1, 0, 2])
-    batch, plain = prefixes[samples], whole[samples]
+    batch, plain = batch_of(prefixes, samples), batch_of(whole, samples)
     ids, row = np.unique(np.concatenate([[0], plain.history.ravel(), plain.target]), return_inverse=True)
     np.testing.assert_array_equal(batch.items.ids, ids)
     np.testing.assert_array_equal(batch.history.ravel(), row[1 : 1 + plain.history.numel()])
@@ -131,8 +135,8 @@ def test_rows_of_a_deduplicated_batch_are_the_distinct_ids_in_order(catalogue):
 
 def test_padding_is_only_as_wide_as_the_batch(catalogue):
     prefixes = TrainingPrefixes(sequences_of(catalogue, "train_only"), catalogue, 50, deduplicate=False)
-    assert prefixes[np.array([0])].history.shape == (1, 1)
-    assert prefixes[np.array([0, 2])].history.shape == (2, 3)
+    assert batch_of(prefixes, [0]).history.shape == (1, 1)
+    assert batch_of(prefixes, [0, 2]).history.shape == (2, 3)
 
 
 @pytest.mark.parametrize("max_history", [2, 50])
@@ -148,7 +152,7 @@ def test_evaluation_histories_are_all_before_the_target(catalogue, max_history):
         ]
         assert rows_of(batch) == expected
         assert histories.lengths().tolist() == batch.length.tolist()
-        history, target = sequences.histories(rows, max_history)
+        history, _, target = sequences.windows(rows.user, rows.target, max_history)
         assert history.tolist() == batch.history.tolist()
         assert target.tolist() == batch.target.tolist()
 
@@ -162,7 +166,7 @@ def test_no_training_sample_is_an_error(memory_domain):
 
 def test_moving_a_batch_moves_everything(catalogue):
     prefixes = TrainingPrefixes(sequences_of(catalogue, "train_only"), catalogue, 50, deduplicate=True)
-    batch = prefixes[np.array([1, 2, 3])]
+    batch = batch_of(prefixes, [1, 2, 3])
     moved = batch.to("meta")
     tensors = [moved.history, moved.length, moved.target, moved.domain, moved.items.ids, moved.items.is_missing]
     assert {tensor.device.type for tensor in tensors} == {"meta"}

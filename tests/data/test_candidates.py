@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.candidates import CandidateDraw
-from missrec_pl.data.examples.prefix import TrainingPrefixes
+from missrec_pl.data.candidates import CandidateDraw, SharedNegatives
+from missrec_pl.data.datasets import TrainingBatches
+from missrec_pl.data.examples.kinds import TrainingPrefixes
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.data.negatives import SharedNegatives
 from missrec_pl.data.samplers import GlobalBatchSampler
-from missrec_pl.data.shared_batches import SharedBatchSampler
 from missrec_pl.data.splits import make_split
-from missrec_pl.data.training_batches import TrainingBatches
 from missrec_pl.losses.contrast import next_item, sampled_logits
 
 NUM_ITEMS = 12
@@ -42,10 +40,9 @@ def batches(prefixes, negatives, *, epoch=0, seed=3, rank=0, world_size=1, batch
         rank=rank,
         world_size=world_size,
     )
-    shared = SharedBatchSampler(sampler)
-    shared.set_epoch(epoch)
+    sampler.set_epoch(epoch)
     training = TrainingBatches(prefixes, SharedNegatives(prefixes.target_counts(), negatives))
-    return [training[one] for one in shared]
+    return [training[one] for one in sampler]
 
 
 def ids_of(batch):
@@ -58,7 +55,8 @@ def test_targets_are_counted(prefixes):
         np.bincount([item for one in some for item in one[1:]], minlength=NUM_ITEMS + 1).tolist() for some in folds
     ]
     assert prefixes.target_counts().tolist() == expected
-    assert prefixes.targets(np.array([0, 4, len(prefixes) - 1])).tolist() == [2, 2, 3]
+    rows = prefixes.locate(np.array([0, 4, len(prefixes) - 1]), None)
+    assert prefixes.targets_of(rows).tolist() == [2, 2, 3]
 
 
 def test_counting_in_parts_changes_nothing(prefixes, monkeypatch):

@@ -17,8 +17,7 @@ from training_scene import (
     shared_batches,
 )
 
-from missrec_pl.data.examples.cloze import ClozeStretches
-from missrec_pl.data.examples.shifted import ShiftedStretches
+from missrec_pl.data.examples.kinds import ClozeStretches, ShiftedStretches
 from missrec_pl.data.global_sequences import PAIR_WINDOW
 from missrec_pl.errors import ConfigError, DataError
 
@@ -175,7 +174,7 @@ def test_counting_cloze_targets_in_parts_changes_nothing(memory_domain, monkeypa
     whole = found.target_counts()
     monkeypatch.setattr("missrec_pl.data.examples.base._COUNTED_AT_ONCE", 7)
     np.testing.assert_allclose(found.target_counts(), whole)
-    located, _ = found._possible_targets(np.arange(len(found)))
+    located, _ = found.possible_targets(np.arange(len(found)))
     fold = FOLDS[located.of_targets()] if has_folds else np.zeros(len(located.row), int)
     np.testing.assert_allclose(whole.sum(1), np.bincount(fold))
 

@@ -4,7 +4,7 @@ from missrec_pl.data.samplers import GlobalBatchSampler, ResumedSampler, Sharded
 
 
 def batches(sampler):
-    return [batch.tolist() for batch in sampler]
+    return [getattr(batch, "everyones", batch).tolist() for batch in sampler]
 
 
 def test_the_interrupted_epoch_goes_on_and_later_ones_are_whole():

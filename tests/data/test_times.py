@@ -5,10 +5,9 @@ import pytest
 import torch
 from training_scene import EVERYONE, batches, data_set, domains, sequences_of, times_of
 
-from missrec_pl.data.evaluation_histories import EvaluationHistories
+from missrec_pl.data.datasets import EvaluationHistories
 from missrec_pl.data.examples import EXAMPLES
-from missrec_pl.data.examples.cloze import ClozeStretches
-from missrec_pl.data.examples.shifted import ShiftedStretches
+from missrec_pl.data.examples.kinds import ClozeStretches, ShiftedStretches
 from missrec_pl.errors import DataError
 
 

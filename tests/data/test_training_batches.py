@@ -16,11 +16,10 @@ from training_scene import (
     tensors,
 )
 
-from missrec_pl.data.candidates import CANDIDATES
+from missrec_pl.data.candidates import CANDIDATES, PerRowNegatives
 from missrec_pl.data.examples import EXAMPLES
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.data.negatives import PerRowNegatives
 from missrec_pl.data.splits import make_split
 from missrec_pl.data.training_choices import TrainingChoices
 from missrec_pl.errors import ConfigError, DataError
@@ -163,7 +162,9 @@ def test_inclusion_probabilities_by_simulation(many_users, example, near, has_fo
     """Targets of one row come together, which the probabilities average out: hence the room for several."""
     sequences, catalogue = many_users
     folds = np.arange(40) % 2 if has_folds else None
-    data = TrainingChoices("sampled", 3, example).batches(sequences, catalogue, 4, folds)
+    data = TrainingChoices(candidates="sampled", num_negatives=3, example=example).batches(
+        sequences, catalogue, 4, folds
+    )
     hits, cases, said = np.zeros((2, 20)), np.zeros((2, 20)), np.zeros((2, 20))
     for epoch in range(400 if has_folds else 200):
         for batch in batches(data, epoch=epoch, batch_size=6):
@@ -200,8 +201,12 @@ def test_unknown_choices_are_refused(options, message):
 
 
 def test_what_is_open_is_filled_and_nothing_else():
-    declared = TrainingChoices("per_row", 256, "shifted", with_times=True)
-    filled = TrainingChoices(None, None, None, 0.3, 0.4, exclude_target=False).fill(declared)
-    assert filled == TrainingChoices("per_row", 256, "shifted", 0.3, 0.4, False, True)
-    said = TrainingChoices("sampled", 7, "cloze", with_times=True)
-    assert said.fill(TrainingChoices("all", 8, "prefix")) == said
+    declared = TrainingChoices(candidates="per_row", num_negatives=256, example="shifted")
+    choices = TrainingChoices(num_negatives=None, mask_probability=0.3, last_share=0.4, exclude_target=False)
+    choices.fill(declared)
+    filled = {"candidates": "per_row", "num_negatives": 256, "example": "shifted", "exclude_target": False}
+    assert vars(choices) == {**filled, "mask_probability": 0.3, "last_share": 0.4, "with_times": False}
+    said = TrainingChoices(candidates="sampled", num_negatives=7, example="cloze", with_times=True)
+    before = dict(vars(said))
+    said.fill(declared)
+    assert vars(said) == before

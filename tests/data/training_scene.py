@@ -5,7 +5,6 @@ import numpy as np
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.samplers import GlobalBatchSampler, ResumedSampler
-from missrec_pl.data.shared_batches import SharedBatchSampler
 from missrec_pl.data.splits import make_split
 from missrec_pl.data.training_choices import TrainingChoices
 
@@ -41,7 +40,9 @@ def data_set(memory_domain, example, candidates="all", *, max_history=3, folds=N
     """The training batches of the two domains."""
     with_times = options.pop("with_times", False)
     sequences, catalogue = sequences_of(domains(memory_domain), with_times=with_times)
-    choices = TrainingChoices(candidates, options.pop("num_negatives", 4), example, **options)
+    choices = TrainingChoices(
+        candidates=candidates, num_negatives=options.pop("num_negatives", 4), example=example, **options
+    )
     return choices.batches(sequences, catalogue, max_history, folds)
 
 
@@ -55,7 +56,7 @@ def shared_batches(data, *, epoch=0, seed=3, rank=0, world_size=1, batch_size=5,
         rank=rank,
         world_size=world_size,
     )
-    resumed = ResumedSampler(SharedBatchSampler(sampler), epoch, done)
+    resumed = ResumedSampler(sampler, epoch, done)
     resumed.set_epoch(epoch)
     return list(resumed)
 

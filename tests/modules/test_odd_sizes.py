@@ -60,7 +60,7 @@ def one_epoch(phase, domains, rank, processes):
     table = {name: buffer.clone() for name, buffer in model.interests.named_buffers()}
     samples = GlobalBatchSampler(np.array([600, ROWS - 600]), BATCH, seed=1, rank=rank, world_size=processes)
     losses, sizes = [], []
-    for batch in samples:
+    for batch in (shared.everyones[shared.own] for shared in samples):
         loss = module.training_step(training_batch(datamodule, batch, whole=whole), 0)
         loss.backward()
         losses.append(float(loss.detach()))

@@ -6,12 +6,10 @@ import torch
 from tiny_runs import detach_from_trainer, optimizer, shape_of
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.data.examples.cloze import ClozeStretches
-from missrec_pl.data.examples.prefix import TrainingPrefixes
-from missrec_pl.data.examples.shifted import ShiftedStretches
-from missrec_pl.data.negatives import SharedNegatives
-from missrec_pl.data.shared_batches import SharedBatch
-from missrec_pl.data.training_batches import TrainingBatches
+from missrec_pl.data.candidates import SharedNegatives
+from missrec_pl.data.datasets import TrainingBatches
+from missrec_pl.data.examples.kinds import ClozeStretches, ShiftedStretches, TrainingPrefixes
+from missrec_pl.data.samplers import SharedBatch
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.losses import Softmax
 from missrec_pl.modules import TrainingModule

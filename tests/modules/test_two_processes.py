@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from missrec_pl.data.augmentations import drop_items
 from missrec_pl.data.augmentations_released import drop_predecessors
-from missrec_pl.data.examples.prefix import TrainingPrefixes
+from missrec_pl.data.examples.kinds import TrainingPrefixes
 from missrec_pl.data.sources import DomainFolders
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.losses import Contrastive
@@ -96,7 +96,8 @@ def without_images(datamodule: DomainDataModule) -> np.ndarray:
     catalogue = datamodule.catalogue
     prefixes = TrainingPrefixes(datamodule.sequences, catalogue, datamodule.max_history, deduplicate=True)
     has_none = catalogue.is_missing[:, catalogue.modalities.index("image")]
-    return np.flatnonzero(has_none[prefixes.targets(np.arange(len(prefixes)))])
+    rows = prefixes.locate(np.arange(len(prefixes)), np.random.default_rng(0))
+    return np.flatnonzero(has_none[prefixes.targets_of(rows)])
 
 
 def steps_in_ddp(case: str, folders: list[str], rank: int) -> dict[str, str | bool]:

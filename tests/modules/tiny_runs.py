@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from missrec_pl.callbacks import InterestRefresh
-from missrec_pl.data.examples.prefix import TrainingPrefixes
-from missrec_pl.data.negatives import SharedNegatives
-from missrec_pl.data.shared_batches import SharedBatch
-from missrec_pl.data.training_batches import TrainingBatches
+from missrec_pl.data.candidates import SharedNegatives
+from missrec_pl.data.datasets import TrainingBatches
+from missrec_pl.data.examples.kinds import TrainingPrefixes
+from missrec_pl.data.samplers import SharedBatch
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.losses import Contrastive, Loss
 from missrec_pl.modules import TrainingModule
@@ -108,7 +108,7 @@ def training_batch(datamodule: DomainDataModule, samples: np.ndarray, *, whole: 
     """A batch with its features, as the data module hands it to a training step."""
     catalogue = datamodule.catalogue
     prefixes = _prefixes(datamodule, deduplicate=not whole)
-    batch = prefixes[samples]
+    batch, _ = prefixes.build(prefixes.locate(samples, np.random.default_rng(0)))
     return batch.with_items(catalogue.whole(torch.device("cpu")) if whole else catalogue.fill(batch.items))
 
 

@@ -1,16 +1,18 @@
-"""The items that targets are compared with, and those of a sampled softmax: targets and random items."""
+"""The items that targets are compared with, and the random ones among them: shared, or drawn for each target."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
 
+from missrec_pl.data.sequences import Ints
 from missrec_pl.data.tensor_fields import TensorFields
+from missrec_pl.errors import DataError
 
 CandidateKind = Literal["all", "in_batch", "sampled", "per_row"]
 CANDIDATES: tuple[str, ...] = get_args(CandidateKind)
@@ -29,6 +31,34 @@ class Candidates(TensorFields):
 
     rows: Tensor
     log_inclusion: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Candidates of a global batch, as global ids.
+
+    Attributes:
+        ids: ``[C]`` that all targets share, rising; or ``[G, K]``, each target's own, itself in column 0.
+        log_inclusion: ``[C]``, see :class:`Candidates`; None for ``[G, K]``.
+    """
+
+    ids: Ints
+    log_inclusion: NDArray[np.float32] | None
+
+
+class Negatives(Protocol):
+    """Draws the candidates of a global batch; every process draws the same."""
+
+    def __call__(self, targets: Ints, domain: Ints, fold: int | None, random: np.random.Generator) -> Drawn:
+        """Candidates.
+
+        Args:
+            targets: ``[G]`` targets of the global batch, as global ids.
+            domain: ``[G]`` their domains.
+            fold: the fold of users that the batch is of; None where they have none.
+            random: the source of the draws.
+        """
+        ...
 
 
 class CandidateDraw:
@@ -51,17 +81,12 @@ class CandidateDraw:
         self.num_items = len(target_counts) - 1
         self.num_negatives = min(num_negatives, self.num_items)
 
-    def __call__(self, targets: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-        """Distinct candidates in rising order.
-
-        Args:
-            targets: ``[G]`` targets of the global batch, as global ids.
-            random: the source of the draws.
-        """
+    def __call__(self, targets: Ints, random: np.random.Generator) -> Ints:
+        """Distinct candidates in rising order, of the targets ``[G]`` of a global batch as global ids."""
         drawn = random.choice(self.num_items, self.num_negatives, replace=False, shuffle=False) + 1
         return np.union1d(targets, drawn)
 
-    def log_inclusion(self, ids: NDArray[np.int64], num_targets: int) -> NDArray[np.float32]:
+    def log_inclusion(self, ids: Ints, num_targets: int) -> NDArray[np.float32]:
         """Log of the probability that an item is a candidate of a target that is another item.
 
         Args:
@@ -76,3 +101,55 @@ class CandidateDraw:
         absent = np.exp(np.minimum(log_absent, 0)) * (1 - self.num_negatives / self.num_items)
         log_inclusion: NDArray[np.float32] = np.log1p(-absent).astype(np.float32)
         return log_inclusion
+
+
+class SharedNegatives:
+    """The targets of the global batch and distinct random items, for all targets.
+
+    Args:
+        target_counts: ``[F, N + 1]``, for each fold of users (or all of them) see :class:`CandidateDraw`.
+        num_negatives: see there.
+    """
+
+    def __init__(self, target_counts: NDArray[np.int64 | np.float64], num_negatives: int) -> None:
+        self.draws = [CandidateDraw(counts, num_negatives) for counts in target_counts]
+
+    def __call__(self, targets: Ints, domain: Ints, fold: int | None, random: np.random.Generator) -> Drawn:
+        """See :class:`Negatives`."""
+        draw = self.draws[fold or 0]
+        ids = draw(targets, random)
+        return Drawn(ids, draw.log_inclusion(ids, len(targets)))
+
+
+class PerRowNegatives:
+    """Random items of its own domain for each target, uniform and with replacement.
+
+    Args:
+        offsets: ``[D + 1]`` last item (global id) before each domain, and the last of all.
+        num_negatives: items drawn for a target.
+        exclude_target: True draws among the other items of the domain, False among all of them.
+
+    Raises:
+        DataError: a domain has a single item, which is every target.
+    """
+
+    def __init__(self, offsets: Ints, num_negatives: int, *, exclude_target: bool = True) -> None:
+        self.offsets = np.asarray(offsets)
+        self.num_negatives = num_negatives
+        self.exclude_target = exclude_target
+        if exclude_target and (np.diff(self.offsets) < 2).any():
+            raise DataError(
+                "data.candidates=per_row: a domain has a single item, so that nothing else can be drawn; leave it "
+                "out, or use data.candidates=all."
+            )
+
+    def __call__(self, targets: Ints, domain: Ints, fold: int | None, random: np.random.Generator) -> Drawn:
+        """See :class:`Negatives`."""
+        first, size = self.offsets[domain] + 1, np.diff(self.offsets)[domain]
+        choices = size - self.exclude_target
+        shape = (len(targets), self.num_negatives)
+        same = choices[0] if (choices == choices[0]).all() else choices[:, None]  # one bound draws much faster
+        drawn = first[:, None] + random.integers(0, same, shape)
+        if self.exclude_target:
+            drawn += drawn >= targets[:, None]
+        return Drawn(np.concatenate([targets[:, None], drawn], axis=1), None)

@@ -1,4 +1,4 @@
-"""Who was evaluated, for what is computed after a run: groups of users, paired tests."""
+"""Who was evaluated, and how alike the items of a history are: for what is computed of users after a run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.data.redundancy import redundancy
 from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.system.files import whole_file
+
+_BLOCK = 8192  # histories at a time
 
 
 def write_ranks(file: Path, users: pa.Table, ranks: Mapping[str, NDArray[np.float32]]) -> None:
@@ -34,7 +38,7 @@ def evaluated_users(
     Columns: ``domain`` (name), ``user`` (row of the domain's ``sequences.parquet``), ``item`` (the target's id in
     the domain, 1..N), ``item_count`` (its interactions in the training part of the data, 0 = cold),
     ``history_length`` (items before the target, ``max_history`` at most), ``redundancy`` (how alike these are, see
-    :func:`missrec_pl.data.redundancy.redundancy`; null if they cannot be compared).
+    :func:`redundancy`; null if they cannot be compared).
     """
     domain = sequences.domain[rows.user]
     target = sequences.items[sequences.starts[rows.user] + rows.target]
@@ -52,3 +56,40 @@ def evaluated_users(
             "redundancy": pa.array(alike, from_pandas=True),  # NaN is null
         }
     )
+
+
+def redundancy(
+    catalogue: Catalogue, sequences: GlobalSequences, rows: EvaluationRows, max_history: int
+) -> NDArray[np.float32]:
+    """``[U]`` mean cosine of the features over all pairs of a history's items and all modalities that both have.
+
+    The same for every model. Features of one encoder share a direction, so even unlike items have a positive
+    cosine. NaN where no two items can be compared. The paper calls histories redundant whose items say the same
+    again (3.3).
+    """
+    parts = [np.empty(0, np.float32)]
+    for start in range(0, len(rows), _BLOCK):
+        block = rows.take(slice(start, start + _BLOCK))
+        history, _, _ = sequences.windows(block.user, block.target, max_history)
+        parts.append(_of_histories(catalogue, torch.from_numpy(history)).numpy())
+    return np.concatenate(parts)
+
+
+def _of_histories(catalogue: Catalogue, history: Tensor) -> Tensor:
+    ids, place = torch.cat([torch.zeros(1, dtype=torch.long), history.flatten()]).unique(return_inverse=True)
+    table = catalogue.table(ids)
+    owner = torch.arange(len(history)).repeat_interleave(history.shape[1])
+    total, pairs = torch.zeros(len(history)), torch.zeros(len(history))
+    for modality, rows in table.rows.items():
+        unit = F.normalize(table.features[modality].float(), dim=1)
+        compact = torch.full((len(ids),), -1)
+        compact[rows] = torch.arange(len(rows))
+        item = compact[place[1:]]
+        is_present = item >= 0
+        summed = torch.zeros(len(history), unit.shape[1])
+        summed.index_add_(0, owner[is_present], unit[item[is_present]])
+        count = torch.bincount(owner[is_present], minlength=len(history)).float()
+        # |sum of unit vectors|^2 counts each pair twice, and each item with itself once.
+        total += summed.square().sum(1) - count
+        pairs += count * (count - 1)
+    return torch.where(pairs > 0, total / pairs, torch.nan)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.sequences import Ints, offsets_of
 from missrec_pl.data.splits import EvaluationRows, Split
 from missrec_pl.errors import DataError
 
@@ -32,25 +33,24 @@ class GlobalSequences:
         kind = np.int32 if catalogue.num_items <= np.iinfo(np.int32).max else np.int64
         self.items = np.concatenate([s.items + catalogue.offsets[d].astype(kind) for d, s in enumerate(sequences)])
         self.lengths = np.concatenate([np.diff(s.offsets) for s in sequences])
-        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])[:-1]
+        self.starts = offsets_of(self.lengths)[:-1]
         users = [len(s.offsets) - 1 for s in sequences]
         self.domain = np.repeat(np.arange(len(users)), users)
-        self.first_user = first_user = np.concatenate([[0], np.cumsum(users)])
+        self.first_user = first_user = offsets_of(users)
         self.train_length = np.concatenate([split.train_length for split in splits])
         self.validation = _stack([split.validation for split in splits], first_user)
         self.test = _stack([split.test for split in splits], first_user)
-        self.times: NDArray[np.int64] | None = None
+        self.times: Ints | None = None
 
-    def stretches(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    def stretches(self, starts: Ints, lengths: Ints) -> NDArray[np.int32]:
         """The items of stretches of the flat sequences, one after the other, as global ids."""
         ends = np.cumsum(lengths)
         first = np.repeat(starts - (ends - lengths), lengths)
         return self.items[first + np.arange(len(first))].astype(np.int32)
 
-    def training_parts(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def training_parts(self) -> tuple[NDArray[np.int32], Ints]:
         """All users' training items, one user after the other, and where each user's part starts (and the end)."""
-        offsets = np.concatenate([[0], np.cumsum(self.train_length)])
-        return self.stretches(self.starts, self.train_length), offsets
+        return self.stretches(self.starts, self.train_length), offsets_of(self.train_length)
 
     def read_times(self, catalogue: Catalogue) -> None:
         """Read the time of every interaction, which :meth:`clock` then has.
@@ -71,17 +71,12 @@ class GlobalSequences:
             domain.forget_sequences()
         self.times = np.concatenate(times).astype(np.int64, copy=False)
 
-    def at(self, user: NDArray[np.int64], position: NDArray[np.int64]) -> NDArray[np.int64]:
+    def at(self, user: Ints, position: Ints) -> Ints:
         """``[R]`` items that users have at positions of their sequences."""
-        return self.items[self.starts[user] + position].astype(np.int64)
+        items: Ints = self.items[self.starts[user] + position].astype(np.int64)
+        return items
 
-    def spans(
-        self,
-        user: NDArray[np.int64],
-        start: NDArray[np.int64],
-        length: NDArray[np.int64],
-        width: int | None = None,
-    ) -> NDArray[np.int64]:
+    def spans(self, user: Ints, start: Ints, length: Ints, width: int | None = None) -> Ints:
         """``[B, L]`` items of users' sequences from ``start`` on, ``length`` of them, right-padded with 0.
 
         ``L`` is the width, or the greatest length.
@@ -91,24 +86,16 @@ class GlobalSequences:
         is_padding = offset >= length[:, None]
         return np.where(is_padding, 0, self.items[np.where(is_padding, 0, index)]).astype(np.int64)
 
-    def windows(
-        self, user: NDArray[np.int64], end: NDArray[np.int64], max_history: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def windows(self, user: Ints, end: Ints, max_history: int) -> tuple[Ints, Ints, Ints]:
         """Histories ``[B, L]`` before item ``end`` of each user, their lengths, and the items at ``end``."""
         length = np.minimum(end, max_history)
         return self.spans(user, end - length, length), length, self.at(user, end)
 
-    def future(self, user: NDArray[np.int64], end: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    def future(self, user: Ints, end: Ints, width: int) -> Ints:
         """``[R, width]`` items of each user's training part from item ``end`` on, right-padded with 0."""
         return self.spans(user, end, np.minimum(self.train_length[user] - end, width), width)
 
-    def clock(
-        self,
-        user: NDArray[np.int64],
-        start: NDArray[np.int64],
-        length: NDArray[np.int64],
-        request: NDArray[np.int64],
-    ) -> NDArray[np.int64] | None:
+    def clock(self, user: Ints, start: Ints, length: Ints, request: Ints) -> Ints | None:
         """``[B, L + 1]`` times of the items of :meth:`spans`, then of item ``request``; None where unread."""
         if self.times is None:
             return None
@@ -117,13 +104,8 @@ class GlobalSequences:
         times = self.times[self.starts[user][:, None] + position]
         return np.where(offset > length[:, None], 0, times)
 
-    def histories(self, rows: EvaluationRows, max_history: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All histories ``[B, L]`` and targets ``[B]`` of evaluation rows, as global ids."""
-        history, _, target = self.windows(rows.user, rows.target, max_history)
-        return history, target
 
-
-def _stack(rows: Sequence[EvaluationRows], first_user: NDArray[np.int64]) -> EvaluationRows:
+def _stack(rows: Sequence[EvaluationRows], first_user: Ints) -> EvaluationRows:
     return EvaluationRows(
         np.concatenate([r.user + first_user[d] for d, r in enumerate(rows)]),
         np.concatenate([r.target for r in rows]),

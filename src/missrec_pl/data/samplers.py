@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from missrec_pl.data.sequences import Ints
 from missrec_pl.errors import ConfigError
 
 DomainSampling = Literal["proportional", "temperature", "single_domain_batches"]
 DOMAIN_SAMPLINGS: tuple[str, ...] = get_args(DomainSampling)
 
 
-class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
+@dataclass(frozen=True)
+class SharedBatch:
+    """A global batch as one process sees it: its own rows, and what all processes draw alike.
+
+    Attributes:
+        everyones: the samples of all processes, in the order of one process.
+        own: which of them are this process's.
+        stream: seed of what all processes draw for this batch: (seed, epoch, batch).
+    """
+
+    everyones: Ints
+    own: slice
+    stream: tuple[int, int, int]
+
+
+@dataclass(eq=False, repr=False)
+class GlobalBatchSampler(Sampler[SharedBatch]):
     """Shuffled training batches.
 
     An epoch's samples are cut into global batches of nearly equal size (none of them a small remainder); of
     each, process ``rank`` takes every ``world_size``-th row. So 1, 2 or 3 processes see the same global batches.
 
-    Args:
+    Attributes:
         samples_per_domain: number of samples of each domain; samples are numbered domain by domain.
         batch_size: rows of a global batch, at most.
         domain_sampling: ``"proportional"`` shuffles all samples together; ``"temperature"`` draws from domain
@@ -39,41 +57,32 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
             processes.
     """
 
-    def __init__(
-        self,
-        samples_per_domain: NDArray[np.int64],
-        batch_size: int,
-        *,
-        domain_sampling: DomainSampling = "proportional",
-        temperature: float = 2.0,
-        folds: NDArray[np.int64] | None = None,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if domain_sampling not in DOMAIN_SAMPLINGS:
+    samples_per_domain: Ints
+    batch_size: int
+    _: KW_ONLY
+    domain_sampling: DomainSampling = "proportional"
+    temperature: float = 2.0
+    folds: Ints | None = None
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.domain_sampling not in DOMAIN_SAMPLINGS:
             raise ConfigError(
-                f"data.domain_sampling={domain_sampling!r}: choose one of {', '.join(DOMAIN_SAMPLINGS)}."
+                f"data.domain_sampling={self.domain_sampling!r}: choose one of {', '.join(DOMAIN_SAMPLINGS)}."
             )
-        if folds is not None and domain_sampling != "proportional" and len(samples_per_domain) > 1:
+        if self.folds is not None and self.domain_sampling != "proportional" and len(self.samples_per_domain) > 1:
             raise ConfigError(
-                f"data.domain_sampling={domain_sampling}: batches of one cross-fitting fold need "
+                f"data.domain_sampling={self.domain_sampling}: batches of one cross-fitting fold need "
                 "proportional; change it, or choose a model that fits nothing by folds."
             )
-        self.samples_per_domain = np.asarray(samples_per_domain)
-        self.folds = folds
-        self.batch_size = batch_size
-        self.domain_sampling = domain_sampling
-        self.temperature = temperature
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
         self.epoch = 0
         self._groups = self._unmixed()
-        smallest = self._smallest_batch()
-        if smallest < world_size:
+        smallest = min(n // _num_batches(n, self.batch_size) for n in self._sizes())
+        if smallest < self.world_size:
             raise ConfigError(
-                f"a global batch has only {smallest} rows for {world_size} processes: raise data.batch_size "
+                f"a global batch has only {smallest} rows for {self.world_size} processes: raise data.batch_size "
                 "or lower trainer.devices."
             )
 
@@ -84,13 +93,10 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
     def __len__(self) -> int:
         return sum(_num_batches(n, self.batch_size) for n in self._sizes())
 
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        for batch in self.global_batches():
-            yield batch[self.rank :: self.world_size].astype(np.int64, copy=False)
-
-    def _smallest_batch(self) -> int:
-        """Rows of the smallest global batch, without a shuffle."""
-        return min(n // _num_batches(n, self.batch_size) for n in self._sizes())
+    def __iter__(self) -> Iterator[SharedBatch]:
+        own = slice(self.rank, None, self.world_size)
+        for number, batch in enumerate(self.global_batches()):
+            yield SharedBatch(batch.astype(np.int64, copy=False), own, (self.seed, self.epoch, number))
 
     def _sizes(self) -> list[int]:
         """Numbers of samples that batches are made of without mixing them."""
@@ -110,32 +116,27 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
             return None
         return [samples for samples in groups if len(samples)]
 
-    def global_batches(self) -> list[NDArray[np.int64]]:
+    def global_batches(self) -> list[Ints]:
         """The epoch's samples, batch by batch, for all processes together."""
         random = np.random.default_rng([self.seed, self.epoch])
         starts = np.concatenate([[0], np.cumsum(self.samples_per_domain)])
         if self._groups is not None:
-            batches = [
-                batch
-                for samples in self._groups
-                for batch in np.array_split(
-                    samples[random.permutation(len(samples))], _num_batches(len(samples), self.batch_size)
-                )
-            ]
+            batches: list[Ints] = []
+            for group in self._groups:
+                shuffled = group[random.permutation(len(group))]
+                batches += np.array_split(shuffled, _num_batches(len(group), self.batch_size))
             return [batches[i] for i in random.permutation(len(batches))]
         if self.domain_sampling == "temperature":
-            samples = np.concatenate(
-                [
-                    start + _draw(random, n, quota)
-                    for start, n, quota in zip(starts, self.samples_per_domain, self._quotas(), strict=False)
-                ]
-            )
-            samples = random.permutation(samples)
+            quotas = zip(starts[:-1], self.samples_per_domain, self._quotas(), strict=True)
+            drawn = [start + _draw(random, n, quota) for start, n, quota in quotas]
+            samples = random.permutation(np.concatenate(drawn))
         else:
-            samples = _shuffled(random, int(starts[-1]))
+            total = int(starts[-1])
+            samples = np.arange(total, dtype=_index_type(total))
+            random.shuffle(samples)  # random.permutation(total), in half the memory where numbers are small enough
         return np.array_split(samples, _num_batches(len(samples), self.batch_size))
 
-    def _quotas(self) -> NDArray[np.int64]:
+    def _quotas(self) -> Ints:
         """Samples per domain and epoch under temperature sampling; they add up to the number of samples."""
         weights = self.samples_per_domain.astype(np.float64) ** (1 / self.temperature)
         weights[self.samples_per_domain == 0] = 0
@@ -143,21 +144,21 @@ class GlobalBatchSampler(Sampler[NDArray[np.int64]]):
         return np.diff(np.concatenate([[0], bounds])).astype(np.int64)
 
 
+@dataclass(eq=False, repr=False)
 class ResumedSampler(Sampler[Any]):
     """Another sampler without the batches that were trained on before an interruption.
 
     Its length stays: Lightning counts the batches of the whole epoch.
 
-    Args:
+    Attributes:
         sampler: the batches of whole epochs.
         epoch: the epoch that was interrupted.
         done: number of its batches to leave out.
     """
 
-    def __init__(self, sampler: Sampler[Any], epoch: int, done: int) -> None:
-        self.sampler = sampler
-        self.epoch = epoch
-        self.done = done
+    sampler: Sampler[Any]
+    epoch: int
+    done: int
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's shuffle; Lightning calls this."""
@@ -173,7 +174,7 @@ class ResumedSampler(Sampler[Any]):
         return itertools.islice(self.sampler, self.done, None)
 
 
-class ShardedEvalSampler(Sampler[NDArray[np.int64]]):
+class ShardedEvalSampler(Sampler[Ints]):
     """Evaluation batches in order of history length; process ``rank`` takes every ``world_size``-th user.
 
     Nobody is repeated to even the shards out.
@@ -185,14 +186,14 @@ class ShardedEvalSampler(Sampler[NDArray[np.int64]]):
         world_size: number of processes.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, lengths: Ints, batch_size: int, *, rank: int = 0, world_size: int = 1) -> None:
         self.users = np.argsort(lengths, kind="stable")[rank::world_size]
         self.batch_size = batch_size
 
     def __len__(self) -> int:
         return _num_batches(len(self.users), self.batch_size)
 
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+    def __iter__(self) -> Iterator[Ints]:
         for start in range(0, len(self.users), self.batch_size):
             yield self.users[start : start + self.batch_size]
 
@@ -201,20 +202,11 @@ def _num_batches(num_samples: int, batch_size: int) -> int:
     return -(-num_samples // batch_size)
 
 
-def _shuffled(random: np.random.Generator, n: int) -> NDArray[Any]:
-    """``random.permutation(n)``, in half the memory where numbers are small enough."""
-    samples = np.arange(n, dtype=_index_type(n))
-    random.shuffle(samples)
-    return samples
-
-
 def _index_type(n: int) -> type[np.signedinteger[Any]]:
     return np.int32 if n <= np.iinfo(np.int32).max else np.int64
 
 
-def _draw(random: np.random.Generator, n: int, quota: int) -> NDArray[np.int64]:
+def _draw(random: np.random.Generator, n: int, quota: int) -> Ints:
     """``quota`` of ``n`` samples, each repeated before any comes a second time more than another."""
-    if n == 0:
-        return np.empty(0, np.int64)
-    rounds = [random.permutation(n) for _ in range(_num_batches(quota, n))]
-    return np.concatenate(rounds)[:quota] if rounds else np.empty(0, np.int64)
+    rounds = [random.permutation(n) for _ in range(_num_batches(quota, max(n, 1)))]
+    return np.concatenate([np.empty(0, np.int64), *rounds])[:quota]

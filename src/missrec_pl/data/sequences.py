@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from missrec_pl.errors import DataError
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+def offsets_of(lengths: npt.ArrayLike) -> Ints:
+    """Where each of consecutive parts of these lengths starts, and where the last one ends: int64 [parts + 1]."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -22,13 +29,13 @@ class Sequences:
     """
 
     items: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    timestamps: npt.NDArray[np.int64] | None = None
+    offsets: Ints
+    timestamps: Ints | None = None
 
     @classmethod
     def from_lists(cls, lists: list[list[int]], timestamps: list[list[int]] | None = None) -> "Sequences":
         """Builds the arrays from one list of items (and one of timestamps) for each user."""
-        offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists], dtype=np.int64)]).astype(np.int64)
+        offsets = offsets_of([len(one) for one in lists])
         flat = np.fromiter((item for one in lists for item in one), np.int32, int(offsets[-1]))
         times = None
         if timestamps is not None:
@@ -40,7 +47,7 @@ class Sequences:
         """U."""
         return len(self.offsets) - 1
 
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """Number of interactions of every user, int64 [U]."""
         return np.diff(self.offsets)
 
@@ -89,9 +96,7 @@ class Sequences:
             raise DataError(f"{where}: timestamps of user {user} run backwards; sort the interactions by time")
 
 
-def lists_of(
-    table: pa.Table, column: str, kind: pa.DataType, where: Path
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def lists_of(table: pa.Table, column: str, kind: pa.DataType, where: Path) -> tuple[npt.NDArray[Any], Ints]:
     """Flat values and offsets [rows+1] of a list column.
 
     Raises:
@@ -108,7 +113,4 @@ def lists_of(
     if values.null_count or flat.null_count:
         raise DataError(f"{where}: column {column!r} has empty entries; prepare the domain again")
     lengths = [chunk.value_lengths().to_numpy() for chunk in values.chunks]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([[0], *lengths])[1:], dtype=np.int64)]).astype(
-        np.int64
-    )
-    return flat.to_numpy(), offsets
+    return flat.to_numpy(), offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))

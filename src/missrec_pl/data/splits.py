@@ -28,6 +28,10 @@ class EvaluationRows:
     def __len__(self) -> int:
         return len(self.user)
 
+    def take(self, chosen: slice | NDArray[np.int64]) -> EvaluationRows:
+        """Some of the rows."""
+        return EvaluationRows(self.user[chosen], self.target[chosen])
+
 
 @dataclass(frozen=True)
 class Split:

@@ -1,28 +1,26 @@
 """Which training batches a run wants: said by the user, or by its network and loss."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from missrec_pl.data.candidates import CANDIDATES, CandidateKind
+from missrec_pl.data.candidates import CANDIDATES, CandidateKind, Negatives, PerRowNegatives, SharedNegatives
+from missrec_pl.data.datasets import TrainingBatches
 from missrec_pl.data.examples import EXAMPLES, Example
 from missrec_pl.data.examples.base import TrainingExamples
-from missrec_pl.data.examples.cloze import ClozeStretches, check_probabilities
-from missrec_pl.data.examples.prefix import TrainingPrefixes
-from missrec_pl.data.examples.shifted import ShiftedStretches
+from missrec_pl.data.examples.kinds import (
+    ClozeStretches,
+    ShiftedStretches,
+    TrainingPrefixes,
+    check_probabilities,
+)
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.data.negatives import Negatives, PerRowNegatives, SharedNegatives
-from missrec_pl.data.training_batches import TrainingBatches
+from missrec_pl.data.sequences import Ints
 from missrec_pl.errors import ConfigError
 
 _NUM_NEGATIVES = 8192  # where nobody says a number
 
 
-@dataclass
+@dataclass(kw_only=True, eq=False, repr=False)
 class TrainingChoices:
     """Examples and candidates of training batches.
 
@@ -45,7 +43,7 @@ class TrainingChoices:
         ConfigError: an unknown choice, a probability outside 0..1, or less than one negative.
     """
 
-    candidates: CandidateKind | None = "all"
+    candidates: CandidateKind | None = None
     num_negatives: int | None = 8192
     example: Example | None = None
     mask_probability: float = 0.2
@@ -64,63 +62,34 @@ class TrainingChoices:
             raise ConfigError(f"data.num_negatives={self.num_negatives}: must be a whole number from 1.")
         check_probabilities(self.mask_probability, self.last_share)
 
-    def fill(self, other: TrainingChoices) -> TrainingChoices:
-        """These choices, with the other's candidates, negatives and example where they are open.
-
-        Times are brought if either wants them.
-        """
-        return TrainingChoices(
-            self.candidates or other.candidates,
-            self.num_negatives or other.num_negatives,
-            self.example or other.example,
-            self.mask_probability,
-            self.last_share,
-            self.exclude_target,
-            self.with_times or other.with_times,
-        )
+    def fill(self, other: "TrainingChoices") -> None:
+        """Take the other's candidates, negatives and example where they are open."""
+        self.candidates = self.candidates or other.candidates
+        self.num_negatives = self.num_negatives or other.num_negatives
+        self.example = self.example or other.example
 
     def batches(
-        self,
-        sequences: GlobalSequences,
-        catalogue: Catalogue,
-        max_history: int,
-        fold_of_user: NDArray[np.int64] | None,
+        self, sequences: GlobalSequences, catalogue: Catalogue, max_history: int, fold_of_user: Ints | None
     ) -> TrainingBatches:
-        """The data set of training batches.
+        """The data set of training batches, of the sequences and items of all domains.
 
-        Args:
-            sequences: the sequences of all domains.
-            catalogue: the items.
-            max_history: longest history.
-            fold_of_user: ``[U]`` the fold of each user; None for no folds.
+        ``max_history`` is the longest history, ``fold_of_user`` ``[U]`` the fold of each user, None for no folds.
 
         Raises:
             DataError: there is no training row, or nothing to draw.
         """
-        deduplicate = self._candidates() != "all"
+        kind = self.candidates or "all"
+        rows = (sequences, catalogue, max_history, kind != "all", fold_of_user)
         if self.example == "cloze":
             examples: TrainingExamples = ClozeStretches(
-                sequences,
-                catalogue,
-                max_history,
-                deduplicate,
-                fold_of_user,
-                mask_probability=self.mask_probability,
-                last_share=self.last_share,
+                *rows, mask_probability=self.mask_probability, last_share=self.last_share
             )
         else:
-            kind = ShiftedStretches if self.example == "shifted" else TrainingPrefixes
-            examples = kind(sequences, catalogue, max_history, deduplicate, fold_of_user)
-        return TrainingBatches(examples, self._negatives(examples))
-
-    def _negatives(self, examples: TrainingExamples) -> Negatives | None:
-        kind = self._candidates()
-        if kind not in ("sampled", "per_row"):
-            return None
+            examples = (ShiftedStretches if self.example == "shifted" else TrainingPrefixes)(*rows)
+        negatives: Negatives | None = None
         count = self.num_negatives or _NUM_NEGATIVES
         if kind == "sampled":
-            return SharedNegatives(examples.target_counts(), count)
-        return PerRowNegatives(examples.catalogue.offsets, count, exclude_target=self.exclude_target)
-
-    def _candidates(self) -> CandidateKind:
-        return self.candidates or "all"
+            negatives = SharedNegatives(examples.target_counts(), count)
+        elif kind == "per_row":
+            negatives = PerRowNegatives(catalogue.offsets, count, exclude_target=self.exclude_target)
+        return TrainingBatches(examples, negatives)

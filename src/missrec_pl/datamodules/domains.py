@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.candidates import CandidateKind
+from missrec_pl.data.datasets import EvaluationHistories
 from missrec_pl.data.domain.folder import Domain
-from missrec_pl.data.domain.manifest import FeatureDtype
-from missrec_pl.data.evaluation_histories import EvaluationHistories
 from missrec_pl.data.examples import Example
 from missrec_pl.data.global_sequences import GlobalSequences
-from missrec_pl.data.items.catalogue import Catalogue, Placement
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.items.table import ItemTable
-from missrec_pl.data.samplers import DomainSampling, GlobalBatchSampler, ResumedSampler, ShardedEvalSampler
-from missrec_pl.data.shared_batches import SharedBatchSampler
+from missrec_pl.data.samplers import GlobalBatchSampler, ResumedSampler, ShardedEvalSampler
+from missrec_pl.data.sequences import Ints
 from missrec_pl.data.sources import DomainSource
-from missrec_pl.data.splits import EvaluationRows, SplitKind, make_split
+from missrec_pl.data.splits import EvaluationRows, make_split
 from missrec_pl.data.training_choices import TrainingChoices
+from missrec_pl.datamodules.settings import DataSettings
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.fitting.whitening import DomainWhitening
 from missrec_pl.nn.contract import DataShape
@@ -35,93 +35,25 @@ log = logging.getLogger(__name__)
 _FIRST_MODALITIES = ("text", "image")  # the paper's order; further modalities follow by name
 
 
-class DomainDataModule(L.LightningDataModule):
+@dataclass(eq=False, repr=False)
+class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
     """Sequences and features of one or several domains under global item ids.
 
-    Args:
+    The other arguments are the attributes of :class:`DataSettings` and of :class:`TrainingChoices`, of which
+    :meth:`choose` may say what is open.
+
+    Attributes:
         source: where the domains come from, one source or several; :meth:`prepare_data` converts or generates
             them.
-        name: what the data is called in results.
-        domains: names of the domains, where the source takes them from the config.
-        by_phase: the domains of each phase, from which the config picks.
-        modalities: the modalities to use; None takes all that any domain has, text and image first.
-        candidates, num_negatives, example: see :class:`TrainingChoices`; None leaves them to :meth:`choose`.
-        mask_probability, last_share, exclude_target, with_times: see there.
-        batch_size: rows of a global training batch, over all processes.
-        eval_batch_size: users of an evaluation batch of one process.
-        max_history: longest history.
-        split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
-        domain_sampling: see :class:`GlobalBatchSampler`.
-        domain_temperature: see :class:`GlobalBatchSampler`.
-        num_folds: cross-fitting folds of users that training batches never mix, drawn with the seed, where
-            something is fitted by folds; 0 for none.
-        placement: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.
-        dtype: ``"float32"`` or ``"float16"``, how resident features are stored.
-        whitening: power by which each domain's features are whitened, see :class:`Whitening`; 0: not at all.
-        max_validation_users: validate on a fixed random sample of at most so many users; None on all.
-        overfit_rows: learn at most so many rows by heart: train, validate and test on the same rows, one per
-            user, no two with the same history. Each has its last item as the only target, whatever ``example`` is.
-        num_workers: loader processes.
-        prefetch_factor: batches that each loader process prepares ahead.
-        seed: seed of shuffles and of the validation sample.
     """
 
-    def __init__(
-        self,
-        source: DomainSource | Sequence[DomainSource],
-        *,
-        name: str = "data",
-        domains: Sequence[str] | None = None,
-        by_phase: Mapping[str, Any] | None = None,
-        modalities: Sequence[str] | None = None,
-        candidates: CandidateKind | None = None,
-        num_negatives: int | None = 8192,
-        example: Example | None = None,
-        mask_probability: float = 0.2,
-        last_share: float = 0.1,
-        exclude_target: bool = True,
-        with_times: bool = False,
-        batch_size: int = 512,
-        eval_batch_size: int = 1024,
-        max_history: int = 50,
-        split: SplitKind = "leave_one_out",
-        domain_sampling: DomainSampling = "proportional",
-        domain_temperature: float = 2.0,
-        num_folds: int = 10,
-        placement: Placement = "device",
-        dtype: FeatureDtype = "float32",
-        whitening: float = 0.0,
-        max_validation_users: int | None = None,
-        overfit_rows: int | None = None,
-        num_workers: int = 0,
-        prefetch_factor: int = 2,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        self.sources = list(source) if isinstance(source, Sequence) else [source]
-        self.name = name
-        self.domains = None if domains is None else list(domains)
-        self.by_phase = dict(by_phase or {})
-        self.modalities = None if modalities is None else list(modalities)
-        self.choices = TrainingChoices(
-            candidates, num_negatives, example, mask_probability, last_share, exclude_target, with_times
-        )
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.max_history = max_history
-        self.split = split
-        self.domain_sampling = domain_sampling
-        self.domain_temperature = domain_temperature
-        self.num_folds = num_folds
+    source: DomainSource | Sequence[DomainSource]
+
+    def __post_init__(self) -> None:
+        L.LightningDataModule.__init__(self)
+        super().__post_init__()
+        self.sources = list(self.source) if isinstance(self.source, Sequence) else [self.source]
         self._with_folds = False
-        self.placement = placement
-        self.dtype = dtype
-        self.whitening = whitening
-        self.max_validation_users = max_validation_users
-        self.overfit_rows = overfit_rows
-        self.num_workers = num_workers
-        self.prefetch_factor = prefetch_factor
-        self.seed = seed
         self._catalogue: Catalogue | None = None
         self._whole: ItemTable | None = None
 
@@ -146,7 +78,7 @@ class DomainDataModule(L.LightningDataModule):
         )
 
     @property
-    def fold_of_user(self) -> NDArray[np.int64] | None:
+    def fold_of_user(self) -> Ints | None:
         """``[U]`` the fold of each user, folds nearly equal in users; None for no folds. After :meth:`setup`."""
         if not (self._with_folds and self.num_folds):
             return None
@@ -175,12 +107,13 @@ class DomainDataModule(L.LightningDataModule):
             ConfigError: an unknown choice, or candidates that do not go with the sampling of domains.
             DataError: a domain has no timestamps.
         """
-        said = TrainingChoices(candidates, num_negatives, example, with_times=with_times)
-        self.choices = self.choices.fill(said)
+        self.fill(TrainingChoices(candidates=candidates, num_negatives=num_negatives, example=example))
+        self.with_times = self.with_times or with_times
         self._with_folds = self._with_folds or with_folds
         if self._catalogue is not None:
             self._check_sampling(len(self._catalogue.domains))
-            self._read_times()
+            if self.with_times:
+                self.sequences.read_times(self._catalogue)
 
     def prepare_data(self) -> None:
         """Convert or generate what is not there yet; safe to call from several processes."""
@@ -193,7 +126,9 @@ class DomainDataModule(L.LightningDataModule):
             return
         domains = [Domain.open(path) for source in self.sources for path in source.paths()]
         self._check_sampling(len(domains))
-        modalities = _all_modalities(domains) if self.modalities is None else self.modalities
+        known = {name for domain in domains for name in domain.modalities}
+        first = [name for name in _FIRST_MODALITIES if name in known]
+        modalities = [*first, *sorted(known.difference(first))] if self.modalities is None else self.modalities
         self._catalogue = Catalogue(
             domains,
             modalities,
@@ -203,7 +138,8 @@ class DomainDataModule(L.LightningDataModule):
         )
         splits = [make_split(domain.sequences, self.split) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)
-        self._read_times()
+        if self.with_times:
+            self.sequences.read_times(self._catalogue)
         for domain in domains:
             domain.forget_sequences()
         if self.overfit_rows is not None:
@@ -218,10 +154,8 @@ class DomainDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """Global batches of training rows, this process's share of them."""
         if self.overfit_rows is not None:
-            histories, sampler = self._evaluation_batches(self.sequences.test)
-            return self._loader(histories, self._resumed(sampler))
-        batches = self.choices.batches(self.sequences, self.catalogue, self.max_history, self.fold_of_user)
-        rank, world_size = self._shard()
+            return self._evaluation(self.sequences.test, is_training=True)
+        batches = self.batches(self.sequences, self.catalogue, self.max_history, self.fold_of_user)
         sampler = GlobalBatchSampler(
             batches.examples.samples_per_domain(),
             self.batch_size,
@@ -229,10 +163,9 @@ class DomainDataModule(L.LightningDataModule):
             temperature=self.domain_temperature,
             folds=batches.examples.folds(),
             seed=self.seed,
-            rank=rank,
-            world_size=world_size,
+            **self._shard(),
         )
-        return self._loader(batches, self._resumed(SharedBatchSampler(sampler)))
+        return self._loader(batches, self._resumed(sampler))
 
     def val_dataloader(self) -> DataLoader[SequenceBatch] | list[DataLoader[SequenceBatch]]:
         """Validation users, unpadded shards; no loader where the split validates nobody."""
@@ -272,14 +205,10 @@ class DomainDataModule(L.LightningDataModule):
         resumed.set_epoch(epoch)
         return resumed
 
-    def _evaluation(self, rows: EvaluationRows) -> DataLoader[SequenceBatch]:
-        return self._loader(*self._evaluation_batches(rows))
-
-    def _evaluation_batches(self, rows: EvaluationRows) -> tuple[EvaluationHistories, Sampler[NDArray[np.int64]]]:
+    def _evaluation(self, rows: EvaluationRows, *, is_training: bool = False) -> DataLoader[SequenceBatch]:
         histories = EvaluationHistories(self.sequences, rows, self.max_history)
-        rank, world_size = self._shard()
-        sampler = ShardedEvalSampler(histories.lengths(), self.eval_batch_size, rank=rank, world_size=world_size)
-        return histories, sampler
+        sampler = ShardedEvalSampler(histories.lengths(), self.eval_batch_size, **self._shard())
+        return self._loader(histories, self._resumed(sampler) if is_training else sampler)
 
     def _loader(self, dataset: Dataset[SequenceBatch], sampler: Sampler[Any]) -> DataLoader[SequenceBatch]:
         # The sampler yields whole batches and the data set builds each in one go: no per-row collation.
@@ -293,40 +222,28 @@ class DomainDataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _shard(self) -> tuple[int, int]:
+    def _shard(self) -> dict[str, int]:
         if self.trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
+            return {"rank": 0, "world_size": 1}
+        return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
 
     def _check_sampling(self, num_domains: int) -> None:
-        if self.choices.candidates == "sampled" and self.domain_sampling != "proportional" and num_domains > 1:
+        if self.candidates == "sampled" and self.domain_sampling != "proportional" and num_domains > 1:
             raise ConfigError(
                 f"data.candidates=sampled: over {num_domains} domains it needs data.domain_sampling=proportional, "
                 f"got {self.domain_sampling}: change it, or use data.candidates=all."
             )
 
-    def _read_times(self) -> None:
-        if self.choices.with_times:
-            self.sequences.read_times(self.catalogue)
-
     def _rows_to_overfit(self, count: int) -> EvaluationRows:
         """The longest training prefix of each of the first users whose histories differ from one another."""
         users = np.flatnonzero(self.sequences.train_length >= 2)
-        target = self.sequences.train_length[users] - 1
-        history, _, _ = self.sequences.windows(users, target, self.max_history)
-        chosen = np.sort(np.unique(history, axis=0, return_index=True)[1])[:count]
-        return EvaluationRows(users[chosen], target[chosen])
+        rows = EvaluationRows(users, self.sequences.train_length[users] - 1)
+        history, _, _ = self.sequences.windows(rows.user, rows.target, self.max_history)
+        return rows.take(np.sort(np.unique(history, axis=0, return_index=True)[1])[:count])
 
     def _sample_validation(self, rows: EvaluationRows) -> EvaluationRows:
         if self.max_validation_users is None or len(rows) <= self.max_validation_users:
             return rows
         log.info("validating on %d of %d users", self.max_validation_users, len(rows))
         random = np.random.default_rng(self.seed)
-        chosen = np.sort(random.choice(len(rows), self.max_validation_users, replace=False))
-        return EvaluationRows(rows.user[chosen], rows.target[chosen])
-
-
-def _all_modalities(domains: Sequence[Domain]) -> list[str]:
-    known = {name for domain in domains for name in domain.modalities}
-    first = [name for name in _FIRST_MODALITIES if name in known]
-    return first + sorted(known.difference(first))
+        return rows.take(np.sort(random.choice(len(rows), self.max_validation_users, replace=False)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.global_sequences import PAIR_WINDOW, GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.data.items.table import ItemTable
+from missrec_pl.data.sequences import Ints, offsets_of
 from missrec_pl.errors import DataError
 
 _COUNTED_AT_ONCE = 1 << 20  # targets
@@ -30,36 +30,31 @@ class Located:
         target: ``[R]`` where in the user's sequence the target is.
     """
 
-    user: NDArray[np.int64]
-    start: NDArray[np.int64]
-    length: NDArray[np.int64]
-    row: NDArray[np.int64]
-    target: NDArray[np.int64]
+    user: Ints
+    start: Ints
+    length: Ints
+    row: Ints
+    target: Ints
 
-    def of_targets(self) -> NDArray[np.int64]:
+    def of_targets(self) -> Ints:
         """``[R]`` the user of each target."""
         return self.user[self.row]
 
-    def take(self, rows: slice) -> tuple[Located, NDArray[np.int64]]:
+    def take(self, rows: slice) -> tuple[Located, Ints]:
         """Some of the rows, and which targets are theirs."""
         chosen = np.arange(len(self.user))[rows]
         number = np.full(len(self.user), -1)
         number[chosen] = np.arange(len(chosen))
         kept = np.flatnonzero(number[self.row] >= 0)
-        part = Located(
-            self.user[chosen],
-            self.start[chosen],
-            self.length[chosen],
-            number[self.row[kept]],
-            self.target[kept],
-        )
-        return part, kept
+        user, start, length = self.user[chosen], self.start[chosen], self.length[chosen]
+        return Located(user, start, length, number[self.row[kept]], self.target[kept]), kept
 
 
+@dataclass(eq=False, repr=False)
 class TrainingExamples(ABC):
     """The rows that a kind of example makes of all training parts, numbered user by user.
 
-    Args:
+    Attributes:
         sequences: the sequences of all domains; batches have times where these have been read.
         catalogue: the items.
         max_history: longest history; older items are left out, or come in a row of their own.
@@ -70,25 +65,20 @@ class TrainingExamples(ABC):
         DataError: there is no training row at all.
     """
 
-    hides_targets = False
-    """Whether a target stands at its own place, hidden, instead of after the place that predicts it."""
-    has_many_targets = True
-    """Whether a row may have other targets than one at its last place."""
+    sequences: GlobalSequences
+    catalogue: Catalogue
+    max_history: int
+    deduplicate: bool
+    fold_of_user: Ints | None = None
 
-    def __init__(
-        self,
-        sequences: GlobalSequences,
-        catalogue: Catalogue,
-        max_history: int,
-        deduplicate: bool,
-        fold_of_user: NDArray[np.int64] | None = None,
-    ) -> None:
-        self.sequences = sequences
-        self.catalogue = catalogue
-        self.max_history = max_history
-        self.deduplicate = deduplicate
-        self.fold_of_user = fold_of_user
-        self.bounds = np.concatenate([[0], np.cumsum(self._rows_of(sequences.train_length))])
+    # Of a kind, not of an instance: whether a target stands at its own place, hidden, instead of after the place
+    # that predicts it; and whether a row may have other targets than one at its last place.
+    hides_targets = False
+    has_many_targets = True
+
+    def __post_init__(self) -> None:
+        rows = -(-np.maximum(self.sequences.train_length - 1, 0) // self.step)
+        self.bounds = offsets_of(rows)
         if self.bounds[-1] == 0:
             raise DataError(
                 "the training split is empty: no user has two training items "
@@ -99,14 +89,35 @@ class TrainingExamples(ABC):
         """Number of rows."""
         return int(self.bounds[-1])
 
-    def samples_per_domain(self) -> NDArray[np.int64]:
-        """Number of rows of each domain; rows are ordered by domain."""
-        per_user = np.diff(self.bounds)
-        return np.bincount(self.sequences.domain, weights=per_user, minlength=len(self.catalogue.domains)).astype(
-            np.int64
-        )
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """By how many items the rows of a user follow one another."""
 
-    def folds(self) -> NDArray[np.int64] | None:
+    @abstractmethod
+    def possible_targets(self, samples: Ints) -> tuple[Located, NDArray[np.float64] | None]:
+        """The given rows with all that may be their targets, and how often each of these is; None: always."""
+
+    def locate(self, samples: Ints, random: np.random.Generator) -> Located:
+        """Where the given rows and their targets are.
+
+        Args:
+            samples: row numbers.
+            random: the source of what is drawn; a kind that draws nothing leaves it as it is.
+        """
+        return self.possible_targets(samples)[0]
+
+    def numbered(self, samples: Ints) -> tuple[Ints, Ints, Ints]:
+        """The user of each row, its number among the user's rows (from 0, in order of time), and their count."""
+        user = np.searchsorted(self.bounds, samples, side="right") - 1
+        return user, samples - self.bounds[user], self.bounds[user + 1] - self.bounds[user]
+
+    def samples_per_domain(self) -> Ints:
+        """Number of rows of each domain; rows are ordered by domain."""
+        counts = np.bincount(self.sequences.domain, np.diff(self.bounds), len(self.catalogue.domains))
+        return counts.astype(np.int64)
+
+    def folds(self) -> Ints | None:
         """The fold of each row; None where users have no folds."""
         return None if self.fold_of_user is None else np.repeat(self.fold_of_user, np.diff(self.bounds))
 
@@ -114,24 +125,7 @@ class TrainingExamples(ABC):
         """The fold that all the given rows are of; None where users have no folds."""
         return None if self.fold_of_user is None else int(self.fold_of_user[located.user[0]])
 
-    @abstractmethod
-    def locate(self, samples: NDArray[np.int64], random: np.random.Generator) -> Located:
-        """Where the given rows and their targets are.
-
-        Args:
-            samples: row numbers.
-            random: the source of what is drawn; a kind that draws nothing leaves it as it is.
-        """
-
-    @abstractmethod
-    def _rows_of(self, train_length: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of rows of users by the length of their training parts."""
-
-    @abstractmethod
-    def _possible_targets(self, samples: NDArray[np.int64]) -> tuple[Located, NDArray[np.float64] | None]:
-        """All that may be a target of the given rows, and how often each of them is; None: always."""
-
-    def targets_of(self, located: Located) -> NDArray[np.int64]:
+    def targets_of(self, located: Located) -> Ints:
         """``[R]`` global ids of the targets."""
         return self.sequences.at(located.of_targets(), located.target)
 
@@ -146,7 +140,7 @@ class TrainingExamples(ABC):
         counts, possible, is_drawn = np.zeros(num_folds * width), np.zeros(num_folds), False
         step = max(1, _COUNTED_AT_ONCE // self.max_history) if self.has_many_targets else _COUNTED_AT_ONCE
         for first in range(0, len(self), step):
-            located, weight = self._possible_targets(np.arange(first, min(first + step, len(self))))
+            located, weight = self.possible_targets(np.arange(first, min(first + step, len(self))))
             owner = located.of_targets()
             fold = np.zeros_like(owner) if self.fold_of_user is None else self.fold_of_user[owner]
             counts += np.bincount(fold * width + self.targets_of(located), weight, counts.size)
@@ -158,40 +152,37 @@ class TrainingExamples(ABC):
         scale: NDArray[np.float64] = possible / np.maximum(of_fold.sum(1), np.finfo(float).tiny)
         return of_fold * scale[:, None]
 
-    def build(
-        self, located: Located, also: NDArray[np.int64] | None = None
-    ) -> tuple[SequenceBatch, NDArray[np.int64] | None]:
+    def build(self, located: Located, also: Ints | None = None) -> tuple[SequenceBatch, Ints | None]:
         """The batch of rows, and where further items are in its item table.
 
         Args:
             located: the rows.
             also: further items (global ids, of any shape) for a table of distinct items.
         """
+        sequences, user = self.sequences, located.user
         history, is_masked, place = self._shown(located)
-        target = self.targets_of(located)
-        table = None
+        target, table = self.targets_of(located), None
         if self.deduplicate:
             ids, row = self._distinct(history, target, *(() if also is None else (also,)))
-            table = self._table(ids)
+            table = self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.placement != "device")
             history, target, also = row[history], row[target], None if also is None else row[also]
-        future = self.sequences.future(located.of_targets(), located.target, PAIR_WINDOW)
+        # Nothing of the future of the training part is read: at its end, the request has the last item's time.
+        request = np.minimum(located.start + located.length, sequences.train_length[user] - 1)
         batch = SequenceBatch(
             torch.from_numpy(history),
             torch.from_numpy(located.length),
             torch.from_numpy(target),
-            torch.from_numpy(self.sequences.domain[located.user]),
+            torch.from_numpy(sequences.domain[user]),
             table,
-            future=torch.from_numpy(future),
+            future=torch.from_numpy(sequences.future(located.of_targets(), located.target, PAIR_WINDOW)),
             fold=self.fold_of(located),
             place=_tensor(place),
             is_masked=_tensor(is_masked),
-            times=_tensor(self._times(located)),
+            times=_tensor(sequences.clock(user, located.start, located.length, request)),
         )
         return batch, also
 
-    def _shown(
-        self, located: Located
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None, NDArray[np.int64] | None]:
+    def _shown(self, located: Located) -> tuple[Ints, NDArray[np.bool_] | None, Ints | None]:
         """Histories, what is hidden of them, and the flat places of the targets."""
         history = self.sequences.spans(located.user, located.start, located.length)
         if not self.has_many_targets:
@@ -204,16 +195,7 @@ class TrainingExamples(ABC):
         is_masked.reshape(-1)[flat] = True
         return np.where(is_masked, 0, history), is_masked, flat
 
-    def _times(self, located: Located) -> NDArray[np.int64] | None:
-        """Times of the places and of the next item; nothing of the future of the training part is read."""
-        end = located.start + located.length
-        request = np.minimum(end, self.sequences.train_length[located.user] - 1)
-        return self.sequences.clock(located.user, located.start, located.length, request)
-
-    def _table(self, ids: NDArray[np.int64]) -> ItemTable:
-        return self.catalogue.table(torch.from_numpy(ids), with_features=self.catalogue.placement != "device")
-
-    def _distinct(self, *ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _distinct(self, *ids: Ints) -> tuple[Ints, Ints]:
         """Distinct ids in ascending order, padding first, and the row of each; without a sort."""
         seen = np.zeros(self.catalogue.num_items + 1, bool)
         seen[0] = True

@@ -1,0 +1,87 @@
+"""The data sets of a run: batches of training rows, of which a process has its share, and of evaluated users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.candidates import Candidates, Negatives
+from missrec_pl.data.examples.base import TrainingExamples
+from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.samplers import SharedBatch
+from missrec_pl.data.sequences import Ints
+from missrec_pl.data.splits import EvaluationRows
+
+
+@dataclass(eq=False, repr=False)
+class TrainingBatches(Dataset[SequenceBatch]):
+    """Batches of training examples, with candidates where these are drawn.
+
+    Every process draws the same for a global batch, what is hidden and the candidates: it knows all rows and the
+    seed.
+
+    Attributes:
+        examples: the training rows; with drawn candidates they have to make tables of distinct items.
+        negatives: draws the candidates; None leaves them to the loss.
+    """
+
+    examples: TrainingExamples
+    negatives: Negatives | None = None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, shared: SharedBatch) -> SequenceBatch:
+        """This process's rows of a global batch."""
+        examples, random = self.examples, np.random.default_rng(shared.stream)
+        everyones = examples.locate(shared.everyones, random)
+        own, kept = everyones.take(shared.own)
+        if self.negatives is None:
+            return examples.build(own)[0]
+        domain = examples.sequences.domain[everyones.of_targets()]
+        drawn = self.negatives(examples.targets_of(everyones), domain, examples.fold_of(everyones), random)
+        is_shared = drawn.log_inclusion is not None
+        batch, rows = examples.build(own, drawn.ids if is_shared else drawn.ids[kept])
+        assert rows is not None, "the items that build() was given come back as rows"
+        log_inclusion = None if drawn.log_inclusion is None else torch.from_numpy(drawn.log_inclusion)
+        return replace(batch, candidates=Candidates(torch.from_numpy(rows), log_inclusion))
+
+
+@dataclass(eq=False, repr=False)
+class EvaluationHistories(Dataset[SequenceBatch]):
+    """Validation or test users; items are global ids. Batches have times where the sequences have them.
+
+    Attributes:
+        sequences: the sequences of all domains.
+        rows: the users and where their targets are.
+        max_history: longest history; older items are left out.
+    """
+
+    sequences: GlobalSequences
+    rows: EvaluationRows
+    max_history: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def lengths(self) -> Ints:
+        """Number of items of each history."""
+        return np.minimum(self.rows.target, self.max_history)
+
+    def __getitem__(self, samples: Ints) -> SequenceBatch:
+        """The batch of the given row numbers."""
+        user, end = self.rows.user[samples], self.rows.target[samples]
+        history, length, target = self.sequences.windows(user, end, self.max_history)
+        times = self.sequences.clock(user, end - length, length, end)
+        return SequenceBatch(
+            torch.from_numpy(history),
+            torch.from_numpy(length),
+            torch.from_numpy(target),
+            torch.from_numpy(self.sequences.domain[user]),
+            user=torch.from_numpy(user),
+            times=None if times is None else torch.from_numpy(times),
+        )
