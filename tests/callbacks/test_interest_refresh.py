@@ -75,8 +75,8 @@ def test_missing_tokens_take_no_part_and_keep_interest_0(datamodule, refreshed):
     module = make_module(datamodule, spy)
     refreshed(InterestRefresh(seed=3), module)
     ((tokens, num_prototypes, seed),) = spy.calls
-    assert (len(tokens), num_prototypes, seed) == (catalogue.num_tokens, NUM_PROTOTYPES, 3)
-    assert catalogue.num_tokens < 2 * catalogue.num_items
+    assert (len(tokens), num_prototypes, seed) == (int((~catalogue.is_missing).sum()), NUM_PROTOTYPES, 3)
+    assert int((~catalogue.is_missing).sum()) < 2 * catalogue.num_items
     table = module.model.interests
     assert (table.assignment[catalogue.is_missing] == 0).all()
     assert (table.assignment[~catalogue.is_missing] > 0).all()
@@ -170,7 +170,7 @@ def test_what_is_fitted_once_is_fitted_before_training_and_where_a_checkpoint_di
 
 def assignment_of(datamodule, *sizes):
     flat = [prototype for prototype, size in enumerate(sizes) for _ in range(size)]
-    rest = datamodule.catalogue.num_tokens - len(flat)
+    rest = int((~datamodule.catalogue.is_missing).sum()) - len(flat)
     return flat + [4] * rest, rest
 
 
@@ -182,7 +182,7 @@ def test_health_counts_prototypes(datamodule, refreshed):
 
 
 def test_reassigned_is_blind_to_numbers_and_sees_moves(datamodule, refreshed):
-    total = datamodule.catalogue.num_tokens
+    total = int((~datamodule.catalogue.is_missing).sum())
     first, _ = assignment_of(datamodule, 5, 6, 7, 8)
     renumbered = [(prototype + 2) % NUM_PROTOTYPES for prototype in first]
     moved = renumbered.copy()

@@ -6,7 +6,7 @@ the batch's item table then carries them.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -28,17 +28,17 @@ class Augmentation(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class FeatureDropout:
     """Dropout on the features, drawn anew for each view (paper, 3.2.2).
 
     The draw is per distinct item of the batch, so that adapters run once per item and view.
 
-    Args:
+    Attributes:
         probability: share of feature values dropped.
     """
 
-    def __init__(self, probability: float = 0.2) -> None:
-        self.probability = probability
+    probability: float = 0.2
 
     def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
         """Both views with features dropped."""
@@ -50,17 +50,17 @@ class FeatureDropout:
         return replace(items, features=dropped)
 
 
+@dataclass(eq=False)
 class ItemDrop:
     """The second view leaves out items of the history (released code, without its scatter fault).
 
     The first item always stays, so that no history becomes empty.
 
-    Args:
+    Attributes:
         probability: probability of leaving an item out.
     """
 
-    def __init__(self, probability: float = 0.2) -> None:
-        self.probability = probability
+    probability: float = 0.2
 
     def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
         """The batch itself, and the batch with items left out."""
@@ -68,20 +68,20 @@ class ItemDrop:
         return batch, drop_items(batch, keep)
 
 
+@dataclass(eq=False)
 class WordDrop:
     """The second view has some of its items' texts with words left out (released code).
 
     The data brings those texts' features: the view ``text_worddrop``, a released folder's ``.feat2CLS``. The draw
     is per place in a history.
 
-    Args:
+    Attributes:
         probability: probability of an item to appear with words left out.
     """
 
-    views = (WORD_DROPPED,)
+    probability: float = 0.2
 
-    def __init__(self, probability: float = 0.2) -> None:
-        self.probability = probability
+    views = (WORD_DROPPED,)
 
     def __call__(self, batch: SequenceBatch) -> tuple[SequenceBatch, SequenceBatch]:
         """The batch itself, and the batch with words left out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,9 +69,7 @@ def drop_predecessors(batch: SequenceBatch, keep: Tensor) -> TornBatch:
         domain=batch.domain,
         items=batch.items,
         user=batch.user,
-        modality_history=_torn(list(batch.items.rows), history, batch.history),
+        modality_history=torch.stack(
+            [history if name == AUGMENTED_MODALITY else batch.history for name in batch.items.rows]
+        ),
     )
-
-
-def _torn(modalities: Sequence[str], augmented: Tensor, original: Tensor) -> Tensor:
-    return torch.stack([augmented if name == AUGMENTED_MODALITY else original for name in modalities])

@@ -73,9 +73,17 @@ class Catalogue:
         self.feature_dims = feature_dims_of(self.domains, self.modalities)
         self.offsets = np.cumsum([0] + [domain.num_items for domain in self.domains])
         self.is_missing = self._missing()
-        self._compact_row = {name: _compact_rows(~self.is_missing[:, m]) for m, name in enumerate(self.modalities)}
+        present = (~self.is_missing).T.contiguous()
+        compact_rows = torch.where(present, present.cumsum(1), 0)
+        self._compact_row = dict(zip(self.modalities, compact_rows, strict=True))
         self._dtype = DTYPES[dtype]
-        self._transforms = {} if transform is None else self._fitted(transform)
+        self._transforms: dict[tuple[int, str], FeatureTransform] = {}  # by domain, each has its own, and modality
+        if transform is not None:
+            self._transforms = {
+                (d, name): transform(domain, name)
+                for d, domain in enumerate(self.domains)
+                for name in set(self.modalities).intersection(domain.modalities)
+            }
         self._resident: dict[str, Tensor] = {}
         if placement != "memmap":
             self._resident = {name: self._load(name) for name in self.modalities}
@@ -84,11 +92,6 @@ class Catalogue:
     def num_items(self) -> int:
         """Number ``N`` of real items."""
         return int(self.offsets[-1])
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of item tokens that exist."""
-        return int((~self.is_missing).sum())
 
     def domain_of(self, index: int) -> slice:
         """Global ids of the items of the given domain."""
@@ -132,14 +135,12 @@ class Catalogue:
 
     def whole(self, device: torch.device) -> ItemTable:
         """The table of all items: row = global id."""
-        is_missing = self.is_missing.to(device)
-        rows = {name: (~is_missing[:, m]).nonzero().squeeze(1) for m, name in enumerate(self.modalities)}
         ids = torch.arange(self.num_items + 1, device=device)
+        table = replace(self.table(ids, with_features=False), is_whole=True)
         if self.placement == "memmap":
-            return self.fill(ItemTable(ids, is_missing, rows, {}, is_whole=True))
+            return self.fill(table)
         # Compact rows are the present items in ascending id: the resident tensor is the answer, uncopied.
-        features = {name: self._resident[name][1:].to(device) for name in self.modalities}
-        return ItemTable(ids, is_missing, rows, features, is_whole=True)
+        return replace(table, features={name: self._resident[name][1:].to(device) for name in self.modalities})
 
     def chunks(self, size: int, device: torch.device) -> Iterator[ItemTable]:
         """The whole catalogue in tables of at most ``size`` real items each, padding row first."""
@@ -211,14 +212,6 @@ class Catalogue:
         read_features(self.domains[index], name, rows, exact)
         out.copy_(transform(exact))
 
-    def _fitted(self, make: MakeTransform) -> dict[tuple[int, str], FeatureTransform]:
-        """By domain and modality; each domain has its own."""
-        return {
-            (d, name): make(domain, name)
-            for d, domain in enumerate(self.domains)
-            for name in set(self.modalities).intersection(domain.modalities)
-        }
-
     def _missing(self) -> Tensor:
         present = np.zeros((self.num_items + 1, len(self.modalities)), dtype=bool)
         for d, domain in enumerate(self.domains):
@@ -226,7 +219,3 @@ class Catalogue:
                 if name in domain.modalities:
                     present[self.domain_of(d), m] = domain.present(name)[1:]
         return torch.from_numpy(~present)
-
-
-def _compact_rows(present: Tensor) -> Tensor:
-    return torch.where(present, present.cumsum(0), 0)

@@ -55,11 +55,12 @@ def convert_released(path: Path | str, out: Path | str, *, overwrite: bool = Fal
     """
     folder, target = Path(path), Path(out)
     domains = read_released(folder)
-    if not (folder / f"{_stem(folder)}.pt_datasets").is_file():
-        return [domains[0].write(target, source=folder, overwrite=overwrite)]
-    for domain in domains:
-        check_target(target / domain.name, overwrite=overwrite)
-    return [domain.write(target / domain.name, source=folder, overwrite=overwrite) for domain in domains]
+    is_merged = (folder / f"{_stem(folder)}.pt_datasets").is_file()
+    places = [target / domain.name for domain in domains] if is_merged else [target]
+    for place in places:
+        check_target(place, overwrite=overwrite)
+    written = zip(domains, places, strict=True)
+    return [domain.write(place, source=folder, overwrite=overwrite) for domain, place in written]
 
 
 def convert_into(path: Path | str, folder: Path) -> list[Path]:

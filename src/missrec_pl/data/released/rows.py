@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from missrec_pl.data.sequences import Ints, Sequences, offsets_of
 from missrec_pl.errors import DataError
 
 INTER_HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token"
@@ -20,36 +21,25 @@ TEXT_HEADER = "item_id:token\ttext:token_seq"
 _ROW = re.compile("[0-9]{1,9}")
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one ``.inter`` file, or of one domain's part of it, in file order.
+@dataclass(frozen=True, kw_only=True)
+class Rows(Sequences):
+    """The rows of one ``.inter`` file, or of one domain's part of it, in file order: their histories, none empty.
 
     Attributes:
         path: The file.
         users: User tokens [R].
         items: int32, all histories one after the other, as row numbers of the feature files.
-        offsets: int64 [R+1]; row r's history is ``items[offsets[r]:offsets[r + 1]]``, never empty.
         targets: int32 [R], row numbers of the feature files.
         lines: int64 [R], line numbers in the file, counted from 1.
     """
 
     path: Path
     users: Sequence[str]
-    items: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int32]
-    lines: npt.NDArray[np.int64]
+    lines: Ints
 
     def __len__(self) -> int:
         return len(self.targets)
-
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Length of every history, int64 [R]."""
-        return np.diff(self.offsets)
-
-    def history(self, row: int) -> npt.NDArray[np.int32]:
-        """The history of one row."""
-        return self.items[self.offsets[row] : self.offsets[row + 1]]
 
     def where(self, row: int) -> str:
         """``file:line`` of a row."""
@@ -86,7 +76,7 @@ def read_rows(path: Path, *, merged: bool = False) -> dict[int, Rows]:
             path=path,
             users=list(compress(users, chosen)),
             items=all_items[np.repeat(chosen, counts)],
-            offsets=np.concatenate([[0], np.cumsum(counts[chosen])]).astype(np.int64),
+            offsets=offsets_of(counts[chosen]),
             targets=all_targets[chosen],
             lines=lines[chosen],
         )

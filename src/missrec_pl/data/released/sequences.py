@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.data.released.rows import Rows
-from missrec_pl.data.sequences import Sequences
+from missrec_pl.data.sequences import Ints, Sequences, offsets_of
 from missrec_pl.errors import DataError
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,9 @@ def reconstruct(splits: Mapping[str, Rows]) -> Reconstruction:
         DataError: The rows contradict each other or the leave-one-out split; names the first such row.
     """
     named = [(name, splits[name]) for name in ("train", "valid", "test") if name in splits]
-    tokens = _order([token for _, rows in named for token in rows.users])
+    tokens = list(dict.fromkeys(token for _, rows in named for token in rows.users))
+    if all(token.isascii() and token.isdigit() for token in tokens):
+        tokens.sort(key=lambda token: (int(token), token))
     number = {token: index for index, token in enumerate(tokens)}
     parts = []
     for name, rows in named:
@@ -80,13 +80,6 @@ def reconstruct(splits: Mapping[str, Rows]) -> Reconstruction:
     expected = int(np.maximum(sequences.lengths() - held_out - 1, 0).sum())
     native = Sequences(sequences.items + np.int32(1), sequences.offsets)
     return Reconstruction(tokens, native, expected - len(train.rows), cut)
-
-
-def _order(tokens: Sequence[str]) -> list[str]:
-    distinct = list(dict.fromkeys(tokens))
-    if all(token.isascii() and token.isdigit() for token in distinct):
-        distinct.sort(key=lambda token: (int(token), token))
-    return distinct
 
 
 def _check_one_each(parts: list[_Split], num_users: int) -> None:
@@ -133,11 +126,10 @@ def _build(parts: list[_Split], num_users: int, cut: int) -> Sequences:
             if length == cut:
                 cut_rows[user].append((index, row))
             elif length + 1 > len(longest[user]):
-                longest[user] = np.append(part.rows.history(row), part.rows.targets[row])
+                longest[user] = np.append(part.rows.of(row), part.rows.targets[row])
     for user, found in cut_rows.items():
         longest[user] = _chain(parts, found, longest[user], cut)
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in longest])]).astype(np.int64)
-    return Sequences(np.concatenate(longest).astype(np.int32), offsets)
+    return Sequences(np.concatenate(longest).astype(np.int32), offsets_of([len(one) for one in longest]))
 
 
 def _ascending(users: Ints, lengths: Ints) -> Sequence[int]:
@@ -156,15 +148,15 @@ def _chain(
     """
     following: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
     for index, row in found:
-        following[parts[index].rows.history(row).tobytes()].append((index, row))
+        following[parts[index].rows.of(row).tobytes()].append((index, row))
     if len(start) != cut:  # begin with a row that continues no other one
         continued = {
-            np.append(parts[index].rows.history(row)[1:], parts[index].rows.targets[row]).tobytes()
+            np.append(parts[index].rows.of(row)[1:], parts[index].rows.targets[row]).tobytes()
             for index, row in found
         }
         heads = [pair for key, pairs in following.items() if key not in continued for pair in pairs]
         index, row = (heads or found)[0]
-        start = parts[index].rows.history(row)
+        start = parts[index].rows.of(row)
     sequence, window = start.tolist(), start.tobytes()
     left = len(found)
     while following.get(window):
