@@ -9,13 +9,10 @@ above what the process held before the steps, `loader` what the batch took to bu
 step, with the same weights and rows everywhere; each method runs in a process of its own.
 """
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-import torch
-from scene import Scene, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
+from scene import Scene, cpu_seconds, forget_peak, generated_data, in_a_process, machine, status_mb
 
 FIXED = (
     "phase=finetune",
@@ -30,7 +27,6 @@ FIXED = (
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
-    torch.set_num_threads(1)
     scene = Scene(*FIXED, *job["overrides"])
     scene.module.train()
     optimizer = scene.module.configure_optimizers()
@@ -54,30 +50,15 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, help="folder for the generated data")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the paper's counts")
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--negatives", type=int, nargs="+", default=[1024, 8192, 65536])
-    parser.add_argument("--sampled-only", action="store_true", help="leave the exact softmax out (minutes)")
-    parser.add_argument("--json", type=Path, help="also write the numbers there")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        answer(options.child, measure)
-        return
-    if options.cache is None:
-        parser.error("--cache: name a folder with room for 0.85 GB")
-    torch.set_num_threads(1)
+    negatives = {"type": int, "nargs": "+", "default": [1024, 8192, 65536]}
+    sampled_only = {"action": "store_true", "help": "leave the exact softmax out (minutes)"}
+    options, base = generated_data(__doc__, measure, 512, 3, negatives=negatives, sampled_only=sampled_only)
     print(machine())
     print(
         f"{'candidates of ' + str(options.batch) + ' rows':<22}{'compared':>10}{'embedded':>10}{'loader s':>10}",
         end="",
     )
     print(f"{'step s':>9}{'extra MB':>10}{'loss':>8}", flush=True)
-    base = [f"paths.cache_dir={options.cache}", f"data.source.scale={options.scale}"]
-    base += [f"data.batch_size={options.batch}"]
     rows = []
     methods = {} if options.sampled_only else {"all": ["data.candidates=all"]}
     for n in options.negatives:

@@ -11,15 +11,13 @@ them, `own MB` is without them. On CPU `device` is main memory like `host`, but 
 loader instead of in it. Mapped files have their own dtype.
 """
 
-import argparse
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from scene import ROOT, Placed, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
+from scene import ROOT, Placed, cpu_seconds, forget_peak, generated_data, in_a_process, machine, status_mb
 
 from missrec_pl.experiment import building
 
@@ -27,7 +25,6 @@ CHOICES = ("device float32", "device float16", "host float32", "host float16", "
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
-    torch.set_num_threads(1)
     residency, dtype = job["features"].split()
     overrides = ["phase=pretrain", "data=paper_size", f"features={residency}", f"features.dtype={dtype}"]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
@@ -59,26 +56,11 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, help="folder for the generated data")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the paper's counts")
-    parser.add_argument("--batch", type=int, default=2048)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--json", type=Path, help="also write the numbers there")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        answer(options.child, measure)
-        return
-    if options.cache is None:
-        parser.error("--cache: name a folder with room for 0.85 GB")
-    torch.set_num_threads(1)
+    device = {"choices": ["cpu", "cuda"], "default": "cpu"}
+    options, overrides = generated_data(__doc__, measure, 2048, 20, device=device)
     print(f"{machine()}, features for {options.device}")
     columns = ("setup s", "held MB", "peak MB", "own MB", "batch s", "CPU s")
     print(f"{'features':<16}{'items':>8}" + "".join(f"{name:>9}" for name in columns), flush=True)
-    overrides = [f"paths.cache_dir={options.cache}", f"data.source.scale={options.scale}"]
-    overrides += [f"data.batch_size={options.batch}"]
     rows = []
     for features in CHOICES:
         job = {"features": features, "overrides": overrides, "steps": options.steps, "device": options.device}

@@ -1,5 +1,6 @@
 """What the benchmarks of steps share: the framework's parts set up as in a run, clocks, memory, processes."""
 
+import argparse
 import ctypes
 import json
 import subprocess
@@ -108,10 +109,44 @@ def in_a_process(script: str, **job: Any) -> dict[str, Any]:
     return report
 
 
-def answer(call: str, measure: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """The other side of :func:`in_a_process`: what a script does with ``--child CALL``."""
-    job = json.loads(call)
-    Path(job["answer"]).write_text(json.dumps(measure(job)))
+def options_of(
+    doc: str | None, measure: Callable[[dict[str, Any]], dict[str, Any]], **options: dict[str, Any]
+) -> argparse.Namespace:
+    """What a script was called with. In :func:`in_a_process` the script ends here, with its answer. One thread.
+
+    Args:
+        doc: the script's description.
+        measure: makes the answer of a job.
+        options: what ``add_argument`` takes for each of the script's options.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, how in {**options, "child": {"help": argparse.SUPPRESS}}.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **how)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    if chosen.child:
+        job = json.loads(chosen.child)
+        Path(job["answer"]).write_text(json.dumps(measure(job)))
+        sys.exit()
+    return chosen
+
+
+def generated_data(
+    doc: str | None, measure: Callable[[dict[str, Any]], dict[str, Any]], batch: int, steps: int, **options: Any
+) -> tuple[argparse.Namespace, list[str]]:
+    """As :func:`options_of`, on data of the paper's size, and a run's overrides; two options have own defaults."""
+    sizes = {
+        "cache": {"type": Path, "help": "folder for the generated data"},
+        "scale": {"type": float, "default": 1.0, "help": "of the paper's counts"},
+        "batch": {"type": int, "default": batch},
+        "steps": {"type": int, "default": steps},
+        "json": {"type": Path, "help": "also write the numbers there"},
+    }
+    chosen = options_of(doc, measure, **sizes, **options)
+    if chosen.cache is None:
+        sys.exit("--cache: name a folder with room for 0.85 GB")
+    data = [f"paths.cache_dir={chosen.cache}", f"data.source.scale={chosen.scale}"]
+    return chosen, [*data, f"data.batch_size={chosen.batch}"]
 
 
 def machine() -> str:

@@ -8,18 +8,13 @@ of films (800 items, 800 users of 12 to 80 items), where histories are long and 
 is what a step needs beyond the data, the network and what the terms know.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from scene import Scene, answer, cpu_seconds, forget_peak, in_a_process, machine, status_mb
-from training import write_data
-
-from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
-from missrec_pl.data.sequences import Sequences
+from scene import Scene, cpu_seconds, forget_peak, in_a_process, machine, options_of, status_mb
+from training import write_data, write_noise
 
 SCORERS = {
     "network alone": ["scorers=none"],
@@ -37,18 +32,11 @@ def write_dense(folder: Path) -> None:
     popularity = rng.dirichlet(np.full(ITEMS, 0.8))
     lengths = rng.integers(12, 80, USERS)
     lists = [(rng.choice(ITEMS, size=n, p=popularity, replace=False) + 1).tolist() for n in lengths]
-    features = {
-        name: FeatureMatrix(rng.normal(size=(ITEMS, width)).astype(np.float32), np.ones(ITEMS, bool), "noise")
-        for name, width in WIDTHS.items()
-    }
-    write_domain(
-        folder / "dense", name="dense", raw_item_ids=[str(i) for i in range(ITEMS)], texts=[""] * ITEMS,
-        sequences=Sequences.from_lists(lists), raw_user_ids=[str(u) for u in range(USERS)], features=features,
-    )  # fmt: skip
+    shapes = {name: (width, np.ones(ITEMS, bool)) for name, width in WIDTHS.items()}
+    write_noise(folder / "dense", lists, shapes, rng)
 
 
 def measure(job: dict[str, Any]) -> dict[str, float]:
-    torch.set_num_threads(1)
     data = ("data=domain", f"data.name={job['domain']}", f"paths.data_dir={job['data']}")
     scene = Scene("model=missrec_tuned", *data, *SCORERS[job["scorers"]])
     scene.module.train()
@@ -63,14 +51,7 @@ def measure(job: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=8)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.child:
-        answer(options.child, measure)
-        return
+    options = options_of(__doc__, measure, batches={"type": int, "default": 8})
     print(machine())
     print(f"{'':<10}{'CPU seconds of one thread':<30}{'step s':>8}{'times':>8}{'peak MB':>10}", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,13 +8,12 @@ compiler's work, too; `error` is the largest difference of a product of float32 
 (normal entries) from the exact one: about 1e-4 is float32, more than 1e-2 bfloat16.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from scene import Scene, answer, cpu_seconds, in_a_process, machine
+from scene import Scene, cpu_seconds, in_a_process, machine, options_of
 from training import ROWS, write_data
 
 from missrec_pl.system.precision import set_matmul_precision
@@ -30,7 +29,6 @@ SWITCHES = {
 
 
 def measure(job: dict[str, Any]) -> dict[str, float]:
-    torch.set_num_threads(1)
     scene = Scene("data=domain", "data.name=shaped", f"paths.data_dir={job['data']}", *SWITCHES[job["switch"]])
     set_matmul_precision(scene.cfg.matmul_precision)
     scene.module.train()
@@ -50,15 +48,9 @@ def product_error() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=6)
-    parser.add_argument("--switches", nargs="+", choices=list(SWITCHES), default=list(SWITCHES))
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.child:
-        answer(options.child, measure)
-        return
+    known = list(SWITCHES)
+    switches = {"nargs": "+", "choices": known, "default": known}
+    options = options_of(__doc__, measure, batches={"type": int, "default": 6}, switches=switches)
     print(machine())
     print(f"{'CPU seconds of one thread':<32}{'first s':>9}{'epoch s':>9}{'error':>9}", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,8 +13,6 @@ the time of a matrix product with as many operations as the unpadded network nee
 rate that a product of 2,048 x 300 x 300 reaches here.
 """
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -26,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from plain_network import PlainNetwork
-from scene import ROOT, Scene, cpu_seconds, in_a_process, machine, status_mb
+from scene import ROOT, Scene, cpu_seconds, in_a_process, machine, options_of, status_mb
 
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
@@ -46,13 +44,22 @@ def write_data(folder: Path) -> None:
     popularity = rng.dirichlet(np.full(ITEMS, 0.5))
     lists = [(rng.choice(ITEMS, size=length, p=popularity) + 1).tolist() for length in lengths]
     lists[0][: len(lists[0])] = [ITEMS] * len(lists[0])
+    present = {"text": np.ones(ITEMS, bool), "image": rng.random(ITEMS) < 0.36}
+    write_noise(folder / "shaped", lists, {name: (WIDTH, here) for name, here in present.items()}, rng)
+
+
+def write_noise(
+    path: Path, lists: list[list[int]], shapes: dict[str, tuple[int, np.ndarray]], rng: np.random.Generator
+) -> None:
+    """Write a domain of these sequences; ``shapes``: width of each modality, and which items ``[N]`` have it."""
     features = {
-        name: FeatureMatrix(rng.normal(size=(ITEMS, WIDTH)).astype(np.float32), present, "noise")
-        for name, present in (("text", np.ones(ITEMS, bool)), ("image", rng.random(ITEMS) < 0.36))
+        name: FeatureMatrix(rng.normal(size=(len(present), width)).astype(np.float32), present, "noise")
+        for name, (width, present) in shapes.items()
     }
+    num_items = len(next(iter(shapes.values()))[1])
     write_domain(
-        folder / "shaped", name="shaped", raw_item_ids=[str(i) for i in range(ITEMS)], texts=[""] * ITEMS,
-        sequences=Sequences.from_lists(lists), raw_user_ids=[str(u) for u in range(USERS)], features=features,
+        path, name=path.name, raw_item_ids=[str(i) for i in range(num_items)], texts=[""] * num_items,
+        sequences=Sequences.from_lists(lists), raw_user_ids=[str(u) for u in range(len(lists))], features=features,
     )  # fmt: skip
 
 
@@ -129,18 +136,14 @@ def start_up(command: list[str], repeats: int = 3) -> float:
     return min(seconds)
 
 
+def measure(job: dict[str, Any]) -> dict[str, float]:
+    scene = Scene("data=domain", "data.name=shaped", f"paths.data_dir={job['data']}")
+    seconds = {"ours": ours, "plain": plain, "limit": limit, "evaluation": evaluation}[job["method"]](scene)
+    return {"seconds": seconds, "peak": status_mb("VmHWM")}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.child:
-        job = json.loads(arguments.child)
-        scene = Scene("data=domain", "data.name=shaped", f"paths.data_dir={job['data']}")
-        seconds = {"ours": ours, "plain": plain, "limit": limit, "evaluation": evaluation}[job["method"]](scene)
-        Path(job["answer"]).write_text(json.dumps({"seconds": seconds, "peak": status_mb("VmHWM")}))
-        return
+    arguments = options_of(__doc__, measure, only={"nargs": "+", "choices": METHODS, "default": METHODS})
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder))
         results = {name: in_a_process(__file__, method=name, data=folder) for name in arguments.only}

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from missrec_pl.baselines import BaselineData, Context, HeldOut, Histories, Options
+from missrec_pl.data.sequences import offsets_of
 from missrec_pl.metrics import mask_history_, target_ranks
 
 # Items 1..5. Text: 1 and 2 alike, 3 halfway, 5 opposite; 4 has none. Image: item 1 alone, of another width.
@@ -43,13 +44,14 @@ def block(lists, num_items=5):
 
 
 def held_out(lists, targets):
-    return HeldOut.from_lists([np.array(one, dtype=np.int64) for one in lists], np.array(targets, dtype=np.int64))
+    items = np.concatenate([np.empty(0, np.int64), *(np.asarray(one, np.int64) for one in lists)])
+    return HeldOut(items, offsets_of([len(one) for one in lists]), np.asarray(targets, np.int64))
 
 
 def random_held_out(data, seed=1, count=40):
     random = np.random.default_rng(seed)
     lists = [random.integers(1, data.num_items + 1, random.integers(1, 9)) for _ in range(count)]
-    return HeldOut.from_lists(lists, random.integers(1, data.num_items + 1, count))
+    return held_out(lists, random.integers(1, data.num_items + 1, count))
 
 
 def fitted(name, data=None, **options):

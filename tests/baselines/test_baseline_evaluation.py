@@ -15,7 +15,7 @@ from small_domain import (
     random_held_out,
 )
 
-from missrec_pl.baselines import BaselineData, Context, HeldOut, available, evaluate, evaluate_baselines, registry
+from missrec_pl.baselines import BaselineData, Context, available, evaluate, evaluate_baselines, registry
 from missrec_pl.errors import ConfigError, DataError
 
 TUNABLE = ["content_knn", "cooccurrence_knn", "ease", "hybrid_knn"]
@@ -93,7 +93,7 @@ def test_the_test_split_does_not_decide_the_constants():
 def test_without_validation_users_the_first_constants_of_the_grid_are_used():
     data = random_data()
     test = random_held_out(data)
-    nobody = HeldOut.from_lists([], np.array([], dtype=np.int64))
+    nobody = held_out([], [])
     for validation in (None, nobody):
         report = evaluate_baselines(data, test, validation=validation, names=TUNABLE)
         for name in TUNABLE[:3]:

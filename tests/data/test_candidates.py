@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.candidates import CandidateDraw, SharedNegatives
+from missrec_pl.data.candidates import SharedNegatives
 from missrec_pl.data.datasets import TrainingBatches
 from missrec_pl.data.examples.kinds import TrainingPrefixes
 from missrec_pl.data.global_sequences import GlobalSequences
@@ -105,7 +105,7 @@ def test_all_processes_have_the_same_candidates(prefixes, world_size):
 def test_chances_are_those_of_all_batches(batch_size):
     """Six rows, three items: the others of a row's batch are any of the other rows."""
     targets = np.array([1, 1, 1, 2, 2, 3])
-    draw = CandidateDraw(np.bincount(targets, minlength=6), num_negatives=2)
+    draw = SharedNegatives(np.bincount(targets, minlength=6)[None], num_negatives=2)
     chances = np.exp(draw.log_inclusion(np.arange(1, 6), batch_size))
     for item in range(1, 6):
         own = int(np.flatnonzero(targets != item)[0])
@@ -116,7 +116,7 @@ def test_chances_are_those_of_all_batches(batch_size):
 
 
 def test_an_item_that_no_batch_can_miss_is_certain():
-    draw = CandidateDraw(np.array([0, 9, 1]), num_negatives=1)
+    draw = SharedNegatives(np.array([[0, 9, 1]]), num_negatives=1)
     assert np.exp(draw.log_inclusion(np.array([1, 2]), 8)).tolist() == pytest.approx([1, 1 - (2 / 9) * 0.5])
 
 

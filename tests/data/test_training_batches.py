@@ -127,9 +127,9 @@ def test_negatives_of_a_target_are_of_its_domain(memory_domain, example, exclude
 def test_negatives_are_uniform(exclude_target):
     draw = PerRowNegatives(np.array([0, 4, 12]), 5000, exclude_target=exclude_target)
     targets, domain = np.array([2, 12, 5]), np.array([0, 1, 1])
-    drawn = draw(targets, domain, None, np.random.default_rng(0))
-    assert drawn.log_inclusion is None
-    for target, own, first, last in zip(targets, drawn.ids, (1, 5, 5), (4, 12, 12), strict=True):
+    drawn, log_inclusion = draw(targets, domain, None, np.random.default_rng(0))
+    assert log_inclusion is None
+    for target, own, first, last in zip(targets, drawn, (1, 5, 5), (4, 12, 12), strict=True):
         possible = [i for i in range(first, last + 1) if i != target or not exclude_target]
         share = np.bincount(own[1:], minlength=13) / 5000
         assert own[0] == target
@@ -141,7 +141,7 @@ def test_a_single_item_has_no_negatives():
     with pytest.raises(DataError, match=r"data\.candidates=per_row: a domain has a single item"):
         PerRowNegatives(np.array([0, 1]), 3)
     drawn = PerRowNegatives(np.array([0, 1]), 3, exclude_target=False)
-    assert drawn(np.array([1]), np.array([0]), None, np.random.default_rng(0)).ids.tolist() == [[1, 1, 1, 1]]
+    assert drawn(np.array([1]), np.array([0]), None, np.random.default_rng(0))[0].tolist() == [[1, 1, 1, 1]]
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_inclusion_probabilities_by_simulation(many_users, example, near, has_fo
             is_candidate[ids] = 1
             cases[fold] += others
             hits[fold] += others * is_candidate[1:]
-            log_inclusion = data.negatives.draws[fold].log_inclusion(np.arange(1, 21), len(target))
+            log_inclusion = data.negatives.log_inclusion(np.arange(1, 21), len(target), fold)
             said[fold] += others * np.exp(log_inclusion)
             assert batch.candidates.log_inclusion.tolist() == log_inclusion[ids - 1].tolist()
     used = slice(None) if has_folds else slice(1)

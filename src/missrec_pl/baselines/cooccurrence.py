@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from missrec_pl.baselines.base import BaselineData, Chosen, Grid, LeftOutError, Settings, TunableBaseline
+from missrec_pl.baselines.base import Baseline, BaselineData, Chosen, Grid, LeftOutError, Settings, TunableBaseline
 from missrec_pl.baselines.content import ContentKNN
 from missrec_pl.baselines.histories import Histories
 from missrec_pl.baselines.scores import Layout, SparseScores, decayed_sums
@@ -119,7 +119,9 @@ class HybridKNN(TunableBaseline):
     parts: tuple[ContentKNN, CooccurrenceKNN]
     is_sparse = True
 
-    def __init__(self, content: ContentKNN, cooccurrence: CooccurrenceKNN) -> None:
+    def __init__(self, content: Baseline, cooccurrence: Baseline) -> None:
+        assert isinstance(content, ContentKNN)
+        assert isinstance(cooccurrence, CooccurrenceKNN)
         self.parts = (content, cooccurrence)
 
     def fit(self, data: BaselineData) -> None:

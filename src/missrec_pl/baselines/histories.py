@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Int
 
+from missrec_pl.data.sequences import offsets_of
 from missrec_pl.errors import DataError
 
 T = TypeVar("T")
@@ -82,13 +83,6 @@ class HeldOut:
     offsets: Int[np.ndarray, " _"]
     targets: Int[np.ndarray, " B"]
 
-    @classmethod
-    def from_lists(cls, histories: Sequence[Int[np.ndarray, " _"]], targets: Int[np.ndarray, " B"]) -> HeldOut:
-        """From one array of item ids for each user."""
-        offsets = np.concatenate([[0], np.cumsum([len(history) for history in histories], dtype=np.int64)])
-        items = np.concatenate([np.empty(0, dtype=np.int64), *histories])
-        return cls(items, offsets.astype(np.int64), np.asarray(targets))
-
     def __len__(self) -> int:
         return len(self.targets)
 
@@ -104,7 +98,8 @@ class HeldOut:
             return self
         chosen = np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
         rows = [self.items[self.offsets[row] : self.offsets[row + 1]] for row in chosen]
-        return HeldOut.from_lists(rows, self.targets[chosen])
+        offsets = offsets_of([len(row) for row in rows])
+        return HeldOut(np.concatenate(rows, dtype=np.int64), offsets, self.targets[chosen])
 
     def check(self, num_items: int) -> None:
         """Raise DataError for no or empty histories, targets that do not fit them, or unknown items."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from missrec_pl.baselines.base import Baseline, BaselineData
 from missrec_pl.baselines.content import ContentKNN, LastItemKNN
@@ -45,16 +45,8 @@ class Context:
         return self._built[name]
 
 
-def _hybrid(data: BaselineData, context: Context) -> HybridKNN:
-    content, cooccurrence = context.get("content_knn"), context.get("cooccurrence_knn")
-    assert isinstance(content, ContentKNN)
-    assert isinstance(cooccurrence, CooccurrenceKNN)
-    return HybridKNN(content, cooccurrence)
-
-
 BaselineFactory: TypeAlias = Callable[[BaselineData, Context], Baseline]
 """Builds an unfitted baseline from the data (what modalities there are) and its context."""
-FactoryT = TypeVar("FactoryT", bound=BaselineFactory)
 
 _FLOORS: dict[str, BaselineFactory] = {
     "random": lambda data, context: RandomBaseline(context.options.seed),
@@ -65,14 +57,14 @@ _FACTORIES: dict[str, BaselineFactory] = {
     "content_knn": lambda data, context: ContentKNN(),
     "cooccurrence_knn": lambda data, context: CooccurrenceKNN(),
     "ease": lambda data, context: EASE(context.options.max_ease_items),
-    "hybrid_knn": _hybrid,
+    "hybrid_knn": lambda data, context: HybridKNN(context.get("content_knn"), context.get("cooccurrence_knn")),
 }
 
 
-def register(name: str) -> Callable[[FactoryT], FactoryT]:
+def register(name: str) -> Callable[[BaselineFactory], BaselineFactory]:
     """Decorate a `BaselineFactory` to make it available under `name`; a second use of a name is an error."""
 
-    def add(factory: FactoryT) -> FactoryT:
+    def add(factory: BaselineFactory) -> BaselineFactory:
         if name in _FACTORIES:
             raise ValueError(f"baseline {name!r} is registered twice")
         _FACTORIES[name] = factory

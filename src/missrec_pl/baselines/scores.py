@@ -184,8 +184,5 @@ def decayed_sums(
 
     The result is remembered, for the hybrid asks for it again.
     """
-
-    def compute() -> SparseScores:
-        return SparseScores.of(histories.decayed(settings["decay"]) @ matrix())
-
-    return histories.remember((name, *settings.items()), compute)
+    key, decay = (name, *settings.items()), settings["decay"]
+    return histories.remember(key, lambda: SparseScores.of(histories.decayed(decay) @ matrix()))

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from missrec_pl.data.candidates import Candidates
-from missrec_pl.data.items.table import ItemTable
-from missrec_pl.data.tensor_fields import TensorFields
+from missrec_pl.data.items.table import ItemTable, TensorFields
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
 
+from missrec_pl.data.items.table import TensorFields
 from missrec_pl.data.sequences import Ints
-from missrec_pl.data.tensor_fields import TensorFields
 from missrec_pl.errors import DataError
 
 CandidateKind = Literal["all", "in_batch", "sampled", "per_row"]
@@ -33,17 +33,9 @@ class Candidates(TensorFields):
     log_inclusion: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Candidates of a global batch, as global ids.
-
-    Attributes:
-        ids: ``[C]`` that all targets share, rising; or ``[G, K]``, each target's own, itself in column 0.
-        log_inclusion: ``[C]``, see :class:`Candidates`; None for ``[G, K]``.
-    """
-
-    ids: Ints
-    log_inclusion: NDArray[np.float32] | None
+Drawn: TypeAlias = "tuple[Ints, NDArray[np.float32] | None]"
+"""Candidates of a global batch, as global ids: ``[C]`` that all targets share, rising, and their ``log_inclusion``
+(see :class:`Candidates`); or ``[G, K]``, each target's own, itself in column 0, and None."""
 
 
 class Negatives(Protocol):
@@ -61,8 +53,8 @@ class Negatives(Protocol):
         ...
 
 
-class CandidateDraw:
-    """Draws the candidates of a global batch, and knows how likely each of them was.
+class SharedNegatives:
+    """The targets of the global batch and distinct random items, for all targets; and how likely each of them was.
 
     An item becomes a candidate as another target of the global batch or by one of the uniform draws. Batches are
     shuffled, not drawn independently, so the first probability is hypergeometric: the global batch's other targets
@@ -71,54 +63,39 @@ class CandidateDraw:
     candidate a little less often than this says, and the other targets of a target's own row always are.
 
     Args:
-        target_counts: ``[N + 1]`` targets of an epoch that are the item; for targets drawn anew in every epoch see
-            :meth:`TrainingExamples.target_counts`.
+        target_counts: ``[F, N + 1]`` for each fold of users (or all of them) the targets of an epoch that are the
+            item; for targets drawn anew in every epoch see :meth:`TrainingExamples.target_counts`.
         num_negatives: distinct items of a uniform draw; from ``N`` on all items are candidates.
     """
 
     def __init__(self, target_counts: NDArray[np.int64 | np.float64], num_negatives: int) -> None:
         self.target_counts = target_counts
-        self.num_items = len(target_counts) - 1
+        self.num_items = target_counts.shape[1] - 1
         self.num_negatives = min(num_negatives, self.num_items)
 
-    def __call__(self, targets: Ints, random: np.random.Generator) -> Ints:
-        """Distinct candidates in rising order, of the targets ``[G]`` of a global batch as global ids."""
+    def __call__(self, targets: Ints, domain: Ints, fold: int | None, random: np.random.Generator) -> Drawn:
+        """See :class:`Negatives`."""
         drawn = random.choice(self.num_items, self.num_negatives, replace=False, shuffle=False) + 1
-        return np.union1d(targets, drawn)
+        ids = np.union1d(targets, drawn)
+        return ids, self.log_inclusion(ids, len(targets), fold)
 
-    def log_inclusion(self, ids: Ints, num_targets: int) -> NDArray[np.float32]:
+    def log_inclusion(self, ids: Ints, num_targets: int, fold: int | None = None) -> NDArray[np.float32]:
         """Log of the probability that an item is a candidate of a target that is another item.
 
         Args:
             ids: ``[C]`` items.
             num_targets: targets ``G`` of the global batch; the ``G - 1`` others may be the item.
+            fold: the fold of users that the batch is of.
         """
-        others, drawn = round(float(self.target_counts.sum())) - 1, num_targets - 1
-        spared = np.maximum(others - self.target_counts[ids], max(drawn - 1, 0))  # targets that are not the item
+        counts = self.target_counts[fold or 0]
+        others, drawn = round(float(counts.sum())) - 1, num_targets - 1
+        spared = np.maximum(others - counts[ids], max(drawn - 1, 0))  # targets that are not the item
         # log of (spared choose drawn) / (others choose drawn); minus infinity where the item cannot be missed
         log_absent = gammaln(spared + 1.0) - gammaln(spared - drawn + 1.0)
         log_absent -= gammaln(others + 1.0) - gammaln(others - drawn + 1.0)
         absent = np.exp(np.minimum(log_absent, 0)) * (1 - self.num_negatives / self.num_items)
         log_inclusion: NDArray[np.float32] = np.log1p(-absent).astype(np.float32)
         return log_inclusion
-
-
-class SharedNegatives:
-    """The targets of the global batch and distinct random items, for all targets.
-
-    Args:
-        target_counts: ``[F, N + 1]``, for each fold of users (or all of them) see :class:`CandidateDraw`.
-        num_negatives: see there.
-    """
-
-    def __init__(self, target_counts: NDArray[np.int64 | np.float64], num_negatives: int) -> None:
-        self.draws = [CandidateDraw(counts, num_negatives) for counts in target_counts]
-
-    def __call__(self, targets: Ints, domain: Ints, fold: int | None, random: np.random.Generator) -> Drawn:
-        """See :class:`Negatives`."""
-        draw = self.draws[fold or 0]
-        ids = draw(targets, random)
-        return Drawn(ids, draw.log_inclusion(ids, len(targets)))
 
 
 class PerRowNegatives:
@@ -152,4 +129,4 @@ class PerRowNegatives:
         drawn = first[:, None] + random.integers(0, same, shape)
         if self.exclude_target:
             drawn += drawn >= targets[:, None]
-        return Drawn(np.concatenate([targets[:, None], drawn], axis=1), None)
+        return np.concatenate([targets[:, None], drawn], axis=1), None

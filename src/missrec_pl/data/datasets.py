@@ -43,12 +43,12 @@ class TrainingBatches(Dataset[SequenceBatch]):
         if self.negatives is None:
             return examples.build(own)[0]
         domain = examples.sequences.domain[everyones.of_targets()]
-        drawn = self.negatives(examples.targets_of(everyones), domain, examples.fold_of(everyones), random)
-        is_shared = drawn.log_inclusion is not None
-        batch, rows = examples.build(own, drawn.ids if is_shared else drawn.ids[kept])
+        fold = examples.fold_of(everyones)
+        ids, log_inclusion = self.negatives(examples.targets_of(everyones), domain, fold, random)
+        batch, rows = examples.build(own, ids[kept] if log_inclusion is None else ids)
         assert rows is not None, "the items that build() was given come back as rows"
-        log_inclusion = None if drawn.log_inclusion is None else torch.from_numpy(drawn.log_inclusion)
-        return replace(batch, candidates=Candidates(torch.from_numpy(rows), log_inclusion))
+        logs = None if log_inclusion is None else torch.from_numpy(log_inclusion)
+        return replace(batch, candidates=Candidates(torch.from_numpy(rows), logs))
 
 
 @dataclass(eq=False, repr=False)

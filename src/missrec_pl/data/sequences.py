@@ -83,11 +83,9 @@ class Sequences:
             raise DataError(
                 f"{where}: user {user} has item {self.items[at]}, the catalogue has items 1..{num_items}"
             )
-        if self.timestamps is not None:
-            self._check_time(where)
-
-    def _check_time(self, where: Path | str) -> None:
-        if self.timestamps is None or len(self.timestamps) != len(self.items):
+        if self.timestamps is None:
+            return
+        if len(self.timestamps) != len(self.items):
             raise DataError(f"{where}: {len(self.items)} items need as many timestamps")
         backwards = self.timestamps[1:] < self.timestamps[:-1]
         backwards[self.offsets[1:-1] - 1] = False

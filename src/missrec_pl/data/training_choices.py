@@ -4,14 +4,8 @@ from dataclasses import dataclass
 
 from missrec_pl.data.candidates import CANDIDATES, CandidateKind, Negatives, PerRowNegatives, SharedNegatives
 from missrec_pl.data.datasets import TrainingBatches
-from missrec_pl.data.examples import EXAMPLES, Example
+from missrec_pl.data.examples import EXAMPLES, Example, kinds
 from missrec_pl.data.examples.base import TrainingExamples
-from missrec_pl.data.examples.kinds import (
-    ClozeStretches,
-    ShiftedStretches,
-    TrainingPrefixes,
-    check_probabilities,
-)
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.sequences import Ints
@@ -30,7 +24,7 @@ class TrainingChoices:
         candidates: ``"all"`` trains against the whole catalogue, ``"in_batch"`` against the batch's targets,
             ``"sampled"`` against these and random items, corrected so as to stand for the whole catalogue,
             ``"per_row"`` against random items of each target's own.
-        num_negatives: random items of a global batch (``sampled``, see :class:`CandidateDraw`) or of a target
+        num_negatives: random items of a global batch (``sampled``, see :class:`SharedNegatives`) or of a target
             (``per_row``).
         example: ``"prefix"``: a row is a prefix with one target; ``"shifted"``: a stretch with a target at every
             place; ``"cloze"``: a stretch with items hidden, its targets. None, once batches are made, is prefix.
@@ -60,7 +54,7 @@ class TrainingChoices:
                 raise ConfigError(f"data.{flag}={value!r}: choose one of {', '.join(known)}.")
         if self.num_negatives is not None and self.num_negatives < 1:
             raise ConfigError(f"data.num_negatives={self.num_negatives}: must be a whole number from 1.")
-        check_probabilities(self.mask_probability, self.last_share)
+        kinds.check_probabilities(self.mask_probability, self.last_share)
 
     def fill(self, other: "TrainingChoices") -> None:
         """Take the other's candidates, negatives and example where they are open."""
@@ -81,11 +75,11 @@ class TrainingChoices:
         kind = self.candidates or "all"
         rows = (sequences, catalogue, max_history, kind != "all", fold_of_user)
         if self.example == "cloze":
-            examples: TrainingExamples = ClozeStretches(
+            examples: TrainingExamples = kinds.ClozeStretches(
                 *rows, mask_probability=self.mask_probability, last_share=self.last_share
             )
         else:
-            examples = (ShiftedStretches if self.example == "shifted" else TrainingPrefixes)(*rows)
+            examples = (kinds.ShiftedStretches if self.example == "shifted" else kinds.TrainingPrefixes)(*rows)
         negatives: Negatives | None = None
         count = self.num_negatives or _NUM_NEGATIVES
         if kind == "sampled":

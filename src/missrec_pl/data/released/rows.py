@@ -57,27 +57,24 @@ def read_rows(path: Path, *, merged: bool = False) -> dict[int, Rows]:
     """
     users: list[str] = []
     known: dict[str, str] = {}  # one string a user, however many rows
-    columns = [array("q"), array("q"), array("q")]  # domain, length of the history, line
-    items, targets = array("i"), array("i")
+    numbers, items = array("q"), array("i")  # of each row: domain, length of the history, target, line
     for line, user, tokens in _tokens(path):
         domain, rows = _without_domain(path, line, tokens) if merged else (0, tokens)
         *history, target = _integers(path, line, rows)
         users.append(known.setdefault(user, user))
         items.extend(history)
-        targets.append(target)
-        for column, number in zip(columns, (domain, len(history), line), strict=True):
-            column.append(number)
+        numbers.extend((domain, len(history), target, line))
     if not users:
         raise DataError(f"{path}: the split is empty: there is a header and no row")
-    domains, counts, lines = (np.frombuffer(column, np.int64) for column in columns)
-    all_items, all_targets = np.frombuffer(items, np.int32), np.frombuffer(targets, np.int32)
+    domains, counts, targets, lines = np.frombuffer(numbers, np.int64).reshape(-1, 4).T
+    all_items = np.frombuffer(items, np.int32)
     return {
         int(domain): Rows(
             path=path,
             users=list(compress(users, chosen)),
             items=all_items[np.repeat(chosen, counts)],
             offsets=offsets_of(counts[chosen]),
-            targets=all_targets[chosen],
+            targets=targets[chosen].astype(np.int32),
             lines=lines[chosen],
         )
         for domain, chosen in ((number, domains == number) for number in np.unique(domains))

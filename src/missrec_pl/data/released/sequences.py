@@ -7,7 +7,7 @@ result, so that the prefixes computed from the sequences are exactly the release
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,7 +121,9 @@ def _build(parts: list[_Split], num_users: int, cut: int) -> Sequences:
     cut_rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for index, part in enumerate(parts):
         lengths = part.rows.lengths()
-        for row in _ascending(part.user, lengths):
+        steps = np.diff(lengths)[part.user[1:] == part.user[:-1]]
+        is_falling = (steps < 0).sum() > (steps > 0).sum()  # the file lists long prefixes first
+        for row in range(len(lengths))[:: -1 if is_falling else 1]:
             user, length = int(part.user[row]), int(lengths[row])
             if length == cut:
                 cut_rows[user].append((index, row))
@@ -130,13 +132,6 @@ def _build(parts: list[_Split], num_users: int, cut: int) -> Sequences:
     for user, found in cut_rows.items():
         longest[user] = _chain(parts, found, longest[user], cut)
     return Sequences(np.concatenate(longest).astype(np.int32), offsets_of([len(one) for one in longest]))
-
-
-def _ascending(users: Ints, lengths: Ints) -> Sequence[int]:
-    """Row numbers, reversed if the file lists long prefixes first."""
-    steps = np.diff(lengths)[users[1:] == users[:-1]]
-    rows = range(len(users))
-    return rows[::-1] if (steps < 0).sum() > (steps > 0).sum() else rows
 
 
 def _chain(

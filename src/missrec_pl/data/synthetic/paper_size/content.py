@@ -107,6 +107,8 @@ def write_paper_sized(
         for name, here in (("text", np.ones(shape.items, bool)), ("image", has_image))
         if here.any()
     }
+    program = "missrec_pl.data.synthetic.paper_size"
+    made_by = {"program": program, "version": VERSION, "domain": number, "seed": seed}
     return stream_domain(
         folder / shape.name,
         name=shape.name,
@@ -114,13 +116,7 @@ def write_paper_sized(
         texts=rings.texts(),
         users=user_blocks(seed, number, f"{shape.name}-user", rings, shape.users, shape.interactions, block_rows),
         features=features,
-        created_by={
-            "program": "missrec_pl.data.synthetic.paper_size",
-            "version": VERSION,
-            "domain": number,
-            "seed": seed,
-            **asdict(shape),
-        },
+        created_by={**made_by, **asdict(shape)},
         dtype="float16",
         block_rows=block_rows,
     )
