@@ -257,7 +257,7 @@ def test_interrupted_writing_leaves_no_folder(tmp_path: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("missrec_pl.data.domain.writer.write_sequences", interrupt)
+    monkeypatch.setattr("missrec_pl.data.domain.files.write_sequences", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_domain(tmp_path / "toys", **parts())  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,7 @@
 """Items that other users met next to those of the history, alone and together with similar content."""
 
-from typing import TypeAlias
-
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
 
 from missrec_pl.baselines.base import Baseline, BaselineData, Chosen, Grid, LeftOutError, Settings, TunableBaseline
 from missrec_pl.baselines.content import ContentKNN
@@ -15,9 +12,6 @@ from missrec_pl.fitting.sequence_pairs import ROW_LIMIT, ROW_LIMIT_IF_LARGE, own
 
 # Pairs gathered at once: a dozen bytes each, four times that while they are merged.
 _BLOCK_PAIRS = 2**24
-
-_Merged: TypeAlias = tuple[Layout, Float[np.ndarray, " E"], Int[np.ndarray, " P"], Float[np.ndarray, " P"]]
-"""Layout of both parts' scores, content scores, places of the co-occurrence scores, co-occurrence scores."""
 
 
 class CooccurrenceKNN(TunableBaseline):
@@ -143,7 +137,8 @@ class HybridKNN(TunableBaseline):
         """Items without any evidence score 0."""
         of_content, of_pairs = (_unprefixed(prefix, settings) for prefix in ("content", "cooccurrence"))
 
-        def merge() -> _Merged:
+        def merge() -> tuple[Layout, np.ndarray, np.ndarray, np.ndarray]:
+            """Layout of both, scores of content, places of co-occurrence scores in the layout, these scores."""
             content = self.parts[0].scores_with(histories, of_content)
             pairs = self.parts[1].scores_with(histories, of_pairs)
             # One walk over both: complex numbers keep the two apart.

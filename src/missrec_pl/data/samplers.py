@@ -79,7 +79,9 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
             )
         self.epoch = 0
         self._groups = self._unmixed()
-        smallest = min(n // _num_batches(n, self.batch_size) for n in self._sizes())
+        whole = [int(self.samples_per_domain.sum())]
+        self._sizes = whole if self._groups is None else [len(group) for group in self._groups]
+        smallest = min(n // _num_batches(n, self.batch_size) for n in self._sizes)
         if smallest < self.world_size:
             raise ConfigError(
                 f"a global batch has only {smallest} rows for {self.world_size} processes: raise data.batch_size "
@@ -91,18 +93,12 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(_num_batches(n, self.batch_size) for n in self._sizes())
+        return sum(_num_batches(n, self.batch_size) for n in self._sizes)
 
     def __iter__(self) -> Iterator[SharedBatch]:
         own = slice(self.rank, None, self.world_size)
         for number, batch in enumerate(self.global_batches()):
             yield SharedBatch(batch.astype(np.int64, copy=False), own, (self.seed, self.epoch, number))
-
-    def _sizes(self) -> list[int]:
-        """Numbers of samples that batches are made of without mixing them."""
-        if self._groups is None:
-            return [int(self.samples_per_domain.sum())]
-        return [len(samples) for samples in self._groups]
 
     def _unmixed(self) -> list[NDArray[Any]] | None:
         """The samples that share batches with no others, group by group; None where all are shuffled together."""

@@ -28,8 +28,7 @@ class TrainingChoices:
             (``per_row``).
         example: ``"prefix"``: a row is a prefix with one target; ``"shifted"``: a stretch with a target at every
             place; ``"cloze"``: a stretch with items hidden, its targets. None, once batches are made, is prefix.
-        mask_probability: see :class:`ClozeStretches`.
-        last_share: see :class:`ClozeStretches`.
+        mask_probability, last_share: see :class:`ClozeStretches`.
         exclude_target: see :class:`PerRowNegatives`.
         with_times: whether batches, those of evaluation too, have times.
 
@@ -46,10 +45,8 @@ class TrainingChoices:
     with_times: bool = False
 
     def __post_init__(self) -> None:
-        for flag, value, known in (
-            ("candidates", self.candidates, CANDIDATES),
-            ("example", self.example, EXAMPLES),
-        ):
+        choices = (("candidates", self.candidates, CANDIDATES), ("example", self.example, EXAMPLES))
+        for flag, value, known in choices:
             if value is not None and value not in known:
                 raise ConfigError(f"data.{flag}={value!r}: choose one of {', '.join(known)}.")
         if self.num_negatives is not None and self.num_negatives < 1:

@@ -97,8 +97,7 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
         """Say what the constructor left open, before :meth:`train_dataloader`; what it said stays.
 
         Args:
-            candidates: what the loss declares.
-            num_negatives: what the loss declares.
+            candidates, num_negatives: what the loss declares.
             example: what the network declares.
             with_times: whether the network reads times; evaluation batches have them too.
             with_folds: whether something is fitted by cross-fitting folds, which training batches must not mix.

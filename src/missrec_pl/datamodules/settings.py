@@ -23,8 +23,7 @@ class DataSettings:
         eval_batch_size: users of an evaluation batch of one process.
         max_history: longest history.
         split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
-        domain_sampling: see :class:`GlobalBatchSampler`.
-        domain_temperature: see :class:`GlobalBatchSampler`.
+        domain_sampling, domain_temperature: see :class:`GlobalBatchSampler`.
         num_folds: cross-fitting folds of users that training batches never mix, drawn with the seed, where
             something is fitted by folds; 0 for none.
         placement: ``"device"``, ``"host"`` or ``"memmap"``; see :class:`Catalogue`.

@@ -19,6 +19,7 @@ from missrec_pl.errors import DataError
 BLOCK_ROWS = 65_536
 """Feature rows held at a time."""
 Features: TypeAlias = "npt.NDArray[np.floating[Any]]"
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Strings: TypeAlias = "Sequence[str] | pa.StringArray"
 _SCHEMA = pa.schema(
     {
@@ -54,7 +55,7 @@ class FeatureMatrix:
     """
 
     rows: FeatureRows
-    present: npt.NDArray[np.bool_]
+    present: Flags
     encoder: str
     made_by: Mapping[str, Any] = field(default_factory=dict)
 
@@ -133,12 +134,7 @@ def write_features(
 
 
 def _write_rows(
-    path: Path,
-    rows: FeatureRows,
-    present: npt.NDArray[np.bool_],
-    dtype: np.dtype[Any],
-    block_rows: int,
-    what: str,
+    path: Path, rows: FeatureRows, present: Flags, dtype: np.dtype[Any], block_rows: int, what: str
 ) -> None:
     num_items, width = len(present), rows.shape[1]
     first = len(rows) - num_items
@@ -156,7 +152,7 @@ def _write_rows(
             block.tofile(stream)
 
 
-def _check_block(block: Features, present: npt.NDArray[np.bool_], start: int, what: str) -> None:
+def _check_block(block: Features, present: Flags, start: int, what: str) -> None:
     for wrong, problem in (
         (~np.isfinite(block).all(axis=1), f"NaN or infinite (as {block.dtype}); extract its features again"),
         (~block.any(axis=1) & present, "all zeros but marked as present; mark it as missing"),
@@ -171,7 +167,7 @@ def write_items(
     raw_item_ids: Strings,
     texts: Strings,
     images: Sequence[str | None] | None,
-    presence: Mapping[str, npt.NDArray[np.bool_]],
+    presence: Mapping[str, Flags],
     image_urls: Sequence[str | None] | None = None,
 ) -> None:
     """Writes ``items.parquet``; without ``image_urls`` it has no such column."""

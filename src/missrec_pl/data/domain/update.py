@@ -82,12 +82,8 @@ def _link(path: Path, folder: Path, left_out: set[str]) -> None:
 def _rewrite_items(path: Path, folder: Path, columns: Mapping[str, pa.Array]) -> None:
     with pq.ParquetFile(path / ITEMS) as parquet:
         table = parquet.read()
-    for name, values in columns.items():
-        if name in table.column_names:
-            table = table.set_column(table.column_names.index(name), name, values)
-        else:
-            table = table.append_column(name, values)
-    pq.write_table(table, folder / ITEMS, compression="zstd")
+    known = dict(zip(table.column_names, table.columns, strict=True))
+    pq.write_table(pa.table({**known, **columns}), folder / ITEMS, compression="zstd")
 
 
 def image_files(path: Path, stored: Sequence[str]) -> list[Path | None]:

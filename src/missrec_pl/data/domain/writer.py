@@ -4,16 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from missrec_pl.data.domain import files
 from missrec_pl.data.domain.checks import check_features, check_items, check_users, sha256_of
-from missrec_pl.data.domain.files import (
-    BLOCK_ROWS,
-    FeatureMatrix,
-    Strings,
-    UserBlock,
-    write_features,
-    write_items,
-    write_sequences,
-)
+from missrec_pl.data.domain.files import BLOCK_ROWS, FeatureMatrix, Strings, UserBlock
 from missrec_pl.data.domain.manifest import ITEMS, SEQUENCES, FeatureDtype, Manifest, ModalityInfo
 from missrec_pl.data.domain.replacing import replacing
 from missrec_pl.data.sequences import Sequences
@@ -84,9 +77,9 @@ def stream_domain(
     users = _checked(users, len(raw_item_ids), target)
     with replacing(target, overwrite=overwrite) as folder:
         presence = {key: matrix.present for key, matrix in matrices.items()}
-        infos = write_features(folder, matrices, len(raw_item_ids), dtype, target, block_rows)
-        write_items(folder, raw_item_ids, texts, image_paths, presence, image_urls)
-        counts = write_sequences(folder, users, row_group or _STREAMED_ROW_GROUP)
+        infos = files.write_features(folder, matrices, len(raw_item_ids), dtype, target, block_rows)
+        files.write_items(folder, raw_item_ids, texts, image_paths, presence, image_urls)
+        counts = files.write_sequences(folder, users, row_group or _STREAMED_ROW_GROUP)
         _write_manifest(folder, name, infos, list(features), len(raw_item_ids), *counts, created_by)
     return target
 
@@ -110,7 +103,7 @@ def _write_manifest(
     interactions: int,
     created_by: Mapping[str, Any] | None,
 ) -> None:
-    files = sorted([ITEMS, SEQUENCES, *(info.file for info in infos.values())])
+    written = sorted([ITEMS, SEQUENCES, *(info.file for info in infos.values())])
     Manifest(
         name=name,
         users=num_users,
@@ -118,6 +111,6 @@ def _write_manifest(
         interactions=interactions,
         modalities={key: infos[key] for key in modalities},
         views={key: info for key, info in infos.items() if key not in modalities},
-        sha256={file: sha256_of(folder / file) for file in files},
+        sha256={file: sha256_of(folder / file) for file in written},
         created_by=dict(created_by or {}),
     ).write(folder)

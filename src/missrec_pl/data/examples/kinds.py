@@ -127,11 +127,7 @@ def places(length: Ints) -> tuple[Ints, Ints]:
 
 
 def check_probabilities(mask_probability: float, last_share: float) -> None:
-    """Refuse what is no probability.
-
-    Raises:
-        ConfigError: a value outside 0..1.
-    """
+    """Raise ConfigError for a value outside 0..1."""
     for flag, value in (("mask_probability", mask_probability), ("last_share", last_share)):
         if not 0 <= value <= 1:
             raise ConfigError(f"data.{flag}={value}: must be a probability from 0 to 1.")

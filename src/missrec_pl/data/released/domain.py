@@ -83,9 +83,11 @@ def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDom
     index = folder / f"{name}.item2index"
     raw_ids = read_index(index) if index.exists() else [str(row) for row in range(largest + 1)]
     _check_catalogue(splits, len(raw_ids), index)
+    suffixes = sorted(file.name.removeprefix(f"{name}.") for file in folder.glob(f"{escape(name)}.feat_*CLS"))
+    further = {found[1]: suffix for suffix in suffixes if (found := FURTHER_FEATURES.fullmatch(suffix))}
     matrices = {
         kind: _read_features(folder / f"{name}.{suffix}", raw_ids, counted=index.is_file())
-        for kind, suffix in {**_MODALITIES, **_further(folder, name), **_VIEWS}.items()
+        for kind, suffix in {**_MODALITIES, **further, **_VIEWS}.items()
         if (folder / f"{name}.{suffix}").is_file()
     }
     features = {kind: matrix for kind, matrix in matrices.items() if kind not in _VIEWS}
@@ -107,12 +109,6 @@ def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDom
         views=views,
         split="leave_one_out" if "test" in splits else "train_only",
     )
-
-
-def _further(folder: Path, name: str) -> dict[str, str]:
-    """Suffixes of the modalities besides text and image, by name."""
-    suffixes = sorted(file.name.removeprefix(f"{name}.") for file in folder.glob(f"{escape(name)}.feat_*CLS"))
-    return {found[1]: suffix for suffix in suffixes if (found := FURTHER_FEATURES.fullmatch(suffix))}
 
 
 def _check_catalogue(splits: dict[str, Rows], num_items: int, index: Path) -> None:

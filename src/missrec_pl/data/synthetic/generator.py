@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from missrec_pl.data.domain.cache import DomainCache
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
-from missrec_pl.data.sequences import Sequences
+from missrec_pl.data.sequences import Ints, Sequences
 from missrec_pl.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
@@ -158,9 +158,7 @@ def _features(
     return features, {"text_worddrop": replace(text, rows=dropped.astype(np.float32))}
 
 
-def _sequences(
-    latents: Floats, interests: npt.NDArray[np.int64], rng: np.random.Generator, spec: SyntheticSpec
-) -> Sequences:
+def _sequences(latents: Floats, interests: Ints, rng: np.random.Generator, spec: SyntheticSpec) -> Sequences:
     shared = np.random.default_rng([spec.seed, _SHARED])
     rotation = np.linalg.qr(np.eye(_LATENT) + 0.3 * shared.normal(size=(_LATENT, _LATENT)))[0]
     rotation *= np.sign(np.diag(rotation))
@@ -176,11 +174,7 @@ def _sequences(
 
 
 def _walk(
-    closeness: Floats,
-    interests: npt.NDArray[np.int64],
-    length: int,
-    rng: np.random.Generator,
-    num_interests: int,
+    closeness: Floats, interests: Ints, length: int, rng: np.random.Generator, num_interests: int
 ) -> list[int]:
     """Items (from 0) of one user, none twice; a step in ten ignores interests, one in seven changes them."""
     count = min(num_interests, int(rng.integers(2, 4)))
