@@ -1,4 +1,4 @@
-"""Contrastive and next-item objectives (paper, 3.5 and 3.6). Every function returns one loss per row."""
+"""The terms beside the next item (paper, 3.5 and 3.6). Every function returns one value per user."""
 
 from __future__ import annotations
 
@@ -6,40 +6,13 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.system.choices import chosen
 
 SeqSeqForm = Literal["paper", "literal", "released"]
-
-
-def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """Softmax cross-entropy over the candidates (eq. 8 with the whole catalogue as candidates)."""
-    return F.cross_entropy(logits, target_column, reduction="none")
-
-
-def sampled_logits(
-    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, "*R C"]
-) -> Float[Tensor, "B C"]:
-    """Logits whose softmax over some of the items estimates the softmax over all of them.
-
-    Every candidate but the row's target is weighted with the inverse of its chance of being one: ``s_j - log
-    pi_j`` (the logQ correction of Bengio and Senecal, 2008). ``exp s_t + sum_{j != t} exp(s_j) / pi_j`` then has
-    the sum over all items as its expectation (Horvitz and Thompson, 1952). The loss, its logarithm, is a little
-    too small on average, the less so the more candidates there are. With all items as candidates nothing changes.
-
-    Args:
-        logits: scores over temperature of distinct candidates.
-        target_column: place of each row's target; outside of ``0..C - 1`` if it is not among these columns.
-        log_inclusion: log of the probability ``pi_j`` of being a candidate of a row with another target, ``[C]``
-            for all rows or ``[B, C]``.
-    """
-    column = target_column.clamp(0, logits.shape[1] - 1)[:, None]
-    is_here = (target_column == column[:, 0])[:, None]
-    corrected = logits - log_inclusion
-    own = torch.where(is_here, logits.gather(1, column), corrected.gather(1, column))
-    return corrected.scatter(1, column, own)
+OrthogonalityForm = Literal["cosine", "literal", "released"]
 
 
 def seq_seq(
@@ -73,3 +46,48 @@ def seq_seq(
     if form == "paper":
         within = within.scatter(1, own_column[:, None], float("-inf"))
     return F.cross_entropy(torch.cat([across, within], dim=1), own_column, reduction="none")
+
+
+def orthogonality(
+    vectors: Float[Tensor, "B Q D"],
+    is_padding: Bool[Tensor, "B Q"],
+    form: OrthogonalityForm = "cosine",
+    batch_size: int | None = None,
+) -> Float[Tensor, " B"]:
+    """``1 / M^2 * sum_{m, m'} <xi_m, xi_m'>`` (eq. 7), the squared norm of the mean vector.
+
+    It keeps the interest-aware vectors of a user apart.
+
+    Args:
+        vectors: the decoded interests ``xi`` of each user.
+        is_padding: which of them mean nothing.
+        form: ``"cosine"`` normalises the vectors first, so that the term is a mean cosine; ``"literal"`` takes
+            them as they are, as eq. (7) is printed: on LayerNorm outputs nearly a constant of size ``D``;
+            ``"released"`` is what the authors' code computes, see :func:`_released`.
+        batch_size: rows of the global batch, by default those that are given; the released form grows with it.
+
+    Raises:
+        ConfigError: an unknown form.
+    """
+    chosen("objective.orthogonality_form", form, get_args(OrthogonalityForm))
+    if form == "released":
+        return _released(vectors, is_padding, len(vectors) if batch_size is None else batch_size)
+    weight = (~is_padding).to(vectors.dtype)
+    count = weight.sum(1, keepdim=True).clamp_min(1)
+    if form == "cosine":
+        weight = weight / vectors.norm(dim=-1).clamp_min(1e-12)
+    mean = torch.bmm(weight[:, None], vectors)[:, 0] / count
+    return mean.square().sum(-1)
+
+
+def _released(
+    vectors: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], batch_size: int
+) -> Float[Tensor, " B"]:
+    """``batch_size / D * |sum_q xi_q * share|^2``, the share being that of the columns that are no padding.
+
+    Padding is summed like everything else, and the share depends on how far the batch is padded. The authors sum
+    over the batch where other terms average: each row carries the batch size, so that the mean is that sum.
+    """
+    share = (~is_padding).to(vectors.dtype).mean(1, keepdim=True)
+    pooled = vectors.sum(1) * share
+    return pooled.square().sum(-1) * (batch_size / vectors.shape[-1])

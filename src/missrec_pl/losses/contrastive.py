@@ -6,9 +6,9 @@ from typing import get_args
 
 from torch import Tensor
 
-from missrec_pl.losses.base import Augmentation, Loss, Step
-from missrec_pl.losses.contrast import SeqSeqForm, seq_seq
-from missrec_pl.losses.orthogonality import OrthogonalityForm, orthogonality
+from missrec_pl.losses.base import Augmentation, Loss
+from missrec_pl.losses.contrast import OrthogonalityForm, SeqSeqForm, orthogonality, seq_seq
+from missrec_pl.losses.step import Step
 from missrec_pl.nn.contract import Users
 from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.system.choices import chosen
@@ -22,14 +22,12 @@ class Contrastive(Loss):
 
     Args:
         temperature: ``tau`` of every softmax over cosines.
-        eval_temperature: see :class:`Loss`.
+        eval_temperature: as ``mask_duplicates`` and ``padding_candidate``, see :class:`Loss`.
         orthogonality_weight: ``gamma``.
         orthogonality_form: see :func:`orthogonality`.
         orthogonality_of_both_views: whether the second view is regularised, too; pre-training only.
         seq_seq_weight: ``lambda``; pre-training only, 0 encodes one view.
         seq_seq_form: see :func:`seq_seq`.
-        mask_duplicates: see :class:`Loss`.
-        padding_candidate: see :class:`Loss`; in the released code it is.
         augmentation: makes the two views of a batch; pre-training only.
 
     Raises:

@@ -15,10 +15,9 @@ from missrec_pl.checkpoints.versions import rename_weights
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.table import ItemTable
-from missrec_pl.losses.base import Loss
+from missrec_pl.losses import Loss, Step
 from missrec_pl.modules.ranking import RankingModule, rows_of
 from missrec_pl.modules.schedules import OverTheRun
-from missrec_pl.modules.step import TrainingStep
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.encoding import GroupedUsers, encode_users
 from missrec_pl.nn.fitted import Fitted
@@ -131,7 +130,7 @@ class TrainingModule(RankingModule):
             for one in further or ()
         ]
         histories = self.histories(batch)
-        step = TrainingStep(
+        step = Step(
             network=self.model,
             data=self.data,
             histories=histories,
@@ -139,10 +138,11 @@ class TrainingModule(RankingModule):
             users=users,
             views=None if further is None else views,
             batch=batch,
-            loss=self.loss,
             rows=self._rows(batch, histories),
             scores=self.logits,
             max_logits=self.max_logits,
+            mask_duplicates=self.loss.mask_duplicates,
+            padding_candidate=self.loss.padding_candidate,
         )
         losses = self.loss(step)
         self.log_losses(batch, losses)
