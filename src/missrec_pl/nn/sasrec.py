@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.adapters import ModalityAdapters
-from missrec_pl.nn.blocks.attention import EncoderBlock
+from missrec_pl.nn.blocks.attention import BlockSizes, EncoderBlock
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.initialisation import initialise
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
@@ -60,9 +60,8 @@ class SASRec(Recommender):
             self.item_adapters = ModalityAdapters(data.feature_dims, hidden_size)
         self.position_embedding = nn.Embedding(data.max_history, hidden_size)
         self.input_norm = nn.LayerNorm(hidden_size)
-        self.blocks = nn.ModuleList(
-            EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
-        )
+        sizes = BlockSizes(hidden_size, num_heads, inner_size, dropout)
+        self.blocks = nn.ModuleList(EncoderBlock(sizes) for _ in range(num_layers))
         self.dropout = Dropout(dropout)
         self.apply(initialise)
         for module in self.modules():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,27 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.dropout import Dropout
+
+
+@dataclass(frozen=True)
+class BlockSizes:
+    """Sizes of a Transformer block.
+
+    Attributes:
+        hidden_size: width ``D``, a multiple of ``num_heads``.
+        num_heads: attention heads.
+        inner_size: width of the feed-forward layer.
+        dropout: one probability for attention weights, hidden units and residual branches.
+    """
+
+    hidden_size: int
+    num_heads: int
+    inner_size: int
+    dropout: float
+
+    def attention(self) -> MultiHeadAttention:
+        """A multi-head attention of these sizes."""
+        return MultiHeadAttention(self.hidden_size, self.num_heads, self.dropout)
 
 
 class MultiHeadAttention(nn.Module):
@@ -100,7 +121,7 @@ class MultiHeadAttention(nn.Module):
 
 @dataclass(frozen=True)
 class Projected:
-    """Vectors of a table, projected for self-attention once instead of at every occurrence.
+    """Vectors projected for self-attention; those of a table ``[T, D]`` once instead of at every occurrence.
 
     Attributes:
         query: ``[B, S, D]`` or ``[T, D]``.
@@ -111,9 +132,9 @@ class Projected:
     key_value: Tensor
 
     @classmethod
-    def of(cls, attention: MultiHeadAttention, table: Float[Tensor, "T D"]) -> Projected:
-        """Project a table."""
-        return cls(attention.query(table), attention.key_value(table))
+    def of(cls, attention: MultiHeadAttention, vectors: Float[Tensor, "*S D"]) -> Projected:
+        """Project vectors."""
+        return cls(attention.query(vectors), attention.key_value(vectors))
 
     def take(self, rows: Int[Tensor, "B S"]) -> Projected:
         """The projections of rows of the table."""
@@ -121,19 +142,13 @@ class Projected:
 
 
 class FeedForward(nn.Module):
-    """Position-wise feed-forward layer with exact GELU.
+    """Position-wise feed-forward layer with exact GELU."""
 
-    Args:
-        hidden_size: width ``D``.
-        inner_size: width of the hidden layer.
-        dropout: probability of dropping a hidden unit while training.
-    """
-
-    def __init__(self, hidden_size: int, inner_size: int, dropout: float) -> None:
+    def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.expand = nn.Linear(hidden_size, inner_size)
-        self.contract = nn.Linear(inner_size, hidden_size)
-        self.dropout = Dropout(dropout)
+        self.expand = nn.Linear(sizes.hidden_size, sizes.inner_size)
+        self.contract = nn.Linear(sizes.inner_size, sizes.hidden_size)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
         """Apply the layer to every vector."""
@@ -142,22 +157,15 @@ class FeedForward(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Self-attention and feed-forward, each followed by a residual sum and LayerNorm.
+    """Self-attention and feed-forward, each followed by a residual sum and LayerNorm."""
 
-    Args:
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layer.
-        dropout: one probability for attention weights, hidden units and residual branches.
-    """
-
-    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+    def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
-        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
-        self.attention_norm = nn.LayerNorm(hidden_size)
-        self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = Dropout(dropout)
+        self.self_attention = sizes.attention()
+        self.feed_forward = FeedForward(sizes)
+        self.attention_norm = nn.LayerNorm(sizes.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(sizes.hidden_size)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(
         self,
@@ -176,24 +184,16 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Parallel decoder block: self-attention without a causal mask, cross-attention, feed-forward (3.4.2).
+    """Parallel decoder block: self-attention without a causal mask, cross-attention, feed-forward (3.4.2)."""
 
-    Args:
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layer.
-        dropout: one probability for attention weights, hidden units and residual branches.
-    """
-
-    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
+    def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
-        self.cross_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
-        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
-        self.self_attention_norm = nn.LayerNorm(hidden_size)
-        self.cross_attention_norm = nn.LayerNorm(hidden_size)
-        self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = Dropout(dropout)
+        self.self_attention, self.cross_attention = sizes.attention(), sizes.attention()
+        self.feed_forward = FeedForward(sizes)
+        self.self_attention_norm = nn.LayerNorm(sizes.hidden_size)
+        self.cross_attention_norm = nn.LayerNorm(sizes.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(sizes.hidden_size)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(
         self,
@@ -221,7 +221,7 @@ def _self_attention(
     attention: MultiHeadAttention, x: Tensor, is_padding: Tensor, projected: Projected | None
 ) -> Tensor:
     if projected is None:
-        projected = Projected(attention.query(x), attention.key_value(x))
+        projected = Projected.of(attention, x)
     return attention.attend(projected.query, projected.key_value, is_padding)
 
 
@@ -229,14 +229,16 @@ class Stack(nn.Module):
     """Blocks in a row with a final LayerNorm.
 
     Args:
-        blocks: encoder or decoder blocks.
-        hidden_size: width ``D``.
+        num_layers: number of blocks, ``K_e`` or ``K_d``.
+        sizes: sizes of each.
     """
 
-    def __init__(self, blocks: Iterable[EncoderBlock | DecoderBlock], hidden_size: int) -> None:
+    block: ClassVar[type[EncoderBlock | DecoderBlock]]
+
+    def __init__(self, num_layers: int, sizes: BlockSizes) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(hidden_size)
+        self.blocks = nn.ModuleList(self.block(sizes) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(sizes.hidden_size)
 
     @property
     def first_attention(self) -> MultiHeadAttention:
@@ -247,24 +249,14 @@ class Stack(nn.Module):
 
 
 class Encoder(Stack):
-    """A stack of encoder blocks with a final LayerNorm.
+    """Encoder blocks in a row; see :class:`EncoderBlock`."""
 
-    Args:
-        num_layers: number of blocks ``K_e``.
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layers.
-        dropout: see :class:`EncoderBlock`.
-    """
-
-    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        blocks = (EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers))
-        super().__init__(blocks, hidden_size)
+    block = EncoderBlock
 
     def forward(
         self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
     ) -> Float[Tensor, "B S D"]:
-        """Encode; see :class:`EncoderBlock`. ``projected`` is for the first block."""
+        """Encode. ``projected`` is for the first block."""
         for block in self.blocks:
             x = block(x, is_padding, projected)
             projected = None
@@ -273,19 +265,9 @@ class Encoder(Stack):
 
 
 class Decoder(Stack):
-    """A stack of decoder blocks with a final LayerNorm.
+    """Decoder blocks in a row; see :class:`DecoderBlock`."""
 
-    Args:
-        num_layers: number of blocks ``K_d``.
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layers.
-        dropout: see :class:`DecoderBlock`.
-    """
-
-    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        blocks = (DecoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers))
-        super().__init__(blocks, hidden_size)
+    block = DecoderBlock
 
     def forward(
         self,
@@ -296,7 +278,7 @@ class Decoder(Stack):
         wanted: Int[Tensor, "B G"] | None = None,
         projected: Projected | None = None,
     ) -> Float[Tensor, "B _G D"]:
-        """Decode; see :class:`DecoderBlock`. ``wanted`` is for the last block, ``projected`` for the first."""
+        """Decode. ``wanted`` is for the last block, ``projected`` for the first."""
         for number, block in enumerate(self.blocks, 1):
             is_last = number == len(self.blocks)
             x = block(x, is_padding, memory, is_memory_padding, wanted if is_last else None, projected)
