@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import lightning as L
 import torch
@@ -116,19 +115,6 @@ class RankingModule(L.LightningModule, ABC):
         values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
         metrics.reset()
         self.log_dict(values, prog_bar=False, sync_dist=False)
-
-
-def rows_of(batch: SequenceBatch, rows: slice) -> SequenceBatch:
-    """Some rows of a batch."""
-    return replace(
-        batch,
-        history=batch.history[rows],
-        length=batch.length[rows],
-        target=batch.target[rows],
-        domain=batch.domain[rows],
-        user=None if batch.user is None else batch.user[rows],
-        times=None if batch.times is None else batch.times[rows],
-    )
 
 
 def _rank(scores: Tensor, batch: SequenceBatch) -> Tensor:
