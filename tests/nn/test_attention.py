@@ -1,14 +1,8 @@
 import pytest
 import torch
 
-from missrec_pl.nn.blocks.attention import (
-    BlockSizes,
-    Decoder,
-    Encoder,
-    EncoderBlock,
-    MultiHeadAttention,
-    Projected,
-)
+from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
+from missrec_pl.nn.blocks.transformer import BlockSizes, Decoder, Encoder, EncoderBlock
 
 BATCH, QUERIES, KEYS, HIDDEN, HEADS = 3, 4, 6, 12, 3
 SIZES = BlockSizes(HIDDEN, HEADS, inner_size=7, dropout=0.3)

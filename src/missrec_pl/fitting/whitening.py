@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.errors import DataError
+from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE
 
 AXES_IF_LARGE = 128
 """Axes that are compared in a large catalogue."""
@@ -118,10 +120,8 @@ class PrincipalAxes:
     of them decide every cosine (as eigenvalue weighting does for word vectors: Caron, 2001).
 
     Args:
-        features: ``[N + 1, F]`` array or memory map, row 0 = padding.
+        features: as ``max_axes`` and ``centred``, see :meth:`Axes.of`.
         present: ``[N + 1]`` True where the item has the modality.
-        max_axes: Keep at most so many axes, the largest first.
-        centred: False leaves the mean in.
 
     Raises:
         DataError: A present feature is not finite.
@@ -146,6 +146,18 @@ class PrincipalAxes:
     def unit_vectors(self, power: float) -> Float[Tensor, "P D"]:
         """Whitened by ``power`` and of length 1; an item that equals the mean keeps a zero vector."""
         return torch.nn.functional.normalize(self.coordinates * self.scale ** (-power), dim=1)
+
+
+def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:
+    """``[N + 1, D]`` half-whitened unit vectors of all items, each domain along its own axes; 0 where missing."""
+    max_axes = AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
+    vectors = torch.zeros(catalogue.num_items + 1, max_axes)
+    for domain, offset in zip(catalogue.domains, catalogue.offsets[:-1], strict=True):
+        if modality in domain.modalities and domain.present(modality).any():
+            axes = PrincipalAxes(domain.features(modality), domain.present(modality), max_axes=max_axes)
+            found = axes.unit_vectors(0.5)
+            vectors[torch.from_numpy(axes.items + offset), : found.shape[1]] = found
+    return vectors
 
 
 def _moments(

@@ -17,7 +17,6 @@ class GroupedUsers:
     """Encoded users of a batch, in groups that are padded each for itself.
 
     Attributes:
-        groups: the users of each group.
         state: ``[R, D]`` a row a target, in the order of the targets, never in less than float32.
         last: ``[B, D]`` the state behind each history's last place.
 

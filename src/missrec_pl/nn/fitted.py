@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -40,7 +41,7 @@ class FittingContext:
     share: Share
 
 
-class Fitted(nn.Module):
+class Fitted(nn.Module, ABC):
     """A part whose buffers are fitted.
 
     Attributes:
@@ -60,22 +61,18 @@ class Fitted(nn.Module):
     folds: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def is_empty(self) -> bool:
         """True before the first fit."""
-        raise NotImplementedError
 
     @property
     def count_in_words(self) -> str:
         """How much there is of it, for the log of a run; empty where that says nothing."""
         return ""
 
+    @abstractmethod
     def fit(self, context: FittingContext) -> dict[str, float]:
-        """Fit the buffers.
-
-        Returns:
-            What is worth logging, by name.
-        """
-        raise NotImplementedError
+        """Fit the buffers; what is worth logging, by name."""
 
 
 def refit(part: Fitted, context: FittingContext) -> dict[str, float]:

@@ -9,9 +9,8 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.adapters import ModalityAdapters
-from missrec_pl.nn.blocks.attention import BlockSizes, EncoderBlock
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.nn.blocks.initialisation import initialise
+from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
 

@@ -50,8 +50,9 @@ class DynamicFusion(nn.Module):
             user: normalised user states.
             candidates: from :func:`comparable`, or for a static mean from :func:`mean_directions`.
         """
-        if not any(len(group.tokens) > 1 for group in candidates):
-            user = self._with_concentration(user)
+        is_idle = not any(len(group.tokens) > 1 for group in candidates)
+        if is_idle and self.concentration is not None and self.concentration.requires_grad:
+            user = user + 0 * self.concentration  # a gradient of 0: DDP waits for one in every process
         parts = [
             self.fuse([user @ tokens.T for tokens in group.tokens])
             if group.tokens
@@ -61,12 +62,6 @@ class DynamicFusion(nn.Module):
         if len(parts) == 1:
             return parts[0]
         return torch.cat(parts, 1).index_select(1, torch.cat([group.columns for group in candidates]).argsort())
-
-    def _with_concentration(self, user: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """The same vectors, on which the concentration has a gradient of 0: DDP waits for one in every process."""
-        if self.concentration is None or not self.concentration.requires_grad:
-            return user
-        return user + 0 * self.concentration
 
     def fuse(self, cosines: Sequence[Float[Tensor, "B C"]]) -> Float[Tensor, "B C"]:
         """Fuse the cosines of the modalities of candidates that have all of them."""

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.attention import MultiHeadAttention
-from missrec_pl.nn.blocks.initialisation import initialise
+from missrec_pl.nn.blocks.transformer import initialise
 from missrec_pl.nn.interests import distinct_interests, sorted_interests
 from missrec_pl.nn.missrec.items import ItemTokens, mean_of
 from missrec_pl.system.processes import row_counts

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from missrec_pl.nn.contract import DataShape, Histories, Items
@@ -54,6 +55,26 @@ class Scorer(nn.Module):
         raise NotImplementedError
 
 
+class SeenItems(Scorer):
+    """Two learned scalars for candidates that the user has already met (seen-item bias).
+
+    Cosine scores put the items of the history on the first ranks although targets hardly ever repeat. One
+    scalar is added to the logits of every item of the history, a second one to those of its last item.
+    """
+
+    def __init__(self, data: DataShape) -> None:
+        super().__init__(data)
+        self.seen = nn.Parameter(torch.zeros(()))
+        self.last = nn.Parameter(torch.zeros(()))
+
+    def of_rows(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
+        """See :meth:`Scorer.of_rows`."""
+        values = self.seen * rows.is_first + self.last * (rows.age == 0)
+        column, is_here = rows.met
+        bias = values.new_zeros(len(values), rows.num_columns)
+        return bias.scatter_add_(1, column, values * is_here)
+
+
 class Scorers(nn.ModuleDict):
     """The auxiliary scorers of a run, by name.
 
@@ -86,10 +107,3 @@ class Scorers(nn.ModuleDict):
             for part in one.fitted.values()  # type: ignore[operator]
             if isinstance(part, Fitted)
         ]
-
-
-def stretch_of(ids: Tensor, first: int, count: int) -> slice:
-    """Which of the rising ``ids`` lie in ``first .. first + count - 1``."""
-    bounds = torch.tensor([first, first + count], device=ids.device)
-    start, stop = torch.searchsorted(ids, bounds).tolist()
-    return slice(start, stop)

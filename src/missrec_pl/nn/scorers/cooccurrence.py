@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.data.global_sequences import PAIR_WINDOW
-from missrec_pl.fitting.pairs import ItemPairs, item_pairs
+from missrec_pl.fitting.sequence_pairs import ItemPairs, item_pairs
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext
 from missrec_pl.nn.scorers.base import Scorer
