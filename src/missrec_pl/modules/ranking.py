@@ -1,4 +1,4 @@
-"""Exact evaluation: every target's rank among all items of its domain, whatever scores them."""
+"""Exact evaluation: every target's rank among all items of its domain, whatever scores them, alone or together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.catalogue import Catalogue
@@ -115,6 +115,43 @@ class RankingModule(L.LightningModule, ABC):
         values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
         metrics.reset()
         self.log_dict(values, prog_bar=False, sync_dist=False)
+
+
+class Ensemble(RankingModule):
+    """Ranks by the sum of its members' log-probabilities; costs their memory and time added up.
+
+    Args:
+        members: trained on the same data, evaluated alike; the first one's protocol is used.
+    """
+
+    def __init__(self, members: Sequence[RankingModule]) -> None:
+        first = members[0]
+        super().__init__(ks=first.ks, mask_history=first.mask_history, compat_metrics=first.compat_metrics)
+        self.members = nn.ModuleList(members)
+
+    def start_ranking(self) -> None:
+        """Each member embeds the catalogue."""
+        for member in self._members():
+            member.trainer = self.trainer
+            member.start_ranking()
+
+    def finish_ranking(self) -> None:
+        """Each member forgets it."""
+        for member in self._members():
+            member.finish_ranking()
+
+    def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
+        """The members' blocks, which are of the same rows, added up."""
+        for blocks in zip(*(member.score_blocks(batch) for member in self._members()), strict=True):
+            rows, total = blocks[0][0], blocks[0][1].log_softmax(1)
+            for _, scores in blocks[1:]:
+                total += scores.log_softmax(1)
+            yield rows, total
+
+    def _members(self) -> Iterator[RankingModule]:
+        for member in self.members:
+            assert isinstance(member, RankingModule)
+            yield member
 
 
 def _rank(scores: Tensor, batch: SequenceBatch) -> Tensor:

@@ -71,9 +71,7 @@ class SASRec(Recommender):
         """See :meth:`Recommender.encode_items`: ``[U, D]``."""
         if "ids" in self.reads:
             return Items(self.item_embedding(inputs.ids), inputs.ids)
-        names = self.item_adapters.modalities
-        features = {name: inputs.present(name)[1] for name in names}
-        tokens = self.item_adapters(features, {name: inputs.present(name)[0] for name in names}, len(inputs.ids))
+        tokens = self.item_adapters(inputs.table.features, inputs.table.rows, len(inputs.ids))
         return Items(tokens.sum(1), inputs.ids)
 
     def encode_histories(self, history: Histories, items: Items) -> Users:

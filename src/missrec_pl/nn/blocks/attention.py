@@ -56,19 +56,14 @@ class MultiHeadAttention(nn.Module):
         """
         query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = self._attend(
-            query, key, value, is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
-        )
+        is_hidden = is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
+        probability = self.dropout.probability if self.training else 0.0
+        if query.device.type != "cpu" or probability == 0:
+            attended = F.scaled_dot_product_attention(query, key, value, ~is_hidden, probability)
+        else:  # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask
+            attended = self._weights(query @ key.transpose(-1, -2), is_hidden) @ value
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
         return joined
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, is_padding: Tensor) -> Tensor:
-        drops = self.training and self.dropout.probability > 0
-        if query.device.type != "cpu" or not drops:
-            probability = self.dropout.probability if drops else 0.0
-            return F.scaled_dot_product_attention(query, key, value, attn_mask=~is_padding, dropout_p=probability)
-        # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask.
-        return torch.matmul(self._weights(query @ key.transpose(-1, -2), is_padding), value)
 
     def _weights(self, products: Tensor, is_padding: Tensor) -> Tensor:
         """Attention weights of inner products of queries and keys, with dropout."""

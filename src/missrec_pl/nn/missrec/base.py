@@ -119,11 +119,7 @@ class SequenceModel(Recommender):
 
     def encode_items(self, inputs: ItemInputs) -> ItemTokens:
         """Item tokens and their interests; missing modalities take no part."""
-        features = {
-            name: inputs.present(name)[1] for name in self.item_adapters.modalities if name != COLLABORATIVE
-        }
-        rows = {name: inputs.present(name)[0] for name in features}
-        is_missing = inputs.is_missing
+        features, rows, is_missing = dict(inputs.table.features), dict(inputs.table.rows), inputs.is_missing
         if "collaborative" in self.fitted:
             vectors, is_unknown = self.fitted["collaborative"](inputs.ids, inputs.fold)
             known = (~is_unknown).nonzero()[:, 0]

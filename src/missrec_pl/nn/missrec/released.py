@@ -68,8 +68,9 @@ class MISSRecReleased(SequenceModel):
         projected = self.projected_prototypes(tokens, interests, self.encoder.first_attention)
         memory = self.encoder(F.embedding(interests, self.interests.prototypes), is_interest_padding, projected)
         queries, is_query_padding = self._item_queries(rows, tokens)
-        # The other items' outputs of the last block are nobody's.
-        last = self._places_of_last_item(rows.shape[1], history.length)
+        # Where the last item's tokens stand; the other items' outputs of the last block are nobody's.
+        groups = torch.arange(queries.shape[1] // rows.shape[1], device=rows.device)
+        last = history.length[:, None] - 1 + rows.shape[1] * groups
         decoded = self.decoder(queries, is_query_padding, memory, is_interest_padding, last)
         state = self.rules.last_item(decoded, is_query_padding.take_along_dim(last, 1))
         return interest_users(state, memory, is_interest_padding)
@@ -99,8 +100,3 @@ class MISSRecReleased(SequenceModel):
         if self.id_embedding is not None:
             tokens = tokens + self.id_embedding(items.ids[history])[:, None]
         return self.input_dropout(self.input_norm(tokens)).flatten(1, 2), is_padding.flatten(1)
-
-    def _places_of_last_item(self, width: int, length: Int[Tensor, " B"]) -> Int[Tensor, "B G"]:
-        """Where the last item's tokens stand among the decoder's queries."""
-        groups = 1 if self.sequence_fusion == "add" else len(self.item_adapters.modalities)
-        return length[:, None] - 1 + width * torch.arange(groups, device=length.device)
