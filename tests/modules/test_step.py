@@ -10,7 +10,6 @@ from missrec_pl.data.candidates import Candidates
 from missrec_pl.data.items.table import ItemTable
 from missrec_pl.losses import BCE, Contrastive, Softmax, Step
 from missrec_pl.nn import DataShape, Histories, Items, Users
-from missrec_pl.nn.contract import inner_products
 from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.nn.sasrec import SASRec
 
@@ -50,7 +49,7 @@ def make_step(
     def scores(state, rows, items, candidates):
         asked.append(candidates.ids.shape[-1])
         if told is None:
-            return inner_products(state, candidates.vectors, shared=candidates.ids.dim() == 1)
+            return step.network.score(Users(state), candidates)
         start = sum(asked[:-1]) % told.shape[1]
         return told[:, start : start + candidates.ids.shape[-1]]
 

@@ -115,10 +115,7 @@ class PrincipalAxes(Axes):
     of them decide every cosine (as eigenvalue weighting does for word vectors: Caron, 2001).
 
     Args:
-        features: see :class:`Axes`.
-        present: see :class:`Axes`.
-        max_axes: see :class:`Axes`.
-        centred: see :class:`Axes`.
+        features: as ``present``, ``max_axes`` and ``centred``, see :class:`Axes`.
     """
 
     def __init__(
@@ -160,8 +157,7 @@ def _moments(
     width = features.shape[1]
     total, second = torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
     for start in range(0, len(items), _BLOCK_ROWS):
-        rows = _read(features, items[start : start + _BLOCK_ROWS])
-        rows = rows.double()
+        rows = _read(features, items[start : start + _BLOCK_ROWS]).double()
         total += rows.sum(0)
         second += rows.T @ rows
     count = max(len(items), 1)

@@ -150,31 +150,22 @@ def orthogonality(
         is_padding: which of them mean nothing.
         form: ``"cosine"`` normalises the vectors first, so that the term is a mean cosine; ``"literal"`` takes
             them as they are, as eq. (7) is printed: on LayerNorm outputs nearly a constant of size ``D``;
-            ``"released"`` is what the authors' code computes, see :func:`_released`.
+            ``"released"`` is what the authors' code computes, ``batch_size / D * |sum_q xi_q * share|^2``, the
+            share being that of the columns that are no padding.
         batch_size: rows of the global batch, by default those that are given; the released form grows with it.
 
     Raises:
         ConfigError: an unknown form.
     """
     chosen("objective.orthogonality_form", form, get_args(OrthogonalityForm))
-    if form == "released":
-        return _released(vectors, is_padding, len(vectors) if batch_size is None else batch_size)
     weight = (~is_padding).to(vectors.dtype)
+    if form == "released":
+        # Padding is summed like everything else, and the share depends on how far the batch is padded. The authors
+        # sum over the batch where other terms average: each row carries its size, so that the mean is that sum.
+        pooled = vectors.sum(1) * weight.mean(1, keepdim=True)
+        return pooled.square().sum(-1) * ((batch_size or len(vectors)) / vectors.shape[-1])
     count = weight.sum(1, keepdim=True).clamp_min(1)
     if form == "cosine":
         weight = weight / vectors.norm(dim=-1).clamp_min(1e-12)
     mean = torch.bmm(weight[:, None], vectors)[:, 0] / count
     return mean.square().sum(-1)
-
-
-def _released(
-    vectors: Float[Tensor, "B Q D"], is_padding: Bool[Tensor, "B Q"], batch_size: int
-) -> Float[Tensor, " B"]:
-    """``batch_size / D * |sum_q xi_q * share|^2``, the share being that of the columns that are no padding.
-
-    Padding is summed like everything else, and the share depends on how far the batch is padded. The authors sum
-    over the batch where other terms average: each row carries the batch size, so that the mean is that sum.
-    """
-    share = (~is_padding).to(vectors.dtype).mean(1, keepdim=True)
-    pooled = vectors.sum(1) * share
-    return pooled.square().sum(-1) * (batch_size / vectors.shape[-1])

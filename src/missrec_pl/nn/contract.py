@@ -214,7 +214,9 @@ class Recommender(nn.Module, ABC):
         Returns:
             ``[R, C]`` or ``[R, K]``.
         """
-        return inner_products(users.state, items.vectors, shared=items.ids.dim() == 1)
+        if items.ids.dim() == 1:
+            return users.state @ items.vectors.T
+        return torch.bmm(items.vectors, users.state[:, :, None])[:, :, 0]
 
     def compiled_parts(self) -> list[nn.Module]:
         """What ``compile=true`` compiles: by default the modules called ``encoder`` and ``decoder``."""
@@ -223,10 +225,3 @@ class Recommender(nn.Module, ABC):
     def fitted_parts(self) -> list[Fitted]:
         """The fitted parts, in the order of their names' registration."""
         return [part for part in self.fitted.values() if isinstance(part, Fitted)]
-
-
-def inner_products(state: Tensor, vectors: Tensor, *, shared: bool) -> Tensor:
-    """Inner products ``[R, C]`` of states with shared vectors ``[C, D]``, or with each row's own ``[R, K, D]``."""
-    if shared:
-        return state @ vectors.T
-    return torch.bmm(vectors, state[:, :, None])[:, :, 0]

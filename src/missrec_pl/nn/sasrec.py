@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import nn
 
-from missrec_pl.nn.blocks.adapters import ModalityAdapters
 from missrec_pl.nn.blocks.dropout import Dropout
+from missrec_pl.nn.blocks.modalities import ModalityAdapters
 from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
@@ -79,18 +78,13 @@ class SASRec(Recommender):
         rows = history.rows
         embedded = nn.functional.embedding(rows, items.vectors) + self.position_embedding.weight[: rows.shape[1]]
         x = self.dropout(self.input_norm(embedded))
-        hidden = causal_mask(history.is_padding)
+        # No query looks at what comes after it, nor at padding.
+        later = torch.ones(rows.shape[1], rows.shape[1], dtype=torch.bool, device=rows.device).triu(diagonal=1)
+        is_hidden = later | history.is_padding[:, None]
         for block in self.blocks:
-            x = block(x, hidden)
+            x = block(x, is_hidden)
         return Users(x)
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""
         return list(self.blocks)
-
-
-def causal_mask(is_padding: Bool[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
-    """True where a query may not look: at what comes after it, and at padding."""
-    width = is_padding.shape[1]
-    later = torch.ones(width, width, dtype=torch.bool, device=is_padding.device).triu(diagonal=1)
-    return later | is_padding[:, None]

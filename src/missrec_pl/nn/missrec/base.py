@@ -10,10 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn.blocks.adapters import ModalityAdapters
 from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.nn.blocks.fusion import DynamicFusion
+from missrec_pl.nn.blocks.modalities import DynamicFusion, ModalityAdapters
 from missrec_pl.nn.blocks.transformer import BlockSizes, Decoder, Encoder
 from missrec_pl.nn.contract import DataShape, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.interests import InterestSettings, InterestTable

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from missrec_pl.fitting.whitening import whitened
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext
-from missrec_pl.nn.scorers.base import Scorer
-from missrec_pl.nn.scorers.rows import ScoredRows
+from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 
 
 class WhitenedVectors(Fitted):
