@@ -115,7 +115,7 @@ class PrincipalAxes(Axes):
     of them decide every cosine (as eigenvalue weighting does for word vectors: Caron, 2001).
 
     Args:
-        features: as ``present``, ``max_axes`` and ``centred``, see :class:`Axes`.
+        features: see :class:`Axes`, as for the others.
     """
 
     def __init__(

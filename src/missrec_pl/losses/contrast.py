@@ -27,7 +27,7 @@ class Contrastive(Loss):
 
     Args:
         temperature: ``tau`` of every softmax over cosines.
-        eval_temperature: as ``mask_duplicates`` and ``padding_candidate``, see :class:`Loss`.
+        eval_temperature: see :class:`Loss`, as for ``mask_duplicates`` and ``padding_candidate``.
         orthogonality_weight: ``gamma``.
         orthogonality_form: see :func:`orthogonality`.
         orthogonality_of_both_views: whether the second view is regularised, too; pre-training only.

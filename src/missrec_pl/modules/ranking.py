@@ -91,24 +91,20 @@ class RankingModule(L.LightningModule, ABC):
         return self._ranks(batch, (self._rank,))[:, 0]
 
     def _ranks(self, batch: SequenceBatch, rankings: Sequence[_Ranking]) -> Tensor:
-        """``[B, len(rankings)]``; a later ranking may change the scores in place."""
+        """``[B, len(rankings)]`` among a row's own domain; a later ranking may change the scores in place."""
         found = []
         with exact_float32(self.device):
             for rows, scores in self.score_blocks(batch):
                 if len(self.catalogue.domains) > 1:
-                    scores.masked_fill_(self._is_foreign(rows), float("-inf"))
+                    sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
+                    owner = torch.repeat_interleave(sizes).to(rows.domain.device)
+                    scores.masked_fill_(owner != rows.domain[:, None], float("-inf"))
                 found.append(torch.stack([ranking(scores, rows) for ranking in rankings], dim=1))
         return torch.cat(found)
 
     def _rank(self, scores: Tensor, batch: SequenceBatch) -> Tensor:
         """``[B]`` under the run's protocol."""
         return _rank_without_history(scores, batch) if self.mask_history else _rank(scores, batch)
-
-    def _is_foreign(self, batch: SequenceBatch) -> Tensor:
-        """``[B, N]``, True for the items of other domains."""
-        sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
-        owner = torch.repeat_interleave(sizes).to(batch.domain.device)
-        return owner != batch.domain[:, None]
 
     def _log_metrics(self, stage: str, metrics: RankingMetrics) -> None:
         # compute() has already gathered the sums of all processes: nothing is left to synchronise.

@@ -47,7 +47,7 @@ class TrainingModule(RankingModule):
         views: whether training makes the further views that the loss asks for (pre-training).
         max_logits: logits of one piece of work: larger catalogues are trained on and evaluated in chunks.
         length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_users`.
-        ks: as ``mask_history`` and ``compat_metrics``, see :class:`RankingModule`.
+        ks: see :class:`RankingModule`, as for ``mask_history`` and ``compat_metrics``.
     """
 
     def __init__(

@@ -27,9 +27,7 @@ class MISSRecReleased(SequenceModel):
     weights under the same names, used as :class:`AsReleased` says.
 
     Args:
-        data: see :class:`SequenceModel`.
-        num_heads: see :class:`SequenceModel`.
-        collaborative: see :class:`SequenceModel`.
+        data: see :class:`SequenceModel`, as for ``num_heads`` and ``collaborative``.
         sequence_fusion: ``"add"`` sums the modalities of an item into one decoder token; ``"contextual"``
             keeps one token per modality and averages the last item's outputs.
         compat: True computes what the released code computes (reference mode); its objective belongs to it.
