@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from missrec_pl.clustering import dpc_knn
-from missrec_pl.nn.blocks.adapters import ModalityAdapters
+from missrec_pl.nn.blocks.modalities import ModalityAdapters
 
 SHARED = Path(os.environ.get("MISSREC_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "released"
 FOLDER = SHARED / "Scientific_mm_subset"

@@ -8,7 +8,7 @@ import torch
 
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.modules.training import torn
+from missrec_pl.modules.histories import torn
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs
 from missrec_pl.nn.missrec.base import as_tokens
 

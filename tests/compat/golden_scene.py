@@ -17,7 +17,7 @@ from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, to_r
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.experiment import building
-from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.losses.contrast import orthogonality
 from missrec_pl.nn.missrec.base import as_tokens
 
 NUM_HEADS = 4  # no array says it

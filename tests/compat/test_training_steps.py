@@ -14,7 +14,7 @@ from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
-from missrec_pl.modules.training import torn
+from missrec_pl.modules.histories import torn
 from missrec_pl.nn.contract import Histories, Items, Users
 from missrec_pl.nn.encoding import encode_users
 from missrec_pl.nn.interests import InterestSettings, InterestTable

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from runs import CONFIGS, SMALL, composed
 
-from missrec_pl.config.targets import walk
+from missrec_pl.config.targets import parameters_of, walk
 from missrec_pl.config.validation import SUPPLIED, preflight
 
 FILES = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
@@ -123,8 +123,7 @@ def test_yaml_states_the_default_of_the_signature_or_a_known_variant():
     drifted, used = [], set()
     for path, node in targets():
         module, _, name = node["_target_"].rpartition(".")
-        signature = inspect.signature(getattr(importlib.import_module(module), name))
-        for key, parameter in signature.parameters.items():
+        for key, parameter in parameters_of(getattr(importlib.import_module(module), name)).items():
             if (
                 key not in node
                 or parameter.default is inspect.Parameter.empty
@@ -148,5 +147,5 @@ def test_the_program_supplies_arguments_that_exist():
     for flag, names in SUPPLIED.items():
         node = OmegaConf.select(composed(*SMALL), flag)
         module, _, name = node["_target_"].rpartition(".")
-        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        parameters = parameters_of(getattr(importlib.import_module(module), name))
         assert names <= set(parameters), flag

@@ -201,7 +201,7 @@ def test_what_is_fitted_to_one_catalogue_is_not_pretrained():
     [
         ("missrec_pl", "model._target_=missrec_pl: is not callable but a module"),
         (
-            "missrec_pl.nn.blocks.initialisation.INITIALIZER_RANGE",
+            "missrec_pl.nn.blocks.transformer.INITIALIZER_RANGE",
             "INITIALIZER_RANGE: is not callable but a float",
         ),
         ("missrec_pl.nn.MISSRec.load", "model._target_=missrec_pl.nn.MISSRec.load: cannot be imported ("),

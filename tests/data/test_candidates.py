@@ -13,7 +13,7 @@ from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.samplers import GlobalBatchSampler
 from missrec_pl.data.splits import make_split
-from missrec_pl.losses.contrast import next_item, sampled_logits
+from missrec_pl.losses.step import next_item, sampled_logits
 
 NUM_ITEMS = 12
 SEQUENCES = [[1, 2, 3, 2, 4], [5, 2, 6], [7, 8, 9, 1, 2, 2], [10, 11, 3]]

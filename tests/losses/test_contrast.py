@@ -6,7 +6,8 @@ import torch
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.losses import Contrastive
-from missrec_pl.losses.contrast import next_item, sampled_logits, seq_seq
+from missrec_pl.losses.contrast import seq_seq
+from missrec_pl.losses.step import next_item, sampled_logits
 
 TEMPERATURE = 0.3
 

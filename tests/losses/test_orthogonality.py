@@ -5,7 +5,7 @@ import torch
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.losses import Contrastive
-from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.losses.contrast import orthogonality
 
 VECTORS = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 IS_PADDING = torch.tensor([[False] * 4, [False, False, True, True], [True] * 4])

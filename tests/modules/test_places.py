@@ -13,7 +13,7 @@ from missrec_pl.data.samplers import SharedBatch
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.losses import Softmax
 from missrec_pl.modules import TrainingModule
-from missrec_pl.modules.training import before_places, with_masked_place
+from missrec_pl.modules.histories import before_places, with_masked_place
 from missrec_pl.nn import Histories
 from missrec_pl.nn.sasrec import SASRec
 from missrec_pl.nn.scorers import Scorers, SeenItems

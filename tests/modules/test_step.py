@@ -1,7 +1,6 @@
 """A training step as losses see it: which candidates, where the target stands, what is taken out, corrections."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,10 +8,10 @@ import torch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.candidates import Candidates
 from missrec_pl.data.items.table import ItemTable
-from missrec_pl.losses import BCE, Contrastive, Softmax
-from missrec_pl.modules.step import TrainingStep
-from missrec_pl.nn import DataShape, Histories, Items
-from missrec_pl.nn.contract import inner_products
+from missrec_pl.losses import BCE, Contrastive, Softmax, Step
+from missrec_pl.nn import DataShape, Histories, Items, Users
+from missrec_pl.nn.encoding import GroupedUsers
+from missrec_pl.nn.sasrec import SASRec
 
 IDS = [0, 2, 4, 5, 7, 9]  # of the batch's table; the catalogue has nine items
 NUM_ITEMS = 9
@@ -50,23 +49,25 @@ def make_step(
     def scores(state, rows, items, candidates):
         asked.append(candidates.ids.shape[-1])
         if told is None:
-            return inner_products(state, candidates.vectors, shared=candidates.ids.dim() == 1)
+            return step.network.score(Users(state), candidates)
         start = sum(asked[:-1]) % told.shape[1]
         return told[:, start : start + candidates.ids.shape[-1]]
 
     histories = Histories(made.history, made.length)
-    step = TrainingStep(
-        network=None,
-        data=DataShape(NUM_ITEMS, {}),
+    loss, shape = loss or Softmax(), DataShape(NUM_ITEMS, {})
+    step = Step(
+        network=SASRec(shape, hidden_size=2),
+        data=shape,
         histories=histories,
         items=Items(vectors, made.items.ids),
-        users=SimpleNamespace(state=state),
+        users=GroupedUsers([Users(state)], state=state),
         views=None,
         batch=made,
-        loss=loss or Softmax(),
         rows=histories,
         scores=scores,
         max_logits=max_logits,
+        mask_duplicates=loss.mask_duplicates,
+        padding_candidate=loss.padding_candidate,
     )
     return step, asked
 
@@ -128,8 +129,8 @@ def test_only_duplicates_means_nothing_to_learn():
 
 def test_own_column_may_lie_anywhere_in_the_global_batch(monkeypatch):
     """The second of two processes, with one row after the other's two, and one after it."""
-    monkeypatch.setattr("missrec_pl.modules.step.row_counts", lambda rows: [2, 1, 1])
-    monkeypatch.setattr("missrec_pl.modules.step.first_own_row", lambda counts: counts[0])
+    monkeypatch.setattr("missrec_pl.losses.step.row_counts", lambda rows: [2, 1, 1])
+    monkeypatch.setattr("missrec_pl.losses.step.first_own_row", lambda counts: counts[0])
     everyone = Items(torch.zeros(4, 1), torch.tensor([3, 1, 3, 4]))
     step, _ = make_step([1], ids=[0, 3], loss=Contrastive(), told=torch.tensor([[0.1, 0.2, 0.3, 0.4]]))
     assert step.own.tolist() == [2]

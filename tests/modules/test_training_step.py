@@ -9,8 +9,8 @@ from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.splits import make_split
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.losses import Contrastive
-from missrec_pl.losses.contrast import next_item, seq_seq
-from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.losses.contrast import orthogonality, seq_seq
+from missrec_pl.losses.step import next_item
 from missrec_pl.nn import Histories, ItemInputs, Users
 
 SAMPLES = np.arange(0, 60, 3)

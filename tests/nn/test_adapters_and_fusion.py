@@ -3,8 +3,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
-from missrec_pl.nn.blocks.adapters import ModalityAdapters
-from missrec_pl.nn.blocks.fusion import NO_EVIDENCE, DynamicFusion, comparable, mean_directions
+from missrec_pl.nn.blocks.modalities import (
+    NO_EVIDENCE,
+    DynamicFusion,
+    ModalityAdapters,
+    comparable,
+    mean_directions,
+)
 
 random = torch.Generator().manual_seed(0)
 USER = F.normalize(torch.randn(4, 6, generator=random, dtype=torch.float64), dim=-1)

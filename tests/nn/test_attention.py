@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from missrec_pl.nn.blocks.attention import Decoder, Encoder, EncoderBlock, MultiHeadAttention, Projected
+from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
+from missrec_pl.nn.blocks.transformer import BlockSizes, Decoder, Encoder, EncoderBlock
 
 BATCH, QUERIES, KEYS, HIDDEN, HEADS = 3, 4, 6, 12, 3
+SIZES = BlockSizes(HIDDEN, HEADS, inner_size=7, dropout=0.3)
 
 
 def noise(*shape):
@@ -40,7 +42,7 @@ def test_equals_torchs_multihead_attention(attention, is_padding):
 
 def test_encoder_block_equals_torchs_post_norm_layer(is_padding):
     torch.manual_seed(0)
-    block = EncoderBlock(HIDDEN, HEADS, 7, dropout=0.3).eval()
+    block = EncoderBlock(SIZES).eval()
     reference = torch.nn.TransformerEncoderLayer(
         HIDDEN, HEADS, 7, activation="gelu", layer_norm_eps=1e-5, batch_first=True
     )
@@ -67,7 +69,7 @@ def test_padded_keys_have_no_influence(attention, is_padding):
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_rows_of_padding_give_finite_outputs_and_gradients(training):
     torch.manual_seed(0)
-    encoder, decoder = Encoder(2, HIDDEN, HEADS, 7, 0.3), Decoder(2, HIDDEN, HEADS, 7, 0.3)
+    encoder, decoder = Encoder(2, SIZES), Decoder(2, SIZES)
     encoder.train(training), decoder.train(training)
     nothing_to_read, nothing_to_ask = torch.zeros(BATCH, KEYS).bool(), torch.zeros(BATCH, QUERIES).bool()
     nothing_to_read[0], nothing_to_ask[1] = True, True
@@ -95,7 +97,7 @@ def test_dropout_acts_in_training_only(attention):
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_decoder_computes_only_what_is_wanted(num_layers, is_padding):
     torch.manual_seed(0)
-    decoder = Decoder(num_layers, HIDDEN, HEADS, 7, dropout=0.3).eval()
+    decoder = Decoder(num_layers, SIZES).eval()
     x, memory = noise(BATCH, KEYS, HIDDEN), noise(BATCH, 5, HIDDEN)
     is_memory_padding = torch.zeros(BATCH, 5, dtype=torch.bool)
     wanted = torch.tensor([[2, 0], [5, 5], [1, 4]])
@@ -106,7 +108,7 @@ def test_decoder_computes_only_what_is_wanted(num_layers, is_padding):
 
 def test_projecting_a_table_equals_projecting_its_occurrences(is_padding):
     torch.manual_seed(0)
-    encoder = Encoder(2, HIDDEN, HEADS, 7, dropout=0.3).eval()
+    encoder = Encoder(2, SIZES).eval()
     table, rows = noise(9, HIDDEN), torch.randint(9, (BATCH, KEYS))
     projected = Projected.of(encoder.first_attention, table).take(rows)
     torch.testing.assert_close(encoder(table[rows], is_padding, projected), encoder(table[rows], is_padding))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny_scorers import NUM_ITEMS, counted, many_users, padded
 
 from missrec_pl.data.global_sequences import PAIR_WINDOW
-from missrec_pl.fitting.pairs import item_pairs
+from missrec_pl.fitting.sequence_pairs import item_pairs
 from missrec_pl.nn.scorers import ScoredRows, cooccurrence
 
 

@@ -23,8 +23,8 @@ from tiny_models import (
 from tiny_models import make_model as make_any_model
 
 from missrec_pl.data.augmentations_released import TornBatch
-from missrec_pl.losses.orthogonality import orthogonality
-from missrec_pl.modules.training import torn
+from missrec_pl.losses.contrast import orthogonality
+from missrec_pl.modules.histories import torn
 from missrec_pl.nn import Histories
 from missrec_pl.nn.missrec import MISSRecReleased
 from missrec_pl.nn.missrec.items import ItemTokens

@@ -6,7 +6,7 @@ from contexts import context_of
 from hypothesis import given, settings
 from tiny_scorers import NUM_ITEMS, SHAPE, counted, fitted_content, many_users, padded
 
-from missrec_pl.fitting.pairs import item_pairs
+from missrec_pl.fitting.sequence_pairs import item_pairs
 from missrec_pl.nn import Histories, Items
 from missrec_pl.nn.fitted import refit
 from missrec_pl.nn.scorers import Content, Cooccurrence, ScoredRows, Scorer, Scorers, SeenItems, content

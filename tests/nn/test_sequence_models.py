@@ -21,8 +21,8 @@ from tiny_models import (
     users_of,
 )
 
-from missrec_pl.losses.contrast import next_item
-from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.losses.contrast import orthogonality
+from missrec_pl.losses.step import next_item
 from missrec_pl.nn import DataShape, Items
 from missrec_pl.nn.scorers import Scorers, SeenItems
 

@@ -5,7 +5,7 @@ import torch
 from contexts import flat
 from hypothesis import strategies as st
 
-from missrec_pl.fitting.pairs import item_pairs
+from missrec_pl.fitting.sequence_pairs import item_pairs
 from missrec_pl.nn import DataShape
 from missrec_pl.nn.fitted import refit
 from missrec_pl.nn.scorers import Content, Cooccurrence, content

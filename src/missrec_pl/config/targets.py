@@ -6,7 +6,7 @@ import importlib
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping, Set
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
@@ -45,9 +45,28 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
 def has_argument(name: str, argument: str) -> bool:
     """Whether what a ``_target_`` names takes an argument; True where nobody can tell."""
     try:
-        return argument in inspect.signature(imported(name)).parameters
+        return argument in parameters_of(imported(name))
     except (ImportError, AttributeError, ValueError, TypeError):
         return True
+
+
+def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a target takes, by name.
+
+    What a constructor of this package hands on as ``**options``, the class that it derives from takes.
+
+    Raises:
+        ValueError: a builtin that does not say what it takes.
+    """
+    makers = iter(target.__mro__ if inspect.isclass(target) else [target])
+    found = _parameters(next(makers))
+    for base in makers:
+        options = [name for name, p in found.items() if p.kind is p.VAR_KEYWORD]
+        if not options or not base.__module__.startswith("missrec_pl."):
+            break
+        del found[options[0]]
+        found = {**_parameters(base), **found}
+    return found
 
 
 def imported(name: str) -> Any:
@@ -89,8 +108,8 @@ def _argument_mistakes(
     path: str, node: DictConfig, target: Callable[..., Any], supplied: Set[str]
 ) -> Iterator[str]:
     try:
-        parameters = dict(inspect.signature(target).parameters)
-    except ValueError:  # a builtin that does not say what it takes
+        parameters = parameters_of(target)
+    except ValueError:
         return
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     names = {
@@ -105,19 +124,18 @@ def _argument_mistakes(
         needed = {n for n in names if parameters[n].default is inspect.Parameter.empty}
         for name in sorted(needed - given - supplied):
             yield f"{path}.{name} is missing: {short} needs it."
-    hints = _hints(target)
-    for name in sorted(given & names & hints.keys()):
+    for name in sorted(given & names):
         if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
             continue  # a value that is referred to is checked at its own place
-        if wanted := _misfit(node[name], hints[name]):
+        if wanted := _misfit(node[name], parameters[name].annotation):
             yield f"{path}.{name}={node[name]}: {wanted}."
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+def _parameters(maker: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError):
-        return {}
+        return dict(inspect.signature(maker, eval_str=True).parameters)
+    except (NameError, TypeError):  # annotations that name nothing here
+        return dict(inspect.signature(maker).parameters)
 
 
 def _misfit(value: Any, hint: Any) -> str | None:

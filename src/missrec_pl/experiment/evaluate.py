@@ -23,8 +23,7 @@ from missrec_pl.experiment.stored_runs import (
     load_module,
     stored_run,
 )
-from missrec_pl.modules.ensemble import Ensemble
-from missrec_pl.modules.ranking import RankingModule
+from missrec_pl.modules.ranking import Ensemble, RankingModule
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:

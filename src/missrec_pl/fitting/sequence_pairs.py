@@ -1,4 +1,6 @@
-"""Pairs of items that are close in training sequences, gathered block by block, so that any catalogue fits."""
+"""Which items stood close to which in the training part: gathered block by block, so that any catalogue fits."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,13 +8,19 @@ from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Int
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from missrec_pl.data.global_sequences import PAIR_WINDOW
 
 LARGE_CATALOGUE = 50_000
 """Above so many items, neighbours are searched in cells, fewer are kept, and slow constants are not varied."""
 ROW_LIMIT = 1000
 ROW_LIMIT_IF_LARGE = 200
 """Partners that an item keeps in a catalogue of more than 50,000."""
+BLOCK_PAIRS = 1 << 23
+"""Pairs gathered at once."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class PairBlock:
     """All pairs of an item of ``rows`` and another item within the window in a sequence.
 
     Attributes:
-        rows: Items from 0.
+        rows: items from 0.
         rows_of_pairs: ``[E]`` the item, counted from the block's first.
         others: ``[E]`` the other item, from 0.
         gaps: ``[E]`` steps between the two, 1 for neighbours; ascending.
@@ -35,7 +43,11 @@ class PairBlock:
 
 
 def pair_blocks(
-    columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], num_items: int, window: int, block_pairs: int
+    columns: Int[np.ndarray, " I"],
+    owner: Int[np.ndarray, " I"],
+    num_items: int,
+    window: int = PAIR_WINDOW,
+    block_pairs: int = BLOCK_PAIRS,
 ) -> Iterator[PairBlock]:
     """Every item's pairs, both ways, in blocks of rows; an item is no partner of itself.
 
@@ -83,3 +95,71 @@ def _pairs_at(
     sources = np.concatenate([before[forward], after[backward]])
     neighbours = np.concatenate([after[forward], before[backward]])
     return sources, neighbours, np.arange(len(sources)) >= forward.sum()
+
+
+@dataclass(frozen=True)
+class ItemPairs:
+    """Which items stood close to which, and how often at which distance.
+
+    Attributes:
+        offsets: ``[N + 2]`` item j's pairs are ``offsets[j]:offsets[j + 1]``; the padding item 0 has none.
+        neighbours: ``[E]`` the other item of each pair.
+        counts: ``[E, R]`` how often, per relation: gaps ``1..PAIR_WINDOW`` after j, then before it.
+        frequency: ``[N + 1]`` training interactions of each item.
+        is_cut: ``[N + 1]`` True for the items that had more pairs than they may keep.
+    """
+
+    offsets: Int[Tensor, " _"]
+    neighbours: Int[Tensor, " E"]
+    counts: Float[Tensor, "E R"]
+    frequency: Float[Tensor, " _"]
+    is_cut: Bool[Tensor, " _"]
+
+
+def item_pairs(
+    items: Int[np.ndarray, " I"],
+    offsets: Int[np.ndarray, " _"],
+    num_items: int,
+    *,
+    row_limit: int | None = None,
+    block_pairs: int = BLOCK_PAIRS,
+) -> ItemPairs:
+    """Count which items stood up to ``PAIR_WINDOW`` steps from which.
+
+    Args:
+        items: training items ``1..N`` of all users, chronological for each.
+        offsets: where each user's items start, and the end.
+        num_items: N.
+        row_limit: the most frequent pairs that an item keeps; None: 1,000, or 200 in a large catalogue.
+        block_pairs: see :func:`pair_blocks`.
+    """
+    if row_limit is None:
+        row_limit = ROW_LIMIT if num_items <= LARGE_CATALOGUE else ROW_LIMIT_IF_LARGE
+    frequency = np.bincount(items, minlength=num_items + 1)
+    found = pair_blocks(items - 1, owners(offsets), num_items, block_pairs=block_pairs)
+    blocks = [_count(pairs, num_items, row_limit) for pairs in found]
+    degrees, neighbours, counts, is_cut = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return ItemPairs(
+        torch.from_numpy(np.concatenate([[0, 0], np.cumsum(degrees)])),  # padding, too, starts at 0
+        torch.from_numpy(neighbours),
+        torch.from_numpy(counts),
+        torch.from_numpy(frequency.astype(np.float32)),
+        torch.from_numpy(np.concatenate([[False], is_cut])),
+    )
+
+
+def _count(
+    block: PairBlock, num_items: int, row_limit: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Degrees of the rows, neighbours (ids from 1), each pair's counts by relation, and which rows are cut."""
+    keys = block.rows_of_pairs.astype(np.int64) * num_items + block.others
+    relations = np.where(block.is_backward, PAIR_WINDOW, 0) + block.gaps - 1
+    pairs, inverse = np.unique(keys, return_inverse=True)
+    flat = np.bincount(inverse * 2 * PAIR_WINDOW + relations, minlength=len(pairs) * 2 * PAIR_WINDOW)
+    counts = flat.reshape(-1, 2 * PAIR_WINDOW).astype(np.float32)
+    row, neighbour = np.divmod(pairs, num_items)
+    order = np.lexsort((neighbour, -counts.sum(1), row))
+    degree = np.bincount(row, minlength=len(block.rows))
+    rank = np.arange(len(row)) - np.repeat(np.cumsum(degree) - degree, degree)
+    kept = np.sort(order[rank < row_limit])
+    return np.minimum(degree, row_limit), neighbour[kept] + 1, counts[kept], degree > row_limit

@@ -15,7 +15,6 @@ from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE, ROW_LIMIT_IF_LARG
 
 _PAIR_DECAY = 0.8  # weight of each step beyond the first between the two
 _SHRINKAGE = 2.0  # weight that every item is taken to have with none: few purchases place it less firmly
-_BLOCK_PAIRS = 1 << 23
 _DENSE_ITEMS = 512  # so few have all their axes computed
 _NOTHING = 1e-6  # shorter vectors are rounding
 
@@ -71,7 +70,7 @@ def _weights(
     """Symmetric ``[N, N]``: how firmly two items are joined."""
     gap_weights = _PAIR_DECAY ** np.arange(PAIR_WINDOW)
     blocks = []
-    for pairs in pair_blocks(columns, owner, num_items, PAIR_WINDOW, _BLOCK_PAIRS):
+    for pairs in pair_blocks(columns, owner, num_items):
         cells = (gap_weights[pairs.gaps - 1], (pairs.rows_of_pairs, pairs.others))
         block = sp.csr_array(cells, shape=(len(pairs.rows), num_items))
         if row_limit is not None:

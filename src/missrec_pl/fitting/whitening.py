@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from missrec_pl.data.domain.folder import Domain
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.errors import DataError
+from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE
 
 AXES_IF_LARGE = 128
 """Axes that are compared in a large catalogue."""
@@ -21,47 +22,43 @@ _MOMENT_ROWS = 100_000
 _SMALLEST_SCALE = 1e-4  # of the largest: below, an axis holds rounding noise that whitening would blow up
 
 
-@dataclass(frozen=True)
 class Axes:
     """Principal axes of a modality's features.
 
     Attributes:
-        mean: what is subtracted from the features first.
-        directions: unit vectors, by falling scale.
-        scale: standard deviation of the features along each.
+        items: ``[P]`` the items that have the modality.
+        mean: ``[F]`` what is subtracted from the features first.
+        directions: ``[F, D]`` unit vectors, by falling scale.
+        scale: ``[D]`` standard deviation of the features along each.
+
+    Args:
+        features: ``[N + 1, F]`` array or memory map, row 0 = padding.
+        present: ``[N + 1]`` True where the item has the modality.
+        max_axes: Keep at most so many axes, the largest first.
+        centred: False leaves the mean in.
+
+    Raises:
+        DataError: A present feature is not finite.
     """
 
-    mean: Float[Tensor, " F"]
-    directions: Float[Tensor, "F D"]
-    scale: Float[Tensor, " D"]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         features: Float[np.ndarray, "_ _"],
-        items: Int[np.ndarray, " P"],
+        present: Bool[np.ndarray, " _"],
         *,
         max_axes: int | None = None,
         centred: bool = True,
-    ) -> Axes:
-        """Find them.
-
-        Args:
-            features: ``[N + 1, F]`` array or memory map, row 0 = padding.
-            items: the items that have the modality.
-            max_axes: Keep at most so many axes, the largest first.
-            centred: False leaves the mean in.
-
-        Raises:
-            DataError: A present feature is not finite.
-        """
-        mean, second = _moments(features, items)
+    ) -> None:
+        self.items = np.flatnonzero(present)
+        mean, second = _moments(features, self.items)
         if not centred:
             mean = torch.zeros_like(mean)
         variance, axes = torch.linalg.eigh(second - torch.outer(mean, mean))
         scale = variance.clamp(min=0).sqrt().flip(0)[:max_axes]
         is_kept = scale > _SMALLEST_SCALE * scale[:1]
-        return cls(mean.float(), axes.flip(1)[:, :max_axes][:, is_kept].float(), scale[is_kept].float())
+        self.mean = mean.float()
+        self.directions = axes.flip(1)[:, :max_axes][:, is_kept].float()
+        self.scale = scale[is_kept].float()
 
 
 class Whitening:
@@ -103,28 +100,22 @@ class DomainWhitening:
             DataError: A present feature is not finite.
         """
         try:
-            axes = Axes.of(np.asarray(domain.features(modality)), np.flatnonzero(domain.present(modality)))
+            axes = Axes(np.asarray(domain.features(modality)), domain.present(modality))
         except DataError as error:
             raise DataError(f"{domain.path}: {modality} {error}") from error
         domain.release_pages(modality)
         return Whitening(axes, self.power)
 
 
-class PrincipalAxes:
-    """Features of the items that have the modality, along their principal axes.
+class PrincipalAxes(Axes):
+    """Features of the items that have the modality, ``coordinates [P, D]`` along their principal axes.
 
     Whitening by a power p divides each axis by ``scale ** p``: 0 leaves the centred features as they are, 1 gives
     all axes the same weight, and 1/2, in between, keeps what is reliable in the large axes without letting a few
     of them decide every cosine (as eigenvalue weighting does for word vectors: Caron, 2001).
 
     Args:
-        features: ``[N + 1, F]`` array or memory map, row 0 = padding.
-        present: ``[N + 1]`` True where the item has the modality.
-        max_axes: Keep at most so many axes, the largest first.
-        centred: False leaves the mean in.
-
-    Raises:
-        DataError: A present feature is not finite.
+        features: see :class:`Axes`, as for the others.
     """
 
     def __init__(
@@ -135,17 +126,27 @@ class PrincipalAxes:
         max_axes: int | None = None,
         centred: bool = True,
     ) -> None:
-        self.items = np.flatnonzero(present)
-        axes = Axes.of(features, self.items, max_axes=max_axes, centred=centred)
-        self.scale = axes.scale
-        self.coordinates = torch.empty(len(self.items), len(self.scale))  # [P, D]
+        super().__init__(features, present, max_axes=max_axes, centred=centred)
+        self.coordinates = torch.empty(len(self.items), len(self.scale))
         for start in range(0, len(self.items), _BLOCK_ROWS):
             rows = _read(features, self.items[start : start + _BLOCK_ROWS])
-            self.coordinates[start : start + _BLOCK_ROWS] = (rows - axes.mean) @ axes.directions
+            self.coordinates[start : start + _BLOCK_ROWS] = (rows - self.mean) @ self.directions
 
     def unit_vectors(self, power: float) -> Float[Tensor, "P D"]:
         """Whitened by ``power`` and of length 1; an item that equals the mean keeps a zero vector."""
         return torch.nn.functional.normalize(self.coordinates * self.scale ** (-power), dim=1)
+
+
+def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:
+    """``[N + 1, D]`` half-whitened unit vectors of all items, each domain along its own axes; 0 where missing."""
+    max_axes = AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
+    vectors = torch.zeros(catalogue.num_items + 1, max_axes)
+    for domain, offset in zip(catalogue.domains, catalogue.offsets[:-1], strict=True):
+        if modality in domain.modalities and domain.present(modality).any():
+            axes = PrincipalAxes(domain.features(modality), domain.present(modality), max_axes=max_axes)
+            found = axes.unit_vectors(0.5)
+            vectors[torch.from_numpy(axes.items + offset), : found.shape[1]] = found
+    return vectors
 
 
 def _moments(
@@ -156,8 +157,7 @@ def _moments(
     width = features.shape[1]
     total, second = torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
     for start in range(0, len(items), _BLOCK_ROWS):
-        rows = _read(features, items[start : start + _BLOCK_ROWS])
-        rows = rows.double()
+        rows = _read(features, items[start : start + _BLOCK_ROWS]).double()
         total += rows.sum(0)
         second += rows.T @ rows
     count = max(len(items), 1)

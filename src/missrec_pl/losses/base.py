@@ -1,102 +1,20 @@
-"""What a loss is, and what it sees of a training step."""
+"""What a loss is, and the one that trains where nothing else is said."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from missrec_pl.data.candidates import CandidateKind
-from missrec_pl.nn.contract import DataShape, Histories, Items, Recommender
-from missrec_pl.nn.encoding import GroupedUsers
+from missrec_pl.losses.step import Step
 
 Augmentation = Callable[[Any], tuple[Any, Any]]
 
 
-class Step(ABC):
-    """A training step as a loss sees it. ``R`` targets of this process, ``B`` histories.
-
-    Attributes:
-        network: the network that trains.
-        data: sizes of the data.
-        histories: ``[B]`` what the targets come after.
-        items: the encoded items that histories refer to, never augmented.
-        users: the encoded histories; of the first view where the loss asks for views.
-        views: the users of each further view; None in a phase that makes none.
-    """
-
-    network: Recommender
-    data: DataShape
-    histories: Histories
-    items: Items
-    users: GroupedUsers
-    views: Sequence[GroupedUsers] | None
-
-    @property
-    @abstractmethod
-    def target(self) -> Tensor:
-        """``[R]`` global ids of the targets."""
-
-    @property
-    @abstractmethod
-    def valid(self) -> Tensor:
-        """``[R]``, False for filler, which has no loss."""
-
-    @property
-    @abstractmethod
-    def num_rows(self) -> int:
-        """Valid rows of all processes."""
-
-    @property
-    @abstractmethod
-    def num_histories(self) -> int:
-        """Histories of all processes."""
-
-    @property
-    @abstractmethod
-    def own(self) -> Tensor:
-        """``[R]`` places of this process's rows among those that :meth:`gather` gives."""
-
-    @property
-    @abstractmethod
-    def own_histories(self) -> Tensor:
-        """``[B]`` the same of its histories and :meth:`gather_histories`."""
-
-    @property
-    @abstractmethod
-    def candidates(self) -> Items:
-        """What the rows choose among, as ``data.candidates`` or the loss says."""
-
-    @abstractmethod
-    def gather(self, rows: Tensor) -> Tensor:
-        """The rows ``[R, ...]`` of all processes, with gradient."""
-
-    @abstractmethod
-    def gather_histories(self, rows: Tensor) -> Tensor:
-        """The rows ``[B, ...]`` of all processes, with gradient."""
-
-    @abstractmethod
-    def of_rows(self, of_histories: Tensor) -> Tensor:
-        """``[R]`` values whose mean over rows is the mean of ``[B]`` values over histories."""
-
-    @abstractmethod
-    def logits(self, candidates: Items) -> tuple[Tensor, Tensor]:
-        """``[R, C]`` score over temperature plus auxiliary scorers, and the target's column ``[R]``.
-
-        Other copies of the target, padding and filler are at minus infinity.
-        """
-
-    @abstractmethod
-    def log_prob(self, candidates: Items) -> Tensor:
-        """``[R]`` log-probability of the target among the candidates.
-
-        Computed in chunks where there are many, corrected for the sampling where the candidates are a sample.
-        """
-
-
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """What training minimises, chosen by the config group ``objective``.
 
     Attributes:
@@ -108,13 +26,11 @@ class Loss(nn.Module):
         mask_duplicates: whether a candidate that is the row's target again is taken out.
         padding_candidate: whether the padding item is among ``all``.
         views: makes the two views of a batch that the loss compares; None for none. Pre-training only.
-        temperature: what scores are divided by in training.
-        eval_temperature: the same for rankings. It matters where auxiliary scorers stand beside the network's
-            score.
 
     Args:
-        temperature: see above.
-        eval_temperature: see above; None takes the temperature of training.
+        temperature: what scores are divided by in training.
+        eval_temperature: the same for rankings; None: as in training. It matters where auxiliary scorers stand
+            beside the network's score.
     """
 
     candidates: CandidateKind = "all"
@@ -131,3 +47,11 @@ class Loss(nn.Module):
     @abstractmethod
     def forward(self, step: Step) -> dict[str, Tensor]:
         """``loss [R]``, which is minimised, and further values ``[R]`` or ``[B]`` that are only logged."""
+
+
+class Softmax(Loss):
+    """``-log softmax(logits)`` of the target; over all items unless ``data.candidates`` says otherwise."""
+
+    def forward(self, step: Step) -> dict[str, Tensor]:
+        """See :meth:`Loss.forward`."""
+        return {"loss": -step.log_prob(step.candidates)}

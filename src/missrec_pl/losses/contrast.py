@@ -1,4 +1,4 @@
-"""Contrastive and next-item objectives (paper, 3.5 and 3.6). Every function returns one loss per row."""
+"""Next item, contrast of two views, interests kept apart (Wang et al., ACM MM 2023), for any network."""
 
 from __future__ import annotations
 
@@ -6,40 +6,100 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from missrec_pl.losses.base import Augmentation, Loss
+from missrec_pl.losses.step import Step
+from missrec_pl.nn.contract import Users
+from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.system.choices import chosen
+from missrec_pl.system.precision import in_float32, widened
 
 SeqSeqForm = Literal["paper", "literal", "released"]
+OrthogonalityForm = Literal["cosine", "literal", "released"]
 
 
-def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """Softmax cross-entropy over the candidates (eq. 8 with the whole catalogue as candidates)."""
-    return F.cross_entropy(logits, target_column, reduction="none")
+class Contrastive(Loss):
+    """Next item among the candidates, contrast of two views in pre-training, orthogonality (eqs. 5 to 8).
 
-
-def sampled_logits(
-    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, "*R C"]
-) -> Float[Tensor, "B C"]:
-    """Logits whose softmax over some of the items estimates the softmax over all of them.
-
-    Every candidate but the row's target is weighted with the inverse of its chance of being one: ``s_j - log
-    pi_j`` (the logQ correction of Bengio and Senecal, 2008). ``exp s_t + sum_{j != t} exp(s_j) / pi_j`` then has
-    the sum over all items as its expectation (Horvitz and Thompson, 1952). The loss, its logarithm, is a little
-    too small on average, the less so the more candidates there are. With all items as candidates nothing changes.
+    A network whose users carry no interest tokens (``extra["interests"]``) has no orthogonality term.
 
     Args:
-        logits: scores over temperature of distinct candidates.
-        target_column: place of each row's target; outside of ``0..C - 1`` if it is not among these columns.
-        log_inclusion: log of the probability ``pi_j`` of being a candidate of a row with another target, ``[C]``
-            for all rows or ``[B, C]``.
+        temperature: ``tau`` of every softmax over cosines.
+        eval_temperature: see :class:`Loss`, as for ``mask_duplicates`` and ``padding_candidate``.
+        orthogonality_weight: ``gamma``.
+        orthogonality_form: see :func:`orthogonality`.
+        orthogonality_of_both_views: whether the second view is regularised, too; pre-training only.
+        seq_seq_weight: ``lambda``; pre-training only, 0 encodes one view.
+        seq_seq_form: see :func:`seq_seq`.
+        augmentation: makes the two views of a batch; pre-training only.
+
+    Raises:
+        ConfigError: an unknown form.
     """
-    column = target_column.clamp(0, logits.shape[1] - 1)[:, None]
-    is_here = (target_column == column[:, 0])[:, None]
-    corrected = logits - log_inclusion
-    own = torch.where(is_here, logits.gather(1, column), corrected.gather(1, column))
-    return corrected.scatter(1, column, own)
+
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        eval_temperature: float | None = None,
+        *,
+        orthogonality_weight: float = 1e-4,
+        orthogonality_form: OrthogonalityForm = "cosine",
+        orthogonality_of_both_views: bool = False,
+        seq_seq_weight: float = 1e-3,
+        seq_seq_form: SeqSeqForm = "paper",
+        mask_duplicates: bool = True,
+        padding_candidate: bool = False,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        super().__init__(temperature, eval_temperature)
+        self.orthogonality_weight = orthogonality_weight
+        self.orthogonality_form = chosen(
+            "objective.orthogonality_form", orthogonality_form, get_args(OrthogonalityForm)
+        )
+        self.orthogonality_of_both_views = orthogonality_of_both_views
+        self.seq_seq_weight = seq_seq_weight
+        self.seq_seq_form = chosen("objective.seq_seq_form", seq_seq_form, get_args(SeqSeqForm))
+        self.mask_duplicates = mask_duplicates
+        self.padding_candidate = padding_candidate
+        self.views = augmentation if seq_seq_weight or orthogonality_of_both_views else None
+
+    def forward(self, step: Step) -> dict[str, Tensor]:
+        """See :meth:`Loss.forward`."""
+        main = -step.log_prob(step.candidates)
+        found = {"next_item" if step.views is None else "seq_item": main}
+        total, second = main, step.views[0] if step.views else None
+        if "interests" in step.users.groups[0].extra:
+            penalty = self._orthogonality(step, step.users)
+            total = total + self.orthogonality_weight * step.of_rows(penalty)
+            found["orthogonality"] = penalty
+        if second is not None:
+            with in_float32(main.device):
+                found["seq_seq"] = seq_seq(
+                    step.users.last,
+                    step.gather_histories(step.users.last),
+                    step.gather_histories(second.last),
+                    step.own_histories,
+                    self.temperature,
+                    self.seq_seq_form,
+                )
+            total = total + self.seq_seq_weight * step.of_rows(found["seq_seq"])
+            if self.orthogonality_of_both_views and "orthogonality" in found:
+                penalty = self._orthogonality(step, second)
+                total = total + self.orthogonality_weight * step.of_rows(penalty)
+                found["orthogonality"] = found["orthogonality"] + penalty
+        return {"loss": total, **found}
+
+    def _orthogonality(self, step: Step, users: GroupedUsers) -> Tensor:
+        """``[B]`` the regulariser of eqs. (7) and (8)."""
+
+        def of_group(group: Users) -> Tensor:
+            interests, is_padding = group.extra["interests"], group.extra["is_interest_padding"]
+            return orthogonality(widened(interests), is_padding, self.orthogonality_form, step.num_histories)
+
+        with in_float32(users.state.device):
+            return users.each(of_group)
 
 
 def seq_seq(
@@ -73,3 +133,39 @@ def seq_seq(
     if form == "paper":
         within = within.scatter(1, own_column[:, None], float("-inf"))
     return F.cross_entropy(torch.cat([across, within], dim=1), own_column, reduction="none")
+
+
+def orthogonality(
+    vectors: Float[Tensor, "B Q D"],
+    is_padding: Bool[Tensor, "B Q"],
+    form: OrthogonalityForm = "cosine",
+    batch_size: int | None = None,
+) -> Float[Tensor, " B"]:
+    """``1 / M^2 * sum_{m, m'} <xi_m, xi_m'>`` (eq. 7), the squared norm of the mean vector.
+
+    It keeps the interest-aware vectors of a user apart.
+
+    Args:
+        vectors: the decoded interests ``xi`` of each user.
+        is_padding: which of them mean nothing.
+        form: ``"cosine"`` normalises the vectors first, so that the term is a mean cosine; ``"literal"`` takes
+            them as they are, as eq. (7) is printed: on LayerNorm outputs nearly a constant of size ``D``;
+            ``"released"`` is what the authors' code computes, ``batch_size / D * |sum_q xi_q * share|^2``, the
+            share being that of the columns that are no padding.
+        batch_size: rows of the global batch, by default those that are given; the released form grows with it.
+
+    Raises:
+        ConfigError: an unknown form.
+    """
+    chosen("objective.orthogonality_form", form, get_args(OrthogonalityForm))
+    weight = (~is_padding).to(vectors.dtype)
+    if form == "released":
+        # Padding is summed like everything else, and the share depends on how far the batch is padded. The authors
+        # sum over the batch where other terms average: each row carries its size, so that the mean is that sum.
+        pooled = vectors.sum(1) * weight.mean(1, keepdim=True)
+        return pooled.square().sum(-1) * ((batch_size or len(vectors)) / vectors.shape[-1])
+    count = weight.sum(1, keepdim=True).clamp_min(1)
+    if form == "cosine":
+        weight = weight / vectors.norm(dim=-1).clamp_min(1e-12)
+    mean = torch.bmm(weight[:, None], vectors)[:, 0] / count
+    return mean.square().sum(-1)

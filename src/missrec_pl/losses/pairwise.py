@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.losses.base import Loss, Step
+from missrec_pl.losses.base import Loss
+from missrec_pl.losses.step import Step
 
 
-class BCE(Loss):
-    """Binary cross-entropy of the target and its negatives, averaged over them (SASRec's published loss).
-
-    Args:
-        temperature: see :class:`Loss`.
-        eval_temperature: see :class:`Loss`.
-    """
+class Pairwise(Loss):
+    """Base of the losses that compare the target with random items of its own."""
 
     candidates, num_negatives = "per_row", 1
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""
-        positive, others, count = split(*step.logits(step.candidates))
-        beta = self.power(count, step.data.num_items)
-        return {"loss": (beta * F.softplus(-positive) + F.softplus(others).sum(1)) / (count + 1)}
+        logits, column = step.logits(step.candidates)
+        place = column[:, None]
+        others = logits.scatter(1, place, float("-inf"))
+        count = others.isfinite().sum(1)
+        return {"loss": self.compare(logits.gather(1, place)[:, 0], others, count, step.data.num_items)}
 
-    def power(self, num_negatives: Tensor, num_items: int) -> Tensor | float:
-        """What the target's term is multiplied by."""
-        return 1.0
+    @abstractmethod
+    def compare(self, positive: Tensor, others: Tensor, count: Tensor, num_items: int) -> Tensor:
+        """``[R]`` losses.
+
+        Args:
+            positive: ``[R]`` the target's logit.
+            others: ``[R, C]`` the negatives', minus infinity where there is none.
+            count: ``[R]`` number of negatives.
+            num_items: number ``N`` of items of the data.
+        """
+
+
+class BCE(Pairwise):
+    """Binary cross-entropy of the target and its negatives, averaged over them (SASRec's published loss)."""
+
+    t = 0.0
+
+    def compare(self, positive: Tensor, others: Tensor, count: Tensor, num_items: int) -> Tensor:
+        """See :meth:`Pairwise.compare`."""
+        target = self.power(count, num_items) * F.softplus(-positive)
+        return (target + F.softplus(others).sum(1)) / (count + 1)
+
+    def power(self, count: Tensor, num_items: int) -> Tensor:
+        """``beta [R]``, what the target's term is multiplied by; see :class:`GBCE`."""
+        return self.t * (count / max(num_items - 1, 1) - 1) + 1
 
 
 class GBCE(BCE):
@@ -53,31 +75,10 @@ class GBCE(BCE):
             raise ConfigError(f"objective.t={t}: must be a number from 0 to 1.")
         self.t = t
 
-    def power(self, num_negatives: Tensor, num_items: int) -> Tensor | float:
-        """See :class:`GBCE`."""
-        return self.t * (num_negatives / (num_items - 1) - 1) + 1
 
+class BPR(Pairwise):
+    """``-log sigmoid(s+ - s-)``, averaged over the negatives (Rendle et al., UAI 2009)."""
 
-class BPR(Loss):
-    """``-log sigmoid(s+ - s-)``, averaged over the negatives (Rendle et al., UAI 2009).
-
-    Args:
-        temperature: see :class:`Loss`.
-        eval_temperature: see :class:`Loss`.
-    """
-
-    candidates, num_negatives = "per_row", 1
-
-    def forward(self, step: Step) -> dict[str, Tensor]:
-        """See :meth:`Loss.forward`."""
-        positive, others, count = split(*step.logits(step.candidates))
-        return {"loss": F.softplus(others - positive[:, None]).sum(1) / count.clamp_min(1)}
-
-
-def split(logits: Tensor, column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The target's logit ``[R]``, the others ``[R, C]`` with minus infinity in its place, and their number
-    ``[R]``.
-    """
-    place = column[:, None]
-    others = logits.scatter(1, place, float("-inf"))
-    return logits.gather(1, place)[:, 0], others, others.isfinite().sum(1)
+    def compare(self, positive: Tensor, others: Tensor, count: Tensor, num_items: int) -> Tensor:
+        """See :meth:`Pairwise.compare`."""
+        return F.softplus(others - positive[:, None]).sum(1) / count.clamp_min(1)

@@ -1,14 +1,13 @@
-"""Exact evaluation: every target's rank among all items of its domain, whatever scores them."""
+"""Exact evaluation: every target's rank among all items of its domain, whatever scores them, alone or together."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.catalogue import Catalogue
@@ -92,24 +91,20 @@ class RankingModule(L.LightningModule, ABC):
         return self._ranks(batch, (self._rank,))[:, 0]
 
     def _ranks(self, batch: SequenceBatch, rankings: Sequence[_Ranking]) -> Tensor:
-        """``[B, len(rankings)]``; a later ranking may change the scores in place."""
+        """``[B, len(rankings)]`` among a row's own domain; a later ranking may change the scores in place."""
         found = []
         with exact_float32(self.device):
             for rows, scores in self.score_blocks(batch):
                 if len(self.catalogue.domains) > 1:
-                    scores.masked_fill_(self._is_foreign(rows), float("-inf"))
+                    sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
+                    owner = torch.repeat_interleave(sizes).to(rows.domain.device)
+                    scores.masked_fill_(owner != rows.domain[:, None], float("-inf"))
                 found.append(torch.stack([ranking(scores, rows) for ranking in rankings], dim=1))
         return torch.cat(found)
 
     def _rank(self, scores: Tensor, batch: SequenceBatch) -> Tensor:
         """``[B]`` under the run's protocol."""
         return _rank_without_history(scores, batch) if self.mask_history else _rank(scores, batch)
-
-    def _is_foreign(self, batch: SequenceBatch) -> Tensor:
-        """``[B, N]``, True for the items of other domains."""
-        sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
-        owner = torch.repeat_interleave(sizes).to(batch.domain.device)
-        return owner != batch.domain[:, None]
 
     def _log_metrics(self, stage: str, metrics: RankingMetrics) -> None:
         # compute() has already gathered the sums of all processes: nothing is left to synchronise.
@@ -118,17 +113,41 @@ class RankingModule(L.LightningModule, ABC):
         self.log_dict(values, prog_bar=False, sync_dist=False)
 
 
-def rows_of(batch: SequenceBatch, rows: slice) -> SequenceBatch:
-    """Some rows of a batch."""
-    return replace(
-        batch,
-        history=batch.history[rows],
-        length=batch.length[rows],
-        target=batch.target[rows],
-        domain=batch.domain[rows],
-        user=None if batch.user is None else batch.user[rows],
-        times=None if batch.times is None else batch.times[rows],
-    )
+class Ensemble(RankingModule):
+    """Ranks by the sum of its members' log-probabilities; costs their memory and time added up.
+
+    Args:
+        members: trained on the same data, evaluated alike; the first one's protocol is used.
+    """
+
+    def __init__(self, members: Sequence[RankingModule]) -> None:
+        first = members[0]
+        super().__init__(ks=first.ks, mask_history=first.mask_history, compat_metrics=first.compat_metrics)
+        self.members = nn.ModuleList(members)
+
+    def start_ranking(self) -> None:
+        """Each member embeds the catalogue."""
+        for member in self._members():
+            member.trainer = self.trainer
+            member.start_ranking()
+
+    def finish_ranking(self) -> None:
+        """Each member forgets it."""
+        for member in self._members():
+            member.finish_ranking()
+
+    def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
+        """The members' blocks, which are of the same rows, added up."""
+        for blocks in zip(*(member.score_blocks(batch) for member in self._members()), strict=True):
+            rows, total = blocks[0][0], blocks[0][1].log_softmax(1)
+            for _, scores in blocks[1:]:
+                total += scores.log_softmax(1)
+            yield rows, total
+
+    def _members(self) -> Iterator[RankingModule]:
+        for member in self.members:
+            assert isinstance(member, RankingModule)
+            yield member
 
 
 def _rank(scores: Tensor, batch: SequenceBatch) -> Tensor:

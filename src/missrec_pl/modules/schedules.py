@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import lightning as L
 from torch.optim import Optimizer
@@ -11,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from missrec_pl.errors import ConfigError
 
 
-class OverTheRun(LambdaLR):
+class OverTheRun(LambdaLR, ABC):
     """A schedule whose factors depend on a step's place in the whole run.
 
     A resumed run has the rates of an undisturbed one; one that goes on to another ``trainer.max_epochs`` takes the
@@ -52,6 +53,7 @@ class OverTheRun(LambdaLR):
         """Take over where an interrupted run stood."""
         self.last_epoch = state_dict["last_epoch"]
 
+    @abstractmethod
     def factor(self, step: int, num_steps: int) -> float:
         """What the rates of a step are multiplied by.
 
@@ -59,12 +61,11 @@ class OverTheRun(LambdaLR):
             step: 0 for the first.
             num_steps: steps of the whole run.
         """
-        raise NotImplementedError
 
     def _now(self, step: int) -> float:
         if self._trainer is None or self._trainer.num_training_batches == float("inf"):
             return 1.0  # settled before the first step
-        return self.factor(step, num_steps(self._trainer))
+        return self.factor(step, int(self._trainer.estimated_stepping_batches))
 
 
 class WarmupCosine(OverTheRun):
@@ -92,12 +93,3 @@ class WarmupCosine(OverTheRun):
         if step < rising:
             return (step + 1) / rising
         return (1 + math.cos(math.pi * (step - rising) / max(1, num_steps - rising))) / 2
-
-
-def num_steps(trainer: L.Trainer) -> int:
-    """Optimiser steps of the whole run."""
-    limit = trainer.max_steps if trainer.max_steps >= 0 else math.inf
-    if trainer.max_epochs is None or trainer.max_epochs < 0:
-        return int(limit)
-    steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    return int(min(limit, trainer.max_epochs * steps))

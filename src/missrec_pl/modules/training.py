@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -15,10 +15,10 @@ from missrec_pl.checkpoints.versions import rename_weights
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.table import ItemTable
-from missrec_pl.losses.base import Loss
-from missrec_pl.modules.ranking import RankingModule, rows_of
+from missrec_pl.losses import Loss, Step
+from missrec_pl.modules.histories import before_places, rows_of, torn, with_masked_place
+from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.modules.schedules import OverTheRun
-from missrec_pl.modules.step import TrainingStep
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.encoding import GroupedUsers, encode_users
 from missrec_pl.nn.fitted import Fitted
@@ -47,10 +47,7 @@ class TrainingModule(RankingModule):
         views: whether training makes the further views that the loss asks for (pre-training).
         max_logits: logits of one piece of work: larger catalogues are trained on and evaluated in chunks.
         length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_users`.
-        ks: cut-offs of Recall and NDCG.
-        mask_history: True takes the items of the history out of the candidates at evaluation (not the paper's
-            protocol); the target itself always stays.
-        compat_metrics: True reproduces the released evaluator's off-by-one; see :class:`RankingMetrics`.
+        ks: see :class:`RankingModule`, as for ``mask_history`` and ``compat_metrics``.
     """
 
     def __init__(
@@ -122,7 +119,6 @@ class TrainingModule(RankingModule):
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The loss of a batch. Candidates are never augmented."""
-        assert batch.items is not None, "the data module attaches the item table"
         clean = self.encode_items(batch.items, batch.fold)
         first, further = self._views(batch)
         users = self.encode(first, clean if first is batch else self.encode_items(first.items))
@@ -131,7 +127,8 @@ class TrainingModule(RankingModule):
             for one in further or ()
         ]
         histories = self.histories(batch)
-        step = TrainingStep(
+        is_read = batch.place is not None and len(self.scorers) > 0  # what stands before each target: by scorers
+        step = Step(
             network=self.model,
             data=self.data,
             histories=histories,
@@ -139,14 +136,18 @@ class TrainingModule(RankingModule):
             users=users,
             views=None if further is None else views,
             batch=batch,
-            loss=self.loss,
-            rows=self._rows(batch, histories),
+            rows=before_places(batch) if is_read else histories,
             scores=self.logits,
             max_logits=self.max_logits,
+            mask_duplicates=self.loss.mask_duplicates,
+            padding_candidate=self.loss.padding_candidate,
         )
         losses = self.loss(step)
         self.log_losses(batch, losses)
-        return self.global_mean(losses["loss"], step.counts)
+        # DDP averages gradients over processes, whose shards may differ by a row: each sums its rows and divides
+        # by the global number, times the number of processes.
+        mean: Tensor = losses["loss"].sum() * (len(step.counts) / step.num_rows)
+        return mean
 
     def encode_items(self, table: ItemTable | None, fold: int | None = None) -> Items:
         """The items of a table, as the users of a fold see them; None: as all do. Never in less than float32."""
@@ -177,44 +178,21 @@ class TrainingModule(RankingModule):
             items: what ``rows`` refers to.
             candidates: the candidates.
         """
+        temperature = self.loss.temperature if self.training else self.loss.eval_temperature
         with in_float32(self.device):
-            logits = self.model.score(Users(state), candidates) / self._temperature
+            logits = self.model.score(Users(state), candidates) / temperature
             return self.scorers.add(logits, rows, items, candidates)
-
-    @property
-    def _temperature(self) -> float:
-        return self.loss.temperature if self.training else self.loss.eval_temperature
 
     def _views(self, batch: SequenceBatch) -> tuple[SequenceBatch, list[SequenceBatch] | None]:
         """The batch that is encoded first, and the further views; None in a phase without views."""
         augmentation = self.loss.views
-        if not self.views:
-            return batch, None
-        if augmentation is None:
-            return batch, []
+        if not self.views or augmentation is None:
+            return batch, [] if self.views else None
         if needed := getattr(augmentation, "views", ()):
             assert batch.items is not None, "the data module attaches the item table"
             batch = batch.with_items(self.catalogue.with_views(batch.items, needed))
         first, second = augmentation(batch)
         return first, [second]
-
-    def _rows(self, batch: SequenceBatch, histories: Histories) -> Histories:
-        """What stands before each target, unmasked; only where a scorer reads it."""
-        if batch.place is None or not len(self.scorers):
-            return histories
-        return before_places(batch)
-
-    def global_mean(self, losses: Tensor, counts: Sequence[int]) -> Tensor:
-        """The mean over the global batch, as seen by one process.
-
-        DDP averages gradients over processes, whose shards may differ by a row: each sums its rows and divides by
-        the global number, times the number of processes.
-
-        Args:
-            losses: ``[R]`` of this process's rows.
-            counts: rows of each process, as of :func:`row_counts`.
-        """
-        return losses.sum() * (len(counts) / sum(counts))
 
     def log_losses(self, batch: SequenceBatch, losses: dict[str, Tensor]) -> None:
         """Log the epoch means of per-row losses as ``train/<name>``."""
@@ -250,12 +228,11 @@ class TrainingModule(RankingModule):
         """All items, encoded in chunks; row = global id."""
         with exact_float32(self.device):
             parts = list(self.encoded_chunks())
-        rest = [part.span(1) for part in parts]
-        first = parts[0].span(0, 1)
-        return type(first)(
-            torch.cat([first.vectors, *(part.vectors for part in rest)]),
-            torch.cat([first.ids, *(part.ids for part in rest)]),
-            {name: torch.cat([t, *(part.extra[name] for part in rest)]) for name, t in first.extra.items()},
+        parts[1:] = [part.span(1) for part in parts[1:]]
+        return type(parts[0])(
+            torch.cat([part.vectors for part in parts]),
+            torch.cat([part.ids for part in parts]),
+            {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
         )
 
     def encoded_chunks(self) -> Iterator[Items]:
@@ -263,40 +240,3 @@ class TrainingModule(RankingModule):
         self.catalogue.to(self.device)
         for table in self.catalogue.chunks(EMBED_CHUNK, self.device):
             yield self.encode_items(table)
-
-
-def with_masked_place(histories: Histories) -> Histories:
-    """Histories with one hidden place behind them, which a cloze network fills in; its time is the request's."""
-    rows, place, times = nn.functional.pad(histories.rows, (0, 1)), histories.length[:, None], histories.times
-    is_masked = torch.zeros_like(rows, dtype=torch.bool).scatter(1, place, True)
-    if times is not None:
-        times = nn.functional.pad(times, (0, 1)).scatter(1, place + 1, times.gather(1, place))
-    return replace(histories, rows=rows, length=histories.length + 1, is_masked=is_masked, times=times)
-
-
-def before_places(batch: SequenceBatch) -> Histories:
-    """What stands before each target of a batch with targets at several places, unmasked."""
-    assert batch.place is not None, "asked of such batches alone"
-    width = batch.history.shape[1]
-    row, position = batch.place // width, batch.place % width
-    shown = batch.history
-    if batch.is_masked is not None:  # the item at a hidden place is its target
-        shown = shown.flatten().index_copy(0, batch.place, batch.target).view_as(shown)
-        length = position
-    else:
-        length = position + 1
-    everywhere = torch.arange(width + 1, device=row.device)
-    is_before = everywhere[:-1] < length[:, None]
-    times = None if batch.times is None else batch.times[row] * (everywhere <= length[:, None])
-    return Histories(shown[row] * is_before, length, future=batch.future, times=times)
-
-
-def torn(batch: TornBatch, histories: Histories, items: Items) -> tuple[Histories, Items]:
-    """Histories whose modalities have come apart, over a table of their own."""
-    padding = batch.history.new_zeros(1)
-    whole = torch.cat([padding, batch.history.flatten()])
-    rows = torch.cat([padding.expand(1, len(batch.modality_history)), batch.modality_history.flatten(1).T])
-    history = torch.arange(1, len(whole), device=whole.device).view_as(batch.history)
-    modality = torch.arange(rows.shape[1], device=rows.device)
-    own = replace(items.apply(lambda tensor: tensor[rows, modality] if tensor.dim() > 1 else tensor[whole]))
-    return replace(histories, rows=history), own

@@ -7,7 +7,7 @@ places that have a target, adds auxiliary scorers, takes the loss, evaluates, sa
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -19,19 +19,7 @@ from missrec_pl.data.examples import Example
 from missrec_pl.data.items.table import ItemTable
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.fitted import Fitted
-from missrec_pl.nn.items import Items
-
-__all__ = [
-    "DataShape",
-    "Example",
-    "Histories",
-    "ItemInputs",
-    "Items",
-    "Reads",
-    "Recommender",
-    "Users",
-    "inner_products",
-]
+from missrec_pl.nn.items import Items as Items
 
 Reads = Literal["ids", "features", "attributes", "timestamps"]
 
@@ -174,7 +162,7 @@ class Users:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Recommender(nn.Module):
+class Recommender(nn.Module, ABC):
     """A network that the framework can train, evaluate and serve.
 
     A leaf takes ``(data: DataShape, *, options)``; its options are the keys of ``configs/model/<name>.yaml``.
@@ -226,7 +214,9 @@ class Recommender(nn.Module):
         Returns:
             ``[R, C]`` or ``[R, K]``.
         """
-        return inner_products(users.state, items.vectors, shared=items.ids.dim() == 1)
+        if items.ids.dim() == 1:
+            return users.state @ items.vectors.T
+        return torch.bmm(items.vectors, users.state[:, :, None])[:, :, 0]
 
     def compiled_parts(self) -> list[nn.Module]:
         """What ``compile=true`` compiles: by default the modules called ``encoder`` and ``decoder``."""
@@ -235,10 +225,3 @@ class Recommender(nn.Module):
     def fitted_parts(self) -> list[Fitted]:
         """The fitted parts, in the order of their names' registration."""
         return [part for part in self.fitted.values() if isinstance(part, Fitted)]
-
-
-def inner_products(state: Tensor, vectors: Tensor, *, shared: bool) -> Tensor:
-    """Inner products ``[R, C]`` of states with shared vectors ``[C, D]``, or with each row's own ``[R, K, D]``."""
-    if shared:
-        return state @ vectors.T
-    return torch.bmm(vectors, state[:, :, None])[:, :, 0]

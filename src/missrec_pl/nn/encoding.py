@@ -17,7 +17,6 @@ class GroupedUsers:
     """Encoded users of a batch, in groups that are padded each for itself.
 
     Attributes:
-        groups: the users of each group.
         state: ``[R, D]`` a row a target, in the order of the targets, never in less than float32.
         last: ``[B, D]`` the state behind each history's last place.
 
@@ -30,17 +29,13 @@ class GroupedUsers:
     def __init__(self, groups: Sequence[Users], place: Tensor | None = None, state: Tensor | None = None) -> None:
         self.groups = groups
         self._place = place
-        self.last = self.in_order([widened(group.state) for group in groups])
+        self.last = self.each(lambda group: widened(group.state))
         self.state = self.last if state is None else state
 
-    def in_order(self, of_groups: list[Tensor]) -> Tensor:
-        """What there is of each group's users, in the order of the batch."""
-        joined = torch.cat(of_groups)
-        return joined if self._place is None else joined[self._place]
-
     def each(self, of_group: Callable[[Users], Tensor]) -> Tensor:
-        """``[B]`` what a function makes of each group's users, in the order of the batch."""
-        return self.in_order([of_group(group) for group in self.groups])
+        """``[B, ...]`` what a function makes of each group's users, in the order of the batch."""
+        joined = torch.cat([of_group(group) for group in self.groups])
+        return joined if self._place is None else joined[self._place]
 
 
 def encode_users(

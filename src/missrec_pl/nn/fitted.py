@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -40,7 +41,7 @@ class FittingContext:
     share: Share
 
 
-class Fitted(nn.Module):
+class Fitted(nn.Module, ABC):
     """A part whose buffers are fitted.
 
     Attributes:
@@ -60,39 +61,30 @@ class Fitted(nn.Module):
     folds: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def is_empty(self) -> bool:
         """True before the first fit."""
-        raise NotImplementedError
 
     @property
     def count_in_words(self) -> str:
         """How much there is of it, for the log of a run; empty where that says nothing."""
         return ""
 
+    @abstractmethod
     def fit(self, context: FittingContext) -> dict[str, float]:
-        """Fit the buffers.
-
-        Returns:
-            What is worth logging, by name.
-        """
-        raise NotImplementedError
+        """Fit the buffers; what is worth logging, by name."""
 
 
 def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
-    """Fit a part so that every process ends with the same bits.
+    """Fit a part so that every process ends with the same bits, the first one's, whatever the buffers' shapes.
 
     Returns:
         What the part reports; empty in processes that did not fit.
     """
     share = context.share
     told = part.fit(context) if part.on == "all" or share.index == 0 else {}
-    if share.count > 1:
-        _send(part, share)
-    return told
-
-
-def _send(part: Fitted, share: Share) -> None:
-    """Give every process the first one's buffers, whatever their shapes."""
+    if share.count == 1:
+        return told
     named = dict(part.named_buffers()) if share.index == 0 else {}
     described = share.object_from_first([(name, tuple(b.shape), b.dtype) for name, b in named.items()])
     for name, shape, dtype in described:
@@ -101,3 +93,4 @@ def _send(part: Fitted, share: Share) -> None:
         before: Tensor | None = getattr(module, leaf)
         device = before.device if before is not None else next((b.device for b in part.buffers()), "cpu")
         setattr(module, leaf, share.send(before, shape, dtype).to(device))
+    return told

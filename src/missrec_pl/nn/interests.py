@@ -108,7 +108,7 @@ class InterestTable(Fitted):
             tokens, left_out = self._tokens(context)
             found = self._discover(tokens, context.seed)
         before = None if self.is_empty else self.assignment[~left_out] - 1
-        self.update(found.prototypes, found.assignment.to(self.assignment), left_out)
+        self.update(found.prototypes, found.assignment, left_out)
         return _health(found.assignment.to(self.assignment), before)
 
     @torch.no_grad()
@@ -184,16 +184,10 @@ def _health(assignment: Tensor, before: Tensor | None) -> dict[str, float]:
         "interest/singletons": float((sizes == 1).sum()),
     }
     if before is not None:
-        health["interest/reassigned"] = _share_reassigned(before, assignment)
+        # Share of tokens that did not follow the majority of their old prototype's tokens: prototypes carry no
+        # identity from one refresh to the next, and a mere renumbering counts as no change.
+        pairs, counts = torch.stack([before, assignment]).unique(dim=1, return_counts=True)
+        followers = torch.zeros(int(before.max()) + 1, dtype=counts.dtype, device=counts.device)
+        followers = followers.scatter_reduce(0, pairs[0], counts, reduce="amax")
+        health["interest/reassigned"] = 1.0 - float(followers.sum()) / len(before)
     return health
-
-
-def _share_reassigned(before: Tensor, after: Tensor) -> float:
-    """Share of tokens that did not follow the majority of their old prototype's tokens.
-
-    Prototypes carry no identity from one refresh to the next; a mere renumbering counts as no change.
-    """
-    pairs, counts = torch.stack([before, after]).unique(dim=1, return_counts=True)
-    followers = torch.zeros(int(before.max()) + 1, dtype=counts.dtype, device=counts.device)
-    followers = followers.scatter_reduce(0, pairs[0], counts, reduce="amax")
-    return 1.0 - float(followers.sum()) / len(before)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import nn
 
-from missrec_pl.nn.blocks.adapters import ModalityAdapters
-from missrec_pl.nn.blocks.attention import EncoderBlock
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.nn.blocks.initialisation import initialise
+from missrec_pl.nn.blocks.modalities import ModalityAdapters
+from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
 
@@ -60,9 +58,8 @@ class SASRec(Recommender):
             self.item_adapters = ModalityAdapters(data.feature_dims, hidden_size)
         self.position_embedding = nn.Embedding(data.max_history, hidden_size)
         self.input_norm = nn.LayerNorm(hidden_size)
-        self.blocks = nn.ModuleList(
-            EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
-        )
+        sizes = BlockSizes(hidden_size, num_heads, inner_size, dropout)
+        self.blocks = nn.ModuleList(EncoderBlock(sizes) for _ in range(num_layers))
         self.dropout = Dropout(dropout)
         self.apply(initialise)
         for module in self.modules():
@@ -73,9 +70,7 @@ class SASRec(Recommender):
         """See :meth:`Recommender.encode_items`: ``[U, D]``."""
         if "ids" in self.reads:
             return Items(self.item_embedding(inputs.ids), inputs.ids)
-        names = self.item_adapters.modalities
-        features = {name: inputs.present(name)[1] for name in names}
-        tokens = self.item_adapters(features, {name: inputs.present(name)[0] for name in names}, len(inputs.ids))
+        tokens = self.item_adapters(inputs.table.features, inputs.table.rows, len(inputs.ids))
         return Items(tokens.sum(1), inputs.ids)
 
     def encode_histories(self, history: Histories, items: Items) -> Users:
@@ -83,18 +78,13 @@ class SASRec(Recommender):
         rows = history.rows
         embedded = nn.functional.embedding(rows, items.vectors) + self.position_embedding.weight[: rows.shape[1]]
         x = self.dropout(self.input_norm(embedded))
-        hidden = causal_mask(history.is_padding)
+        # No query looks at what comes after it, nor at padding.
+        later = torch.ones(rows.shape[1], rows.shape[1], dtype=torch.bool, device=rows.device).triu(diagonal=1)
+        is_hidden = later | history.is_padding[:, None]
         for block in self.blocks:
-            x = block(x, hidden)
+            x = block(x, is_hidden)
         return Users(x)
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""
         return list(self.blocks)
-
-
-def causal_mask(is_padding: Bool[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
-    """True where a query may not look: at what comes after it, and at padding."""
-    width = is_padding.shape[1]
-    later = torch.ones(width, width, dtype=torch.bool, device=is_padding.device).triu(diagonal=1)
-    return later | is_padding[:, None]

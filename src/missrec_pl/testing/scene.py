@@ -14,7 +14,7 @@ from missrec_pl.data.synthetic import SyntheticDomains
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.losses import Softmax
 from missrec_pl.modules import TrainingModule
-from missrec_pl.modules.training import with_masked_place
+from missrec_pl.modules.histories import with_masked_place
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender
 from missrec_pl.nn.encoding import encode_users
 from missrec_pl.nn.fitted import FittingContext, refit

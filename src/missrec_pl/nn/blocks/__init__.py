@@ -1,1 +1,1 @@
-"""Building blocks of networks: attention, adapters, fusion, dropout."""
+"""Building blocks of networks: attention, Transformer blocks, modalities, dropout."""

@@ -1,8 +1,7 @@
-"""Post-norm Transformer blocks on scaled dot-product attention, with key padding masks."""
+"""Scaled dot-product attention with key padding masks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -57,19 +56,14 @@ class MultiHeadAttention(nn.Module):
         """
         query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = self._attend(
-            query, key, value, is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
-        )
+        is_hidden = is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
+        probability = self.dropout.probability if self.training else 0.0
+        if query.device.type != "cpu" or probability == 0:
+            attended = F.scaled_dot_product_attention(query, key, value, ~is_hidden, probability)
+        else:  # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask
+            attended = self._weights(query @ key.transpose(-1, -2), is_hidden) @ value
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
         return joined
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, is_padding: Tensor) -> Tensor:
-        drops = self.training and self.dropout.probability > 0
-        if query.device.type != "cpu" or not drops:
-            probability = self.dropout.probability if drops else 0.0
-            return F.scaled_dot_product_attention(query, key, value, attn_mask=~is_padding, dropout_p=probability)
-        # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask.
-        return torch.matmul(self._weights(query @ key.transpose(-1, -2), is_padding), value)
 
     def _weights(self, products: Tensor, is_padding: Tensor) -> Tensor:
         """Attention weights of inner products of queries and keys, with dropout."""
@@ -100,7 +94,7 @@ class MultiHeadAttention(nn.Module):
 
 @dataclass(frozen=True)
 class Projected:
-    """Vectors of a table, projected for self-attention once instead of at every occurrence.
+    """Vectors projected for self-attention; those of a table ``[T, D]`` once instead of at every occurrence.
 
     Attributes:
         query: ``[B, S, D]`` or ``[T, D]``.
@@ -111,195 +105,10 @@ class Projected:
     key_value: Tensor
 
     @classmethod
-    def of(cls, attention: MultiHeadAttention, table: Float[Tensor, "T D"]) -> Projected:
-        """Project a table."""
-        return cls(attention.query(table), attention.key_value(table))
+    def of(cls, attention: MultiHeadAttention, vectors: Float[Tensor, "*S D"]) -> Projected:
+        """Project vectors."""
+        return cls(attention.query(vectors), attention.key_value(vectors))
 
     def take(self, rows: Int[Tensor, "B S"]) -> Projected:
         """The projections of rows of the table."""
         return Projected(F.embedding(rows, self.query), F.embedding(rows, self.key_value))
-
-
-class FeedForward(nn.Module):
-    """Position-wise feed-forward layer with exact GELU.
-
-    Args:
-        hidden_size: width ``D``.
-        inner_size: width of the hidden layer.
-        dropout: probability of dropping a hidden unit while training.
-    """
-
-    def __init__(self, hidden_size: int, inner_size: int, dropout: float) -> None:
-        super().__init__()
-        self.expand = nn.Linear(hidden_size, inner_size)
-        self.contract = nn.Linear(inner_size, hidden_size)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
-        """Apply the layer to every vector."""
-        out: Tensor = self.contract(self.dropout(F.gelu(self.expand(x))))
-        return out
-
-
-class EncoderBlock(nn.Module):
-    """Self-attention and feed-forward, each followed by a residual sum and LayerNorm.
-
-    Args:
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layer.
-        dropout: one probability for attention weights, hidden units and residual branches.
-    """
-
-    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        super().__init__()
-        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
-        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
-        self.attention_norm = nn.LayerNorm(hidden_size)
-        self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = Dropout(dropout)
-
-    def forward(
-        self,
-        x: Float[Tensor, "B S D"],
-        is_hidden: Bool[Tensor, "B S"] | Bool[Tensor, "B S S"],
-        projected: Projected | None = None,
-    ) -> Float[Tensor, "B S D"]:
-        """Encode a set of vectors, given their projections if they are known.
-
-        What is hidden, such as padding, is never attended to; see :meth:`MultiHeadAttention.attend`.
-        """
-        attended = _self_attention(self.self_attention, x, is_hidden, projected)
-        x = self.attention_norm(x + self.dropout(attended))
-        out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
-        return out
-
-
-class DecoderBlock(nn.Module):
-    """Parallel decoder block: self-attention without a causal mask, cross-attention, feed-forward (3.4.2).
-
-    Args:
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layer.
-        dropout: one probability for attention weights, hidden units and residual branches.
-    """
-
-    def __init__(self, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        super().__init__()
-        self.self_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
-        self.cross_attention = MultiHeadAttention(hidden_size, num_heads, dropout)
-        self.feed_forward = FeedForward(hidden_size, inner_size, dropout)
-        self.self_attention_norm = nn.LayerNorm(hidden_size)
-        self.cross_attention_norm = nn.LayerNorm(hidden_size)
-        self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = Dropout(dropout)
-
-    def forward(
-        self,
-        x: Float[Tensor, "B Q D"],
-        is_padding: Bool[Tensor, "B Q"],
-        memory: Float[Tensor, "B S D"],
-        is_memory_padding: Bool[Tensor, "B S"],
-        wanted: Int[Tensor, "B G"] | None = None,
-        projected: Projected | None = None,
-    ) -> Float[Tensor, "B _G D"]:
-        """Decode queries ``x`` against ``memory``; only those at the ``wanted`` places if these are given."""
-        if wanted is None:
-            attended = _self_attention(self.self_attention, x, is_padding, projected)
-        else:
-            keys, x = x, x.take_along_dim(wanted[:, :, None], 1)
-            attended = self.self_attention(x, keys, is_padding)
-        x = self.self_attention_norm(x + self.dropout(attended))
-        attended = self.cross_attention(x, memory, is_memory_padding)
-        x = self.cross_attention_norm(x + self.dropout(attended))
-        out: Tensor = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
-        return out
-
-
-def _self_attention(
-    attention: MultiHeadAttention, x: Tensor, is_padding: Tensor, projected: Projected | None
-) -> Tensor:
-    if projected is None:
-        projected = Projected(attention.query(x), attention.key_value(x))
-    return attention.attend(projected.query, projected.key_value, is_padding)
-
-
-class Stack(nn.Module):
-    """Blocks in a row with a final LayerNorm.
-
-    Args:
-        blocks: encoder or decoder blocks.
-        hidden_size: width ``D``.
-    """
-
-    def __init__(self, blocks: Iterable[EncoderBlock | DecoderBlock], hidden_size: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(hidden_size)
-
-    @property
-    def first_attention(self) -> MultiHeadAttention:
-        """The self-attention that reads the input."""
-        attention = self.blocks[0].self_attention
-        assert isinstance(attention, MultiHeadAttention)
-        return attention
-
-
-class Encoder(Stack):
-    """A stack of encoder blocks with a final LayerNorm.
-
-    Args:
-        num_layers: number of blocks ``K_e``.
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layers.
-        dropout: see :class:`EncoderBlock`.
-    """
-
-    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        blocks = (EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers))
-        super().__init__(blocks, hidden_size)
-
-    def forward(
-        self, x: Float[Tensor, "B S D"], is_padding: Bool[Tensor, "B S"], projected: Projected | None = None
-    ) -> Float[Tensor, "B S D"]:
-        """Encode; see :class:`EncoderBlock`. ``projected`` is for the first block."""
-        for block in self.blocks:
-            x = block(x, is_padding, projected)
-            projected = None
-        out: Tensor = self.norm(x)
-        return out
-
-
-class Decoder(Stack):
-    """A stack of decoder blocks with a final LayerNorm.
-
-    Args:
-        num_layers: number of blocks ``K_d``.
-        hidden_size: width ``D``.
-        num_heads: attention heads.
-        inner_size: width of the feed-forward layers.
-        dropout: see :class:`DecoderBlock`.
-    """
-
-    def __init__(self, num_layers: int, hidden_size: int, num_heads: int, inner_size: int, dropout: float) -> None:
-        blocks = (DecoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers))
-        super().__init__(blocks, hidden_size)
-
-    def forward(
-        self,
-        x: Float[Tensor, "B Q D"],
-        is_padding: Bool[Tensor, "B Q"],
-        memory: Float[Tensor, "B S D"],
-        is_memory_padding: Bool[Tensor, "B S"],
-        wanted: Int[Tensor, "B G"] | None = None,
-        projected: Projected | None = None,
-    ) -> Float[Tensor, "B _G D"]:
-        """Decode; see :class:`DecoderBlock`. ``wanted`` is for the last block, ``projected`` for the first."""
-        for number, block in enumerate(self.blocks, 1):
-            is_last = number == len(self.blocks)
-            x = block(x, is_padding, memory, is_memory_padding, wanted if is_last else None, projected)
-            projected = None
-        out: Tensor = self.norm(x)
-        return out

@@ -36,10 +36,6 @@ class ContextEncoder(WithoutDecoder):
     """Table 5 (3): a second context encoder block in place of the interest-aware decoder; no interests.
 
     The user state is the mean of the encoded item tokens.
-
-    Args:
-        data: see :class:`SequenceModel`.
-        **options: see :class:`WithoutDecoder`.
     """
 
     def encode_histories(self, history: Histories, items: Items) -> Users:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,63 +10,43 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn.blocks.adapters import ModalityAdapters
-from missrec_pl.nn.blocks.attention import Decoder, Encoder, MultiHeadAttention, Projected
+from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.nn.blocks.fusion import DynamicFusion
+from missrec_pl.nn.blocks.modalities import DynamicFusion, ModalityAdapters
+from missrec_pl.nn.blocks.transformer import BlockSizes, Decoder, Encoder
 from missrec_pl.nn.contract import DataShape, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.interests import InterestSettings, InterestTable
 from missrec_pl.nn.missrec.collaborative import COLLABORATIVE, CollaborativeVectors
 from missrec_pl.nn.missrec.items import ItemTokens
+from missrec_pl.nn.missrec.released_rules import Corrected
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a MISSRec network.
+class SequenceModel(Recommender):
+    """Base of the architectures; a leaf says how a history becomes a user state.
 
     Attributes:
+        rules: what is done about missing modalities and padding. A leaf that chooses does so before it calls this
+            constructor.
+
+    Args:
+        data: sizes of the data.
+        interests: how interests are discovered.
+        item_ids: True gives every item a learned ID embedding (transductive setting).
         hidden_size: width ``D``.
         num_heads: attention heads (4.2.4: 2; the release: 4).
         inner_size: width of the feed-forward layers.
         num_encoder_layers: ``K_e`` (4.2.4: 1).
         num_decoder_layers: ``K_d`` (4.2.4: 1).
         dropout: dropout probability everywhere.
-    """
-
-    hidden_size: int = 300
-    num_heads: int = 2
-    inner_size: int = 256
-    num_encoder_layers: int = 1
-    num_decoder_layers: int = 1
-    dropout: float = 0.5
-
-    def encoder(self) -> Encoder:
-        """A stack of encoder blocks of these sizes."""
-        return Encoder(self.num_encoder_layers, self.hidden_size, self.num_heads, self.inner_size, self.dropout)
-
-    def decoder(self) -> Decoder:
-        """A stack of decoder blocks of these sizes."""
-        return Decoder(self.num_decoder_layers, self.hidden_size, self.num_heads, self.inner_size, self.dropout)
-
-
-class SequenceModel(Recommender):
-    """Base of the architectures; a leaf says how a history becomes a user state.
-
-    Args:
-        data: sizes of the data.
-        sizes: sizes of the network.
-        interests: how interests are discovered.
-        item_ids: True gives every item a learned ID embedding (transductive setting).
         fusion_concentration: initial ``alpha`` of eq. (1); None for a static mean.
         collaborative: number of axes of a further modality, see :class:`CollaborativeVectors`; 0 for none. It is
             left out where the data has no cross-fitting folds, as in pre-training.
-        missing: see :class:`ModalityAdapters`.
-        all_tokens: see :class:`InterestTable`.
 
     Raises:
-        ConfigError: features that have that modality's name, or no interest method.
+        ConfigError: features that have that modality's name, or more prototypes than item tokens.
     """
 
+    rules = Corrected()
     item_bound = (
         *("fitted.interests.", "id_embedding.", "fitted.collaborative."),
         f"item_adapters.linear.{COLLABORATIVE}.",
@@ -81,42 +59,55 @@ class SequenceModel(Recommender):
     def __init__(
         self,
         data: DataShape,
-        sizes: Sizes,
         *,
         interests: InterestSettings | None = None,
         item_ids: bool = False,
+        hidden_size: int = 300,
+        num_heads: int = 2,
+        inner_size: int = 256,
+        num_encoder_layers: int = 1,
+        num_decoder_layers: int = 1,
+        dropout: float = 0.5,
         fusion_concentration: float | None = 0.0,
         collaborative: int = 0,
-        missing: str = "absent",
-        all_tokens: bool = False,
     ) -> None:
         super().__init__()
         self.reads = frozenset({"features", "ids"} if item_ids else {"features"})
         self.max_history = data.max_history
-        dims = dict(data.feature_dims)
-        num_tokens = data.num_items * len(dims) if all_tokens else data.num_tokens
+        self.depends_on_padding = self.rules.depends_on_padding
+        widths = dict(data.feature_dims)
         if collaborative and data.num_folds:
-            if COLLABORATIVE in dims:
+            if COLLABORATIVE in widths:
                 raise ConfigError(
                     f"model.collaborative={collaborative}: the data has features of that name; give them another, "
                     "or leave them out with data.modalities."
                 )
             self.fitted["collaborative"] = CollaborativeVectors(data.num_items, collaborative)
-            dims[COLLABORATIVE] = collaborative
-        self.item_adapters = ModalityAdapters(dims, sizes.hidden_size, missing)
+            widths[COLLABORATIVE] = collaborative
+        self.item_adapters = ModalityAdapters(widths, hidden_size, self.rules.missing)
         self.fusion = DynamicFusion(fusion_concentration)
-        if len(dims) == 1:  # nothing to weigh, and DDP refuses trained weights without gradients
+        if len(widths) == 1:  # nothing to weigh, and DDP refuses trained weights without gradients
             self.fusion.requires_grad_(False)
-        settings = interests or InterestSettings()
+        settings, all_tokens = interests or InterestSettings(), self.rules.clusters_missing
+        num_tokens = data.num_items * len(data.feature_dims) if all_tokens else data.num_tokens
         self.fitted["interests"] = InterestTable(
-            settings, num_tokens, data.num_items, len(dims), sizes.hidden_size, all_tokens=all_tokens
+            settings, num_tokens, data.num_items, len(widths), hidden_size, all_tokens=all_tokens
         )
-        self.position_embedding = nn.Embedding(data.max_history, sizes.hidden_size)
-        self.id_embedding = (
-            nn.Embedding(data.num_items + 1, sizes.hidden_size, padding_idx=0) if item_ids else None
-        )
-        self.input_norm = nn.LayerNorm(sizes.hidden_size)
-        self.input_dropout = Dropout(sizes.dropout)
+        self.position_embedding = nn.Embedding(data.max_history, hidden_size)
+        self.id_embedding = nn.Embedding(data.num_items + 1, hidden_size, padding_idx=0) if item_ids else None
+        self.input_norm = nn.LayerNorm(hidden_size)
+        self.input_dropout = Dropout(dropout)
+        sizes = BlockSizes(hidden_size, num_heads, inner_size, dropout)
+        self.encoder, self.decoder = Encoder(num_encoder_layers, sizes), Decoder(num_decoder_layers, sizes)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for part in (self.encoder, self.decoder, self.position_embedding, self.id_embedding):
+            if part is not None:
+                part.apply(self.rules.initialise)
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.eps = self.rules.norm_eps
 
     @property
     def interests(self) -> InterestTable:
@@ -127,24 +118,21 @@ class SequenceModel(Recommender):
 
     def encode_items(self, inputs: ItemInputs) -> ItemTokens:
         """Item tokens and their interests; missing modalities take no part."""
-        features = {
-            name: inputs.present(name)[1] for name in self.item_adapters.modalities if name != COLLABORATIVE
-        }
-        rows = {name: inputs.present(name)[0] for name in features}
-        is_missing = inputs.is_missing
+        features, rows, is_missing = dict(inputs.table.features), dict(inputs.table.rows), inputs.is_missing
         if "collaborative" in self.fitted:
             vectors, is_unknown = self.fitted["collaborative"](inputs.ids, inputs.fold)
             known = (~is_unknown).nonzero()[:, 0]
             features[COLLABORATIVE], rows[COLLABORATIVE] = vectors[known], known
             is_missing = torch.cat([is_missing, is_unknown[:, None]], 1)
         tokens = self.item_adapters(features, rows, len(inputs.ids))
-        interest = self.interests.assignment[inputs.ids]
-        no_interest = self.without_interest(inputs.ids, is_missing)
-        return ItemTokens(
-            tokens, inputs.ids, {"is_missing": is_missing, "interest": interest, "no_interest": no_interest}
-        )
+        extra = {
+            "is_missing": is_missing,
+            "interest": self.interests.assignment[inputs.ids],
+            "no_interest": self.rules.without_interest(inputs.ids, self._without_content(is_missing)),
+        }
+        return ItemTokens(tokens, inputs.ids, extra)
 
-    def without_interest(self, ids: Int[Tensor, " U"], is_missing: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
+    def _without_content(self, is_missing: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
         """True for the tokens that interest discovery leaves out: interests are of content."""
         if "collaborative" not in self.fitted:
             return is_missing
@@ -157,8 +145,19 @@ class SequenceModel(Recommender):
         """Transductive score from the fused modality cosines and the cosines with the ID embeddings."""
 
     def score(self, users: Users, items: Items) -> Float[Tensor, "R C"]:
-        """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors."""
-        return scores_of(self._score_shared, users.state, as_tokens(items))
+        """Scores of candidates before the temperature (eq. 2; transductive: eq. 10), on normalised vectors.
+
+        Where each row has its own candidates, the distinct ones are scored for all rows.
+        """
+        candidates = as_tokens(items)
+        if items.ids.dim() == 1:
+            return self._score_shared(users.state, candidates)
+        distinct, column = items.ids.unique(return_inverse=True)
+        first = torch.full_like(distinct, items.ids.numel()).scatter_reduce(
+            0, column.flatten(), torch.arange(items.ids.numel(), device=column.device), reduce="amin"
+        )
+        flat = as_tokens(candidates.apply(lambda tensor: tensor.flatten(0, 1)[first]))
+        return self._score_shared(users.state, flat).gather(1, column)
 
     def _score_shared(self, state: Float[Tensor, "R D"], candidates: ItemTokens) -> Float[Tensor, "R C"]:
         user = F.normalize(state, dim=-1)
@@ -192,18 +191,3 @@ class SequenceModel(Recommender):
 def as_tokens(items: Items) -> ItemTokens:
     """Items of the framework as what they are for these networks."""
     return items if isinstance(items, ItemTokens) else ItemTokens(items.vectors, items.ids, items.extra)
-
-
-def scores_of(
-    score: Callable[[Tensor, ItemTokens], Tensor], state: Float[Tensor, "R D"], items: ItemTokens
-) -> Tensor:
-    """Scores of shared candidates, or of each row's own: there the distinct items are scored for all rows."""
-    if items.ids.dim() == 1:
-        return score(state, items)
-    distinct, column = items.ids.unique(return_inverse=True)
-    first = torch.full_like(distinct, items.ids.numel()).scatter_reduce(
-        0, column.flatten(), torch.arange(items.ids.numel(), device=column.device), reduce="amin"
-    )
-    flat = items.apply(lambda tensor: tensor.flatten(0, 1)[first])
-    assert isinstance(flat, ItemTokens)
-    return score(state, flat).gather(1, column)

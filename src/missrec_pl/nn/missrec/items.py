@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
-from missrec_pl.nn.blocks.fusion import Comparable, comparable, mean_directions
+from missrec_pl.nn.blocks.modalities import Comparable, comparable, mean_directions
 from missrec_pl.nn.contract import Items, Users
 
 

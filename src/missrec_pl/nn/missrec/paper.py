@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from missrec_pl.nn.blocks.initialisation import initialise
 from missrec_pl.nn.contract import DataShape, Histories, Items, Users
-from missrec_pl.nn.interests import InterestSettings, distinct_interests
-from missrec_pl.nn.missrec.base import SequenceModel, Sizes, as_tokens
+from missrec_pl.nn.interests import distinct_interests
+from missrec_pl.nn.missrec.base import SequenceModel, as_tokens
 from missrec_pl.nn.missrec.items import ItemTokens, interest_users, mean_of
 from missrec_pl.system.choices import chosen
 
@@ -28,17 +27,8 @@ class MISSRec(SequenceModel):
 
     Args:
         data: see :class:`SequenceModel`.
-        interests: see :class:`SequenceModel`.
-        item_ids: see :class:`SequenceModel`.
-        hidden_size: see :class:`Sizes`.
-        num_heads: see :class:`Sizes`.
-        inner_size: see :class:`Sizes`.
-        num_encoder_layers: see :class:`Sizes`.
-        num_decoder_layers: see :class:`Sizes`.
-        dropout: see :class:`Sizes`.
-        fusion_concentration: see :class:`SequenceModel`.
-        collaborative: see :class:`SequenceModel`.
         positions_from: ``"end"`` or, literally as in the paper, ``"start"``.
+        **options: see :class:`SequenceModel`.
 
     Raises:
         ConfigError: an unknown choice.
@@ -46,36 +36,9 @@ class MISSRec(SequenceModel):
 
     decides = ("num_heads", "positions_from")
 
-    def __init__(
-        self,
-        data: DataShape,
-        *,
-        interests: InterestSettings | None = None,
-        item_ids: bool = False,
-        hidden_size: int = 300,
-        num_heads: int = 2,
-        inner_size: int = 256,
-        num_encoder_layers: int = 1,
-        num_decoder_layers: int = 1,
-        dropout: float = 0.5,
-        fusion_concentration: float | None = 0.0,
-        collaborative: int = 0,
-        positions_from: PositionsFrom = "end",
-    ) -> None:
-        sizes = Sizes(hidden_size, num_heads, inner_size, num_encoder_layers, num_decoder_layers, dropout)
-        super().__init__(
-            data,
-            sizes,
-            interests=interests,
-            item_ids=item_ids,
-            fusion_concentration=fusion_concentration,
-            collaborative=collaborative,
-        )
+    def __init__(self, data: DataShape, *, positions_from: PositionsFrom = "end", **options: Any) -> None:
+        super().__init__(data, **options)
         self.positions_from = chosen("model.positions_from", positions_from, get_args(PositionsFrom))
-        self.encoder, self.decoder = sizes.encoder(), sizes.decoder()
-        for part in (self.encoder, self.decoder, self.position_embedding, self.id_embedding):
-            if part is not None:
-                part.apply(initialise)
 
     def encode_histories(self, history: Histories, items: Items) -> Users:
         """See :meth:`Recommender.encode_histories`.

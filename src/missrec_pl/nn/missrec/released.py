@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.contract import DataShape, Histories, Items, Users
-from missrec_pl.nn.interests import InterestSettings
-from missrec_pl.nn.missrec.base import SequenceModel, Sizes, as_tokens
+from missrec_pl.nn.missrec.base import SequenceModel, as_tokens
 from missrec_pl.nn.missrec.items import ItemTokens, interest_users
-from missrec_pl.nn.missrec.released_rules import AsReleased, Corrected, Rules
+from missrec_pl.nn.missrec.released_rules import AsReleased, Corrected
 from missrec_pl.system.choices import chosen
 
 SequenceFusion = Literal["add", "contextual"]
@@ -28,20 +27,11 @@ class MISSRecReleased(SequenceModel):
     weights under the same names, used as :class:`AsReleased` says.
 
     Args:
-        data: see :class:`SequenceModel`.
-        interests: see :class:`SequenceModel`.
-        item_ids: see :class:`SequenceModel`.
-        hidden_size: see :class:`Sizes`.
-        num_heads: see :class:`Sizes`.
-        inner_size: see :class:`Sizes`.
-        num_encoder_layers: blocks that read the interest tokens.
-        num_decoder_layers: blocks that read the items.
-        dropout: see :class:`Sizes`.
-        fusion_concentration: see :class:`SequenceModel`.
-        collaborative: see :class:`SequenceModel`.
+        data: see :class:`SequenceModel`, as for ``num_heads`` and ``collaborative``.
         sequence_fusion: ``"add"`` sums the modalities of an item into one decoder token; ``"contextual"``
             keeps one token per modality and averages the last item's outputs.
         compat: True computes what the released code computes (reference mode); its objective belongs to it.
+        **options: see :class:`SequenceModel`; encoder blocks read the interest tokens, decoder blocks the items.
 
     Raises:
         ConfigError: an unknown choice, or a collaborative modality in reference mode: the release has none.
@@ -53,47 +43,17 @@ class MISSRecReleased(SequenceModel):
         self,
         data: DataShape,
         *,
-        interests: InterestSettings | None = None,
-        item_ids: bool = False,
-        hidden_size: int = 300,
         num_heads: int = 4,
-        inner_size: int = 256,
-        num_encoder_layers: int = 1,
-        num_decoder_layers: int = 1,
-        dropout: float = 0.5,
-        fusion_concentration: float | None = 0.0,
         collaborative: int = 0,
         sequence_fusion: SequenceFusion = "add",
         compat: bool = False,
+        **options: Any,
     ) -> None:
         if compat and collaborative:
             raise ConfigError(f"model.collaborative={collaborative}: the released network has none; set it to 0.")
-        rules: Rules = AsReleased() if compat else Corrected()
-        sizes = Sizes(hidden_size, num_heads, inner_size, num_encoder_layers, num_decoder_layers, dropout)
-        super().__init__(
-            data,
-            sizes,
-            interests=interests,
-            item_ids=item_ids,
-            fusion_concentration=fusion_concentration,
-            collaborative=collaborative,
-            missing=rules.missing,
-            all_tokens=rules.clusters_missing,
-        )
-        self.rules = rules
-        self.depends_on_padding = rules.depends_on_padding
+        self.rules = AsReleased() if compat else Corrected()
+        super().__init__(data, num_heads=num_heads, collaborative=collaborative, **options)
         self.sequence_fusion = chosen("model.sequence_fusion", sequence_fusion, get_args(SequenceFusion))
-        self.encoder, self.decoder = sizes.encoder(), sizes.decoder()
-        for part in (self.encoder, self.decoder, self.position_embedding, self.id_embedding):
-            if part is not None:
-                part.apply(rules.initialise)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = rules.norm_eps
-
-    def without_interest(self, ids: Int[Tensor, " U"], is_missing: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
-        """See :meth:`SequenceModel.without_interest`."""
-        return self.rules.without_interest(ids, super().without_interest(ids, is_missing))
 
     def encode_histories(self, history: Histories, items: Items) -> Users:
         """See :meth:`Recommender.encode_histories`."""
@@ -106,8 +66,9 @@ class MISSRecReleased(SequenceModel):
         projected = self.projected_prototypes(tokens, interests, self.encoder.first_attention)
         memory = self.encoder(F.embedding(interests, self.interests.prototypes), is_interest_padding, projected)
         queries, is_query_padding = self._item_queries(rows, tokens)
-        # The other items' outputs of the last block are nobody's.
-        last = self._places_of_last_item(rows.shape[1], history.length)
+        # Where the last item's tokens stand; the other items' outputs of the last block are nobody's.
+        groups = torch.arange(queries.shape[1] // rows.shape[1], device=rows.device)
+        last = history.length[:, None] - 1 + rows.shape[1] * groups
         decoded = self.decoder(queries, is_query_padding, memory, is_interest_padding, last)
         state = self.rules.last_item(decoded, is_query_padding.take_along_dim(last, 1))
         return interest_users(state, memory, is_interest_padding)
@@ -137,8 +98,3 @@ class MISSRecReleased(SequenceModel):
         if self.id_embedding is not None:
             tokens = tokens + self.id_embedding(items.ids[history])[:, None]
         return self.input_dropout(self.input_norm(tokens)).flatten(1, 2), is_padding.flatten(1)
-
-    def _places_of_last_item(self, width: int, length: Int[Tensor, " B"]) -> Int[Tensor, "B G"]:
-        """Where the last item's tokens stand among the decoder's queries."""
-        groups = 1 if self.sequence_fusion == "add" else len(self.item_adapters.modalities)
-        return length[:, None] - 1 + width * torch.arange(groups, device=length.device)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.attention import MultiHeadAttention
-from missrec_pl.nn.blocks.initialisation import initialise
+from missrec_pl.nn.blocks.transformer import initialise
 from missrec_pl.nn.interests import distinct_interests, sorted_interests
 from missrec_pl.nn.missrec.items import ItemTokens, mean_of
 from missrec_pl.system.processes import row_counts
@@ -24,8 +23,8 @@ from missrec_pl.system.processes import row_counts
 Score = Callable[[Tensor, ItemTokens], Tensor]
 
 
-class Rules(Protocol):
-    """The decisions.
+class Corrected:
+    """A missing modality takes no part anywhere, and padding changes nothing.
 
     Attributes:
         missing: see :class:`ModalityAdapters`.
@@ -34,70 +33,36 @@ class Rules(Protocol):
         clusters_missing: whether interests are discovered among missing modalities, too.
     """
 
-    missing: str
-    norm_eps: float
-    depends_on_padding: bool
-    clusters_missing: bool
-
-    def initialise(self, module: nn.Module) -> None:
-        """Fresh weights of a module of the network."""
-        ...
-
-    def without_interest(self, ids: Int[Tensor, " U"], usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
-        """See :meth:`SequenceModel.without_interest`; ``usual`` is what every network leaves out."""
-        ...
-
-    def distinct_interests(
-        self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
-    ) -> tuple[Int[Tensor, "B Q"], Bool[Tensor, "B Q"]]:
-        """What the encoder reads; see :func:`distinct_interests`.
-
-        Args:
-            interest: interest index of every token of the history, 0 = none.
-            is_cut: whether the histories are padded to less than the longest history of the network.
-            training: whether all processes of the run encode a part of one batch now.
-        """
-        ...
-
-    def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
-        """User states from the decoded tokens of the last item."""
-        ...
-
-    def score(
-        self,
-        score: Score,
-        state: Float[Tensor, "B D"],
-        candidates: ItemTokens,
-        id_embedding: nn.Embedding | None,
-    ) -> Float[Tensor, "B C"]:
-        """Scores of candidates; ``score`` is :meth:`SequenceModel.score`."""
-        ...
-
-
-class Corrected:
-    """A missing modality takes no part anywhere, and padding changes nothing."""
-
     missing = "absent"
     norm_eps = 1e-5
     depends_on_padding = False
     clusters_missing = False
 
     def initialise(self, module: nn.Module) -> None:
-        """See :func:`initialise`."""
+        """Fresh weights of a module of the network."""
         initialise(module)
 
     def without_interest(self, ids: Int[Tensor, " U"], usual: Bool[Tensor, "U M"]) -> Bool[Tensor, "U M"]:
-        """What is missing has no interest."""
+        """True for the tokens that have no interest; ``usual`` are those that every network leaves out."""
         return usual
 
     def distinct_interests(
         self, interest: Int[Tensor, "B S"], *, is_cut: bool, training: bool
     ) -> tuple[Int[Tensor, "B Q"], Bool[Tensor, "B Q"]]:
-        """Interest 0 is no token."""
+        """What the encoder reads; see :func:`distinct_interests`. Interest 0 is no token.
+
+        Args:
+            interest: interest index of every token of the history, 0 = none.
+            is_cut: whether the histories are padded to less than the longest history of the network.
+            training: whether all processes of the run encode a part of one batch now.
+        """
         return distinct_interests(interest)
 
     def last_item(self, outputs: Float[Tensor, "B G D"], is_padding: Bool[Tensor, "B G"]) -> Float[Tensor, "B D"]:
-        """Mean of the tokens that exist; of all where none does, for their position and ID say something, too."""
+        """User states from the decoded tokens of the last item.
+
+        Mean of the tokens that exist; of all where none does, for their position and ID say something, too.
+        """
         return mean_of(outputs, is_padding & ~is_padding.all(1, keepdim=True))
 
     def score(
@@ -107,11 +72,11 @@ class Corrected:
         candidates: ItemTokens,
         id_embedding: nn.Embedding | None,
     ) -> Float[Tensor, "B C"]:
-        """As every network of this project scores."""
+        """Scores of candidates; ``score`` is how every network of this project scores."""
         return score(state, candidates)
 
 
-class AsReleased:
+class AsReleased(Corrected):
     """The released code to the letter, its oddities included: each method says which."""
 
     missing = "bias"  # the adapter of a zero vector stands for a missing modality, and for padding

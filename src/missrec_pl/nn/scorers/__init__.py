@@ -1,9 +1,7 @@
 """Auxiliary scorers: what is added to the logits beside the network's own score."""
 
-from missrec_pl.nn.scorers.base import Scorer, Scorers
+from missrec_pl.nn.scorers.base import ScoredRows, Scorer, Scorers, SeenItems
 from missrec_pl.nn.scorers.content import Content
 from missrec_pl.nn.scorers.cooccurrence import Cooccurrence
-from missrec_pl.nn.scorers.rows import ScoredRows
-from missrec_pl.nn.scorers.seen import SeenItems
 
 __all__ = ["Content", "Cooccurrence", "ScoredRows", "Scorer", "Scorers", "SeenItems"]

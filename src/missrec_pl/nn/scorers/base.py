@@ -1,16 +1,112 @@
-"""Auxiliary scorers: what is added to the logits beside the network's own score."""
+"""Auxiliary scorers: what they read, and how they are added to the logits beside the network's own score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.contract import DataShape, Histories, Items
 from missrec_pl.nn.fitted import Fitted
-from missrec_pl.nn.scorers.rows import ScoredRows
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Rows whose candidates are scored.
+
+    Attributes:
+        history_ids: ``[B, L]`` global item ids, chronological, right-padded with 0.
+        length: ``[B]`` number of items of each history.
+        candidate_ids: global item ids, 0 not among them: ``[C]`` of all rows, or ``[B, K]`` of each; repeats
+            allowed.
+        future_ids: ``[B, W]`` in training: what the user's training part holds from the target on, right-padded
+            with 0. The counts know these rows, and scorers made of counts have to forget them.
+    """
+
+    history_ids: Int[Tensor, "B L"]
+    length: Int[Tensor, " B"]
+    candidate_ids: Int[Tensor, "*C"]
+    future_ids: Int[Tensor, "B W"] | None = None
+
+    @classmethod
+    def of(cls, history: Histories, items: Items, candidates: Items) -> ScoredRows:
+        """What the framework's histories and candidates say."""
+        return cls(items.ids[history.rows], history.length, candidates.ids, history.future)
+
+    @cached_property
+    def _columns(self) -> tuple[Tensor, Tensor | None]:
+        """Distinct candidates in rising order, and the column of each candidate among them (None: its own)."""
+        ids = self.candidate_ids
+        if ids.dim() == 1 and bool((ids[1:] > ids[:-1]).all()):
+            return ids, None
+        distinct, inverse = ids.unique(return_inverse=True)
+        return distinct, inverse
+
+    @cached_property
+    def first(self) -> int | None:
+        """The first candidate if they are a stretch without gaps."""
+        first, last = self.columns[[0, -1]].tolist()
+        return first if last - first + 1 == self.num_columns else None
+
+    @property
+    def num_columns(self) -> int:
+        """Number of distinct candidates."""
+        return len(self._columns[0])
+
+    @property
+    def columns(self) -> Int[Tensor, " K"]:
+        """Distinct candidates in rising order; scorers give ``[B, K]``."""
+        return self._columns[0]
+
+    def find(self, ids: Int[Tensor, "*S"]) -> tuple[Int[Tensor, "*S"], Bool[Tensor, "*S"]]:
+        """The column of each item, and whether it is a candidate at all."""
+        distinct = self.columns
+        if self.first is not None:  # a whole catalogue, or a stretch of it: nothing to search
+            column = ids - self.first
+            is_here = (column >= 0) & (column < len(distinct))
+            return column.clamp_(0, len(distinct) - 1), is_here
+        column = torch.searchsorted(distinct, ids).clamp_(max=len(distinct) - 1)
+        return column, distinct[column] == ids
+
+    @cached_property
+    def met(self) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
+        """What :meth:`find` says of the history's own items."""
+        return self.find(self.history_ids)
+
+    @cached_property
+    def is_first(self) -> Bool[Tensor, "B L"]:
+        """True where a non-padding item has not occurred earlier in its history."""
+        ids = self.history_ids
+        is_repeat = (ids[:, :, None] == ids[:, None, :]).tril(diagonal=-1).any(-1)
+        return ~is_repeat & (ids != 0)
+
+    def unmet(self, scores: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+        """Scores without those of the history's own items, which :class:`SeenItems` is for."""
+        column, is_here = self.met
+        return scores.scatter_add(1, column, -scores.gather(1, column) * (is_here & self.is_first))
+
+    def of_candidates(self, scores: Float[Tensor, "B K"]) -> Float[Tensor, "B _C"]:
+        """Scores of the distinct candidates, spread over all candidates."""
+        inverse = self._columns[1]
+        if inverse is None:
+            return scores
+        return scores[:, inverse] if inverse.dim() == 1 else scores.gather(1, inverse)
+
+    @cached_property
+    def age(self) -> Int[Tensor, "B L"]:
+        """Steps back from the newest item; negative on padding."""
+        position = torch.arange(self.history_ids.shape[1], device=self.history_ids.device)
+        return self.length[:, None] - 1 - position
+
+    def decayed(self, decay: Float[Tensor, ""]) -> Float[Tensor, "B L"]:
+        """``decay^age``, 0 on padding."""
+        weight = decay ** self.age.clamp_min(0)
+        return weight * (self.history_ids != 0)
 
 
 class Scorer(nn.Module):
@@ -54,6 +150,26 @@ class Scorer(nn.Module):
         raise NotImplementedError
 
 
+class SeenItems(Scorer):
+    """Two learned scalars for candidates that the user has already met (seen-item bias).
+
+    Cosine scores put the items of the history on the first ranks although targets hardly ever repeat. One
+    scalar is added to the logits of every item of the history, a second one to those of its last item.
+    """
+
+    def __init__(self, data: DataShape) -> None:
+        super().__init__(data)
+        self.seen = nn.Parameter(torch.zeros(()))
+        self.last = nn.Parameter(torch.zeros(()))
+
+    def of_rows(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
+        """See :meth:`Scorer.of_rows`."""
+        values = self.seen * rows.is_first + self.last * (rows.age == 0)
+        column, is_here = rows.met
+        bias = values.new_zeros(len(values), rows.num_columns)
+        return bias.scatter_add_(1, column, values * is_here)
+
+
 class Scorers(nn.ModuleDict):
     """The auxiliary scorers of a run, by name.
 
@@ -80,16 +196,4 @@ class Scorers(nn.ModuleDict):
 
     def fitted_parts(self) -> list[Fitted]:
         """The fitted parts of all scorers."""
-        return [
-            part
-            for one in self.values()
-            for part in one.fitted.values()  # type: ignore[operator]
-            if isinstance(part, Fitted)
-        ]
-
-
-def stretch_of(ids: Tensor, first: int, count: int) -> slice:
-    """Which of the rising ``ids`` lie in ``first .. first + count - 1``."""
-    bounds = torch.tensor([first, first + count], device=ids.device)
-    start, stop = torch.searchsorted(ids, bounds).tolist()
-    return slice(start, stop)
+        return [part for part in self.modules() if isinstance(part, Fitted)]

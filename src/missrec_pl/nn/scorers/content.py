@@ -6,11 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from missrec_pl.fitting.features import whitened
+from missrec_pl.fitting.whitening import whitened
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext
-from missrec_pl.nn.scorers.base import Scorer, stretch_of
-from missrec_pl.nn.scorers.rows import ScoredRows
+from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 
 
 class WhitenedVectors(Fitted):
@@ -99,7 +98,8 @@ class Content(Scorer):
 def _candidates(known: WhitenedVectors, rows: ScoredRows) -> tuple[Tensor | None, Tensor]:
     """Columns and vectors of the candidates that have the modality; None if all have."""
     if rows.first is not None:  # a stretch of the catalogue: its vectors lie side by side
-        here = stretch_of(known.items, rows.first, rows.num_columns)
+        bounds = torch.tensor([rows.first, rows.first + rows.num_columns], device=known.items.device)
+        here = slice(*torch.searchsorted(known.items, bounds).tolist())
         columns, vectors = known.items[here] - rows.first, known.vectors[1:][here]
     else:
         place = known.row_of[rows.columns]

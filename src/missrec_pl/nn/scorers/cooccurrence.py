@@ -7,11 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.data.global_sequences import PAIR_WINDOW
-from missrec_pl.fitting.pairs import ItemPairs, item_pairs
+from missrec_pl.fitting.sequence_pairs import ItemPairs, item_pairs
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext
-from missrec_pl.nn.scorers.base import Scorer
-from missrec_pl.nn.scorers.rows import ScoredRows
+from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 from missrec_pl.system.precision import in_float32
 
 _PRODUCTS_PER_PAIR = 400  # so many products of a matrix product take as long as to place one pair by itself

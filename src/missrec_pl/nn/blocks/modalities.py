@@ -1,17 +1,64 @@
-"""Candidate fusion: how the modality scores of an item become one score (paper, 3.2.4)."""
+"""Modalities: from frozen features to item tokens (paper, 3.2.3), from the scores of tokens to one (3.2.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 # The cosine of a candidate that has no modality at all: the lowest there is, so that it is ranked last.
 NO_EVIDENCE = -1.0
+
+
+class ModalityAdapters(nn.Module):
+    """One linear adapter per modality: from encoder features to item tokens.
+
+    Args:
+        feature_dims: feature width ``F`` of each modality, in the order of the token axis ``M``.
+        hidden_size: width ``D`` of item tokens.
+        missing: ``"absent"`` leaves zeros for an item that lacks a modality; ``"bias"`` puts ``adapter(0)``
+            there, as the released code does.
+    """
+
+    def __init__(self, feature_dims: Mapping[str, int], hidden_size: int, missing: str = "absent") -> None:
+        super().__init__()
+        self.linear = nn.ModuleDict({name: nn.Linear(dim, hidden_size) for name, dim in feature_dims.items()})
+        self.missing = missing
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities, in the order of the token axis."""
+        return list(self.linear)
+
+    def forward(
+        self,
+        features: Mapping[str, Float[Tensor, "_P _F"]],
+        rows: Mapping[str, Int[Tensor, " _P"]],
+        num_rows: int,
+    ) -> Float[Tensor, "U M D"]:
+        """Adapt the features that exist and lay them out as tokens.
+
+        Args:
+            features: per modality the feature rows of the items that have it, any float dtype.
+            rows: per modality the row of the item table that each feature row describes.
+            num_rows: number ``U`` of rows of the item table.
+
+        Returns:
+            Item tokens; rows without features hold zeros, or the bias under ``missing="bias"``.
+        """
+        tokens = []
+        tokens_dtype: torch.dtype = next(self.parameters()).dtype
+        for name, linear in self.linear.items():
+            adapted = linear(features[name].to(tokens_dtype))
+            base = adapted.new_zeros(num_rows, adapted.shape[-1])
+            if self.missing == "bias":
+                base = base + linear.bias.to(base.dtype)  # under autocast
+            tokens.append(base.index_copy(0, rows[name], adapted))
+        return torch.stack(tokens, dim=1)
 
 
 @dataclass(frozen=True)
@@ -50,8 +97,9 @@ class DynamicFusion(nn.Module):
             user: normalised user states.
             candidates: from :func:`comparable`, or for a static mean from :func:`mean_directions`.
         """
-        if not any(len(group.tokens) > 1 for group in candidates):
-            user = self._with_concentration(user)
+        is_idle = not any(len(group.tokens) > 1 for group in candidates)
+        if is_idle and self.concentration is not None and self.concentration.requires_grad:
+            user = user + 0 * self.concentration  # a gradient of 0: DDP waits for one in every process
         parts = [
             self.fuse([user @ tokens.T for tokens in group.tokens])
             if group.tokens
@@ -61,12 +109,6 @@ class DynamicFusion(nn.Module):
         if len(parts) == 1:
             return parts[0]
         return torch.cat(parts, 1).index_select(1, torch.cat([group.columns for group in candidates]).argsort())
-
-    def _with_concentration(self, user: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """The same vectors, on which the concentration has a gradient of 0: DDP waits for one in every process."""
-        if self.concentration is None or not self.concentration.requires_grad:
-            return user
-        return user + 0 * self.concentration
 
     def fuse(self, cosines: Sequence[Float[Tensor, "B C"]]) -> Float[Tensor, "B C"]:
         """Fuse the cosines of the modalities of candidates that have all of them."""

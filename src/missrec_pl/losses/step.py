@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.losses.base import Loss, Step
-from missrec_pl.losses.contrast import next_item, sampled_logits
 from missrec_pl.nn.contract import DataShape, Histories, Items, Recommender
 from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.system.processes import first_own_row, gather_rows, row_counts
@@ -21,15 +21,23 @@ Logits = Callable[[Tensor, Histories, Items, Items], Tensor]
 """State ``[R, D]``, what its rows come after, the items these refer to, candidates -> ``[R, C]``."""
 
 
-@dataclass(frozen=True)
-class TrainingStep(Step):
-    """See :class:`missrec_pl.losses.Step`.
+@dataclass(eq=False)
+class Step:
+    """A training step: ``R`` targets and ``B`` histories of this process.
 
     Attributes:
+        network: the network that trains.
+        data: sizes of the data.
+        histories: ``[B]`` what the targets come after.
+        items: the encoded items that histories refer to, never augmented.
+        users: the encoded histories; of the first view where the loss asks for views.
+        views: the users of each further view; None in a phase that makes none.
         batch: this process's rows.
-        scores: gives the logits, auxiliary scorers included.
         rows: histories, a row a target.
+        scores: gives the logits, auxiliary scorers included.
         max_logits: logits that exist at a time; further candidates come in chunks.
+        mask_duplicates: see :class:`Loss`.
+        padding_candidate: see :class:`Loss`.
     """
 
     network: Recommender
@@ -39,10 +47,11 @@ class TrainingStep(Step):
     users: GroupedUsers
     views: Sequence[GroupedUsers] | None
     batch: SequenceBatch
-    loss: Loss
     rows: Histories
     scores: Logits
     max_logits: int
+    mask_duplicates: bool
+    padding_candidate: bool
 
     @cached_property
     def target(self) -> Tensor:
@@ -51,7 +60,7 @@ class TrainingStep(Step):
 
     @cached_property
     def valid(self) -> Tensor:
-        """``[R]`` True: the data layer brings no filler."""
+        """``[R]``, False for filler, which has no loss; the data layer brings none."""
         return torch.ones_like(self.batch.target, dtype=torch.bool)
 
     @cached_property
@@ -71,17 +80,17 @@ class TrainingStep(Step):
 
     @property
     def num_rows(self) -> int:
-        """Targets of all processes."""
+        """Valid targets of all processes."""
         return sum(self.counts)
 
     @cached_property
     def own(self) -> Tensor:
-        """``[R]`` places of this process's rows in the global batch."""
+        """``[R]`` places of this process's rows among those that :meth:`gather` gives."""
         return first_own_row(self.counts) + torch.arange(len(self.batch.target), device=self.batch.target.device)
 
     @cached_property
     def own_histories(self) -> Tensor:
-        """``[B]`` places of this process's histories in the global batch."""
+        """``[B]`` the same of its histories and :meth:`gather_histories`."""
         return first_own_row(self.history_counts) + torch.arange(len(self.batch), device=self.batch.target.device)
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -109,12 +118,16 @@ class TrainingStep(Step):
         """The rows of all processes; booleans travel as bytes, which every backend exchanges."""
         return self.gather(rows.to(torch.uint8)).bool() if rows.dtype == torch.bool else self.gather(rows)
 
+    @property
+    def _is_whole(self) -> bool:
+        assert self.batch.items is not None, "the data module attaches the item table"
+        return self.batch.items.is_whole
+
     @cached_property
     def candidates(self) -> Items:
-        """The whole catalogue if the batch came with it, else what the batch names, else its targets."""
-        assert self.batch.items is not None, "the data module attaches the item table"
-        if self.batch.items.is_whole:
-            return self.items if self.loss.padding_candidate else self.items.span(1)
+        """What rows choose among: all items if the batch came with them, else those it names, else its targets."""
+        if self._is_whole:
+            return self.items if self.padding_candidate else self.items.span(1)
         if self.batch.candidates is not None:
             return self.items.take(self.batch.candidates.rows)
         return self.items.take(self.batch.target).apply(self._exchanged)
@@ -122,9 +135,8 @@ class TrainingStep(Step):
     @cached_property
     def _column(self) -> Tensor:
         """``[R]`` each row's target among the candidates."""
-        assert self.batch.items is not None, "the data module attaches the item table"
-        if self.batch.items.is_whole:
-            return self.batch.target - (0 if self.loss.padding_candidate else 1)
+        if self._is_whole:
+            return self.batch.target - (0 if self.padding_candidate else 1)
         if self.batch.candidates is None:
             return self.own
         if self.candidates.ids.dim() == 2:
@@ -132,11 +144,14 @@ class TrainingStep(Step):
         return torch.searchsorted(self.batch.candidates.rows, self.batch.target)
 
     def logits(self, candidates: Items) -> tuple[Tensor, Tensor]:
-        """See :class:`missrec_pl.losses.Step`; for the step's own candidates."""
+        """``[R, C]`` score over temperature plus auxiliary scorers, and the target's column ``[R]``.
+
+        For the step's own candidates. Other copies of the target, padding and filler are at minus infinity.
+        """
         return self._logits(candidates, 0), self._column
 
     def log_prob(self, candidates: Items) -> Tensor:
-        """See :class:`missrec_pl.losses.Step`.
+        """``[R]`` log-probability of the target among the candidates, corrected where these are a sample.
 
         Past ``max_logits`` entries each row keeps the log-sum-exp of a chunk of candidates, and the chunk's logits
         are computed again on the way back.
@@ -160,19 +175,12 @@ class TrainingStep(Step):
     def _logits(self, candidates: Items, start: int) -> Tensor:
         """Logits of candidates from number ``start`` on, other copies of the target at minus infinity."""
         logits = self.scores(self.users.state, self.rows, self.items, candidates)
-        if not (self.loss.mask_duplicates and self._may_repeat):
+        may_repeat = not self._is_whole and (self.batch.candidates is None or candidates.ids.dim() == 2)
+        if not (self.mask_duplicates and may_repeat):
             return logits
         columns = start + torch.arange(logits.shape[1], device=logits.device)
         is_copy = (self.target[:, None] == candidates.ids) & (columns != self._column[:, None])
         return logits.masked_fill(is_copy, float("-inf"))
-
-    @property
-    def _may_repeat(self) -> bool:
-        """Whether an item may be a candidate of a row twice: among the batch's targets, or a row's own draws."""
-        assert self.batch.items is not None, "the data module attaches the item table"
-        if self.batch.items.is_whole:
-            return False
-        return self.batch.candidates is None or self.candidates.ids.dim() == 2
 
     def _corrected(self, candidates: Items, start: int) -> Tensor:
         """Logits whose softmax estimates that over all items where the candidates are a sample."""
@@ -195,3 +203,31 @@ class TrainingStep(Step):
         is_certain = torch.zeros(len(self.batch), len(average), dtype=torch.bool, device=average.device)
         is_certain[history, self._column] = True
         return torch.where(is_certain[history], average.new_zeros(()), average)
+
+
+def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """Softmax cross-entropy over the candidates (eq. 8 with the whole catalogue as candidates)."""
+    return F.cross_entropy(logits, target_column, reduction="none")
+
+
+def sampled_logits(
+    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, "*R C"]
+) -> Float[Tensor, "B C"]:
+    """Logits whose softmax over some of the items estimates the softmax over all of them.
+
+    Every candidate but the row's target is weighted with the inverse of its chance of being one: ``s_j - log
+    pi_j`` (the logQ correction of Bengio and Senecal, 2008). ``exp s_t + sum_{j != t} exp(s_j) / pi_j`` then has
+    the sum over all items as its expectation (Horvitz and Thompson, 1952). The loss, its logarithm, is a little
+    too small on average, the less so the more candidates there are. With all items as candidates nothing changes.
+
+    Args:
+        logits: scores over temperature of distinct candidates.
+        target_column: place of each row's target; outside of ``0..C - 1`` if it is not among these columns.
+        log_inclusion: log of the probability ``pi_j`` of being a candidate of a row with another target, ``[C]``
+            for all rows or ``[B, C]``.
+    """
+    column = target_column.clamp(0, logits.shape[1] - 1)[:, None]
+    is_here = (target_column == column[:, 0])[:, None]
+    corrected = logits - log_inclusion
+    own = torch.where(is_here, logits.gather(1, column), corrected.gather(1, column))
+    return corrected.scatter(1, column, own)
