@@ -3,7 +3,6 @@
 from missrec_pl.callbacks.best_checkpoint import BestCheckpoint
 from missrec_pl.callbacks.compute_line import ComputeLine
 from missrec_pl.callbacks.epoch_lines import EpochLines
-from missrec_pl.callbacks.epoch_means import EpochMeans
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
 from missrec_pl.callbacks.nan_guard import NanGuard
@@ -18,7 +17,6 @@ __all__ = [
     "BestCheckpoint",
     "ComputeLine",
     "EpochLines",
-    "EpochMeans",
     "InterestRefresh",
     "LastCheckpoint",
     "NanGuard",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
+import torch
 
 from missrec_pl.nn.fitted import Fitted, FittingContext, refit
 from missrec_pl.system.processes import Share
@@ -65,8 +66,8 @@ class InterestRefresh(L.Callback):
         for module in _members(pl_module):
             due = [part for part in _by_epoch(module) if trainer.current_epoch % part.every_n_epochs == 0]
             if due:
-                told = self._refresh(trainer, module, due)
-                pl_module.log_dict(told, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
+                for name, value in self._refresh(trainer, module, due).items():
+                    module.epoch_means.add(name, torch.tensor(value, device=module.device), 1)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refresh before an evaluation what is empty."""

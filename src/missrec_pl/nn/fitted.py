@@ -82,13 +82,13 @@ def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
     """Fit a part so that every process ends with the same bits.
 
     Returns:
-        What the part reports; empty in processes that did not fit.
+        What the part reports, in all processes.
     """
     share = context.share
     told = part.fit(context) if part.on == "all" or share.index == 0 else {}
     if share.count > 1:
         _send(part, share)
-    return told
+    return dict(share.object_from_first(told))
 
 
 def _send(part: Fitted, share: Share) -> None:
