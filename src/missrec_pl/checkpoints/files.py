@@ -1,4 +1,4 @@
-"""Checkpoint files: their names, the one before kept, damage noticed."""
+"""Checkpoint files: names of them and in them, the one before kept, damage noticed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+RECORD = "missrec_pl"
+"""Key in a checkpoint of what it says about the run that made it."""
 
 
 def keep_previous(folder: Path) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from missrec_pl.checkpoints.files import damage_of
-from missrec_pl.checkpoints.record import RECORD
+from missrec_pl.checkpoints.files import RECORD, damage_of
 from missrec_pl.checkpoints.resuming import logged_steps, whole_epochs
 from missrec_pl.checkpoints.versions import renamed_tensors
 from missrec_pl.errors import CheckpointError

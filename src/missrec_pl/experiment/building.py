@@ -14,8 +14,15 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from missrec_pl.callbacks import ComputeLine, NanGuard, RanksFile, RunClock, RunRecord, StepSeed
-from missrec_pl.callbacks.checkpoint_io import AtomicCheckpointIO
+from missrec_pl.callbacks import (
+    AtomicCheckpointIO,
+    ComputeLine,
+    NanGuard,
+    RanksFile,
+    RunClock,
+    RunRecord,
+    StepSeed,
+)
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule

@@ -12,14 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class CSVLogger(loggers.CSVLogger):
-    """Lightning's CSVLogger, which would delete the curve so far.
-
-    Args:
-        **kwargs: as of :class:`lightning.pytorch.loggers.CSVLogger`.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    """Lightning's CSVLogger, which would delete the curve so far."""
 
     @rank_zero_only
     def continue_from(self, step: int) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from missrec_pl.checkpoints.files import RECORD
 from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, translate_released
 from missrec_pl.checkpoints.imported.reading import ReleasedCheckpoint
-from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.checkpoints.transfer import transfer_weights
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn.contract import DataShape
