@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -33,6 +34,7 @@ class InterestMethod(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class DPCKNN:
     """Density peaks on k nearest neighbours (paper, 3.3.1); see :func:`missrec_pl.clustering.dpc_knn`.
 
@@ -45,29 +47,26 @@ class DPCKNN:
         prototype: ``"center"`` (the paper) or ``"mean"`` (the release).
     """
 
-    is_sharded, modality_by_modality = True, False
+    k: int | float = 16
+    backend: BackendName = "auto"
+    distance_scale: DistanceScale = "none"
+    include_self: bool = False
+    prototype: PrototypeKind = "center"
+    _has_told: bool = field(default=False, init=False)
 
-    def __init__(
-        self,
-        k: int | float = 16,
-        backend: BackendName = "auto",
-        distance_scale: DistanceScale = "none",
-        include_self: bool = False,
-        prototype: PrototypeKind = "center",
-    ) -> None:
-        self.k = k
-        self.backend = backend
-        self.distance_scale = distance_scale
-        self.include_self = include_self
-        self.prototype = prototype
-        self._has_told = False
+    is_sharded, modality_by_modality = True, False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; nothing here is random."""
+        most = max(len(tokens) - 1, 1)  # one token is its own neighbour, at distance 0
+        k = self.k if isinstance(self.k, int) else resolve_count(self.k, len(tokens))
+        if k > most and not self._has_told:
+            self._has_told = True
+            log.info("interest.method.k=%s: %d tokens have no more than %d neighbours", self.k, len(tokens), most)
         return dpc_knn(
             tokens,
             num_prototypes,
-            self._neighbours(len(tokens)),
+            min(k, most),
             backend=self.backend,
             distance_scale=self.distance_scale,
             include_self=self.include_self,
@@ -75,15 +74,8 @@ class DPCKNN:
             sharded=True,
         )
 
-    def _neighbours(self, num_tokens: int) -> int:
-        most = max(num_tokens - 1, 1)  # one token is its own neighbour, at distance 0
-        wanted = self.k if isinstance(self.k, int) else resolve_count(self.k, num_tokens)
-        if wanted > most and not self._has_told:
-            self._has_told = True
-            log.info("interest.method.k=%s: %d tokens have no more than %d neighbours", self.k, num_tokens, most)
-        return min(wanted, most)
 
-
+@dataclass(eq=False)
 class KMeans:
     """Lloyd's k-means, for the ablation.
 
@@ -91,17 +83,16 @@ class KMeans:
         max_iterations: at most so many passes.
     """
 
-    is_sharded, modality_by_modality = False, False
+    max_iterations: int = 25
 
-    def __init__(self, max_iterations: int = 25) -> None:
-        self.max_iterations = max_iterations
+    is_sharded, modality_by_modality = False, False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
-        generator = torch.Generator().manual_seed(seed)
-        return kmeans(tokens, num_prototypes, generator=generator, max_iterations=self.max_iterations)
+        return kmeans(tokens, num_prototypes, seed=seed, max_iterations=self.max_iterations)
 
 
+@dataclass(eq=False)
 class KMeansReleased:
     """The release's faulty mini-batch k-means, for comparison; see :func:`kmeans_released`.
 
@@ -109,10 +100,9 @@ class KMeansReleased:
         batch_size: tokens of a mini-batch.
     """
 
-    is_sharded, modality_by_modality = False, True
+    batch_size: int = 2048
 
-    def __init__(self, batch_size: int = 2048) -> None:
-        self.batch_size = batch_size
+    is_sharded, modality_by_modality = False, True
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
