@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from missrec_pl.checkpoints.files import LAST, PREVIOUS, damage_of
 from missrec_pl.errors import CheckpointError
@@ -47,22 +46,3 @@ def find_checkpoint(resume: str, output_dir: str) -> str | None:
         f"resume={resume}: {' and '.join(map(str, present))} are damaged; start again without resume, or from "
         f"{folder / 'best.ckpt'} with ckpt."
     )
-
-
-def logged_steps(progress: dict[str, Any]) -> int:
-    """Number of the first step that a run repeats when it is continued: its curves end before it.
-
-    Args:
-        progress: the ``fit_loop`` entry of a checkpoint.
-    """
-    return int(progress.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0))
-
-
-def whole_epochs(content: dict[str, Any]) -> int:
-    """Number of epochs whose every batch was trained on before a checkpoint.
-
-    Args:
-        content: the checkpoint.
-    """
-    progress = content.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {})
-    return int(content["epoch"]) + bool(progress.get("is_last_batch", True))
