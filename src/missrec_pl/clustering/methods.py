@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class InterestMethod(Protocol):
-    """Discovers interests among item tokens.
+    """Discovers interests among item tokens. (No dataclass: OmegaConf would take it for a config.)
 
     Attributes:
         is_sharded: whether all processes call it and share the work; otherwise the first does it alone.
@@ -34,7 +33,6 @@ class InterestMethod(Protocol):
         ...
 
 
-@dataclass(eq=False)
 class DPCKNN:
     """Density peaks on k nearest neighbours (paper, 3.3.1); see :func:`missrec_pl.clustering.dpc_knn`.
 
@@ -47,14 +45,22 @@ class DPCKNN:
         prototype: ``"center"`` (the paper) or ``"mean"`` (the release).
     """
 
-    k: int | float = 16
-    backend: BackendName = "auto"
-    distance_scale: DistanceScale = "none"
-    include_self: bool = False
-    prototype: PrototypeKind = "center"
-    _has_told: bool = field(default=False, init=False)
-
     is_sharded, modality_by_modality = True, False
+
+    def __init__(
+        self,
+        k: int | float = 16,
+        backend: BackendName = "auto",
+        distance_scale: DistanceScale = "none",
+        include_self: bool = False,
+        prototype: PrototypeKind = "center",
+    ) -> None:
+        self.k = k
+        self.backend = backend
+        self.distance_scale = distance_scale
+        self.include_self = include_self
+        self.prototype = prototype
+        self._has_told = False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; nothing here is random."""
@@ -75,7 +81,6 @@ class DPCKNN:
         )
 
 
-@dataclass(eq=False)
 class KMeans:
     """Lloyd's k-means, for the ablation.
 
@@ -83,16 +88,16 @@ class KMeans:
         max_iterations: at most so many passes.
     """
 
-    max_iterations: int = 25
-
     is_sharded, modality_by_modality = False, False
+
+    def __init__(self, max_iterations: int = 25) -> None:
+        self.max_iterations = max_iterations
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
         return kmeans(tokens, num_prototypes, seed=seed, max_iterations=self.max_iterations)
 
 
-@dataclass(eq=False)
 class KMeansReleased:
     """The release's faulty mini-batch k-means, for comparison; see :func:`kmeans_released`.
 
@@ -100,9 +105,10 @@ class KMeansReleased:
         batch_size: tokens of a mini-batch.
     """
 
-    batch_size: int = 2048
-
     is_sharded, modality_by_modality = False, True
+
+    def __init__(self, batch_size: int = 2048) -> None:
+        self.batch_size = batch_size
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
