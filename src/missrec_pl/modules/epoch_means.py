@@ -42,9 +42,9 @@ class EpochMeans(dict[str, EpochMean]):
     """The means of the epoch in progress, by the name that they are logged under."""
 
     @property
-    def have_begun(self) -> bool:
-        """Whether anything was added in this epoch."""
-        return any(mean.update_called for mean in self.values())
+    def begun(self) -> dict[str, EpochMean]:
+        """Those that something was added to in this epoch."""
+        return {name: mean for name, mean in self.items() if mean.update_called}
 
     def add(self, name: str, total: Tensor, rows: int | Tensor) -> None:
         """Add the sum over some rows of this process; all processes add to the same names."""
@@ -54,13 +54,12 @@ class EpochMeans(dict[str, EpochMean]):
 
     def log(self, module: L.LightningModule) -> None:
         """Log, from a step, what was added in this epoch."""
-        for name, mean in self.items():
-            if mean.update_called:
-                module.log(name, mean, on_step=False, on_epoch=True, metric_attribute=name)
+        for name, mean in self.begun.items():
+            module.log(name, mean, on_step=False, on_epoch=True, metric_attribute=name)
 
     def stored(self, share: Share) -> dict[str, Any]:
         """Names, and every process's sums and counts ``[P, names]``, for a checkpoint; all processes call it."""
-        begun = {name: mean for name, mean in self.items() if mean.update_called}
+        begun = self.begun
         sums = torch.stack([mean.total for mean in begun.values()])
         counts = torch.stack([mean.rows for mean in begun.values()])
         of_all = {"sums": share.collect(sums), "counts": share.collect(counts)}

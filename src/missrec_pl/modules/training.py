@@ -117,7 +117,7 @@ class TrainingModule(RankingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Within an epoch its means so far go along."""
-        if self.epoch_means.have_begun and not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        if self.epoch_means.begun and not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             checkpoint[_MEANS] = self.epoch_means.stored(Share.mine())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
