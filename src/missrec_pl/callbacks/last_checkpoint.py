@@ -115,12 +115,14 @@ class LastCheckpoint(Checkpoint):
         Raises:
             StoppedError: a signal has come.
         """
-        stop, due = any_process(bool(self._signal.received), self._is_due(batch_idx + 1))
-        if not (stop or due) or not _is_between_steps(trainer, batch_idx + 1):
-            return
-        self._save(trainer)
-        if stop:
-            self._stop(trainer, f"epoch {trainer.current_epoch}, batch {batch_idx + 1}")
+        done, waited = batch_idx + 1, time.monotonic() - self._saved_at
+        is_due = self.every_minutes is not None and waited >= 60 * self.every_minutes
+        is_due |= self.every_n_steps is not None and done % self.every_n_steps == 0
+        stop, due = any_process(bool(self._signal.received), is_due)
+        if (stop or due) and _is_between_steps(trainer, done):
+            self._save(trainer)
+            if stop:
+                raise self._stopped(f"epoch {trainer.current_epoch}, batch {done}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the epoch; the last callback to see it end, so that all others' state is complete.
@@ -130,7 +132,7 @@ class LastCheckpoint(Checkpoint):
         """
         self._save(trainer)
         if any_process(bool(self._signal.received))[0]:
-            self._stop(trainer, f"the end of epoch {trainer.current_epoch}")
+            raise self._stopped(f"the end of epoch {trainer.current_epoch}")
 
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """End a test that a signal interrupts.
@@ -141,11 +143,6 @@ class LastCheckpoint(Checkpoint):
         if self._signal.received:  # each process by itself: shards have different numbers of batches
             raise StoppedError(f"stopped by {self._signal.received} while testing; {self.path} is complete.")
 
-    def _is_due(self, done: int) -> bool:
-        by_steps = self.every_n_steps is not None and done % self.every_n_steps == 0
-        waited = time.monotonic() - self._saved_at
-        return by_steps or (self.every_minutes is not None and waited >= 60 * self.every_minutes)
-
     def _save(self, trainer: L.Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -154,9 +151,9 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = time.monotonic()
 
-    def _stop(self, trainer: L.Trainer, where: str) -> None:
+    def _stopped(self, where: str) -> StoppedError:
         name = self._signal.received or "a signal to another process"
-        raise StoppedError(f"stopped by {name}; saved {self.path} at {where}.")
+        return StoppedError(f"stopped by {name}; saved {self.path} at {where}.")
 
 
 def _early_stopping(trainer: L.Trainer) -> list[EarlyStopping]:

@@ -122,8 +122,7 @@ class RandomTokens:
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the tokens."""
-        generator = torch.Generator().manual_seed(seed)
-        return random_prototypes(tokens, num_prototypes, generator=generator)
+        return random_prototypes(tokens, num_prototypes, torch.Generator().manual_seed(seed))
 
 
 class NoInterests:
