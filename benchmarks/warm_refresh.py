@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from missrec_pl.callbacks import interest_methods
+from missrec_pl.clustering import methods
 from missrec_pl.clustering.backends.base import squared_distances
 from missrec_pl.clustering.backends.tiled import TiledReductions
 from missrec_pl.experiment.train import train
@@ -56,13 +56,13 @@ def main() -> None:
     with initialize_config_dir(str(Path(__file__).resolve().parents[1] / "configs"), version_base="1.3"):
         cfg = compose("train", overrides=["test=false", "paths.output_dir=/tmp/warm-refresh", *sys.argv[1:]])
     refreshes: list[Tensor] = []
-    cluster = interest_methods.DPCKNN.__call__
+    cluster = methods.DPCKNN.__call__
 
     def remembered(self, tokens, num_prototypes, seed):
         refreshes.append(tokens.detach().cpu().clone())
         return cluster(self, tokens, num_prototypes, seed)
 
-    interest_methods.DPCKNN.__call__ = remembered
+    methods.DPCKNN.__call__ = remembered
     train(cfg)
     print("moved: median movement over the median distance of the k-th neighbour")
     compare(refreshes[1:], cfg.interest.method.k)

@@ -11,7 +11,7 @@ MODULE = SimpleNamespace(device=torch.device("cpu"))
 
 def said(caplog, monkeypatch, *, threads, processes, cores):
     monkeypatch.setattr("torch.get_num_threads", lambda: threads)
-    monkeypatch.setattr("missrec_pl.callbacks.compute_line.usable_cores", lambda: cores)
+    monkeypatch.setattr("missrec_pl.callbacks.records.usable_cores", lambda: cores)
     caplog.set_level(logging.INFO, "missrec_pl")
     trainer = SimpleNamespace(world_size=processes, num_nodes=1, precision="bf16-mixed")
     line = ComputeLine()

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import InterestRefresh, LastCheckpoint
-from missrec_pl.callbacks.stop_signal import StopSignal
+from missrec_pl.callbacks.last_checkpoint import StopSignal
 from missrec_pl.errors import StoppedError
 
 

@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import EpochLines, InterestRefresh, LastCheckpoint, RunClock, RunRecord
-from missrec_pl.checkpoints.record import RECORD
+from missrec_pl.checkpoints.files import RECORD
 
 CONFIG = {"model": {"_target_": "missrec_pl.nn.MISSRec", "hidden_size": 8}, "seed": 3, "ks": [1, 5], "ckpt": None}
 
@@ -70,11 +70,11 @@ def test_testing_an_earlier_epoch_does_not_turn_the_clock_back(module, datamodul
 
 
 def test_a_line_per_epoch_marks_the_best(module, datamodule, make_trainer, caplog):
-    caplog.set_level(logging.INFO, logger="missrec_pl.callbacks.epoch_lines")
+    caplog.set_level(logging.INFO, logger="missrec_pl.callbacks.records")
     lines, stopping = EpochLines(), EarlyStopping("val/ndcg@5", mode="max")
     trainer = make_trainer(lines, stopping, InterestRefresh(), max_epochs=2, num_sanity_val_steps=0)
     trainer.fit(module, datamodule=datamodule)
-    first, second = [record.message for record in caplog.records if record.name.endswith("epoch_lines")]
+    first, second = [record.message for record in caplog.records if record.name.endswith("records")]
     assert first.startswith("epoch 0: train/loss")
     assert first.endswith(" *")
     assert "val/ndcg@5" in second

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import torch
 
-from missrec_pl.callbacks.step_seed import StepSeed
+from missrec_pl.callbacks import StepSeed
 
 
 def draw(seed, epoch, batch, rank):

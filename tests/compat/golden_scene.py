@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from golden_files import THEIRS, arrays, catalogue_of, dense, interest_ids, shape_of, tables, transformed
+from released_names import to_released
 from runs import composed
 
-from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, to_released, translate_released
+from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, translate_released
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.experiment import building

@@ -4,7 +4,7 @@ import pytest
 import torch
 from golden_files import HERE, THEIRS, arrays, catalogue_of, shape_of
 
-from missrec_pl.checkpoints.imported.names import from_released, model_kwargs_of_released
+from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, translate_released
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.losses import Contrastive
 from missrec_pl.modules import TrainingModule
@@ -39,7 +39,7 @@ def test_a_training_step_of_the_mended_network(name, memory_domain):
         sequence_fusion=fusion,
         **sizes,
     )
-    model.load_state_dict(from_released(state))
+    model.load_state_dict(translate_released(state).weights)
     model.double().interests.assignment[table.is_missing] = 0
     loss = Contrastive(orthogonality_weight=0.1)
     module = TrainingModule(model, loss, lambda groups: None, data=shape).eval()

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from runs import composed, places
 
-from missrec_pl.checkpoints.record import RECORD
+from missrec_pl.checkpoints.files import RECORD
 from missrec_pl.errors import CheckpointError
 from missrec_pl.experiment.evaluate import evaluate
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from runs import composed, places, tiny
 
+from missrec_pl.checkpoints.files import RECORD
 from missrec_pl.checkpoints.reading import read_checkpoint
-from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.errors import CheckpointError
 from missrec_pl.experiment.evaluate import evaluate
 from missrec_pl.experiment.train import train

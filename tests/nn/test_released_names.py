@@ -2,14 +2,9 @@
 
 import pytest
 import torch
+from released_names import to_released
 
-from missrec_pl.checkpoints.imported.names import (
-    from_released,
-    model_kwargs_of_released,
-    to_released,
-    translate_released,
-)
-from missrec_pl.checkpoints.imported.rows import name_rows
+from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, name_rows, translate_released
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn import DataShape
 from missrec_pl.nn.interests import InterestSettings
@@ -51,7 +46,7 @@ def test_there_and_back(options):
     if len(model.item_adapters.modalities) == 1:  # nothing to weigh: theirs has no such factor
         del ours["fusion.concentration"]
     theirs = to_released(ours)
-    back = from_released(theirs)
+    back = translate_released(theirs).weights
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[name], ours[name]) for name in ours)
     kwargs = model_kwargs_of_released(theirs)
@@ -73,7 +68,7 @@ def test_there_and_back(options):
 def test_projections_are_cut_in_the_order_query_key_value():
     state = to_released(make_model().state_dict())
     stacked = state["trm_model.decoder.layers.0.multihead_attn.in_proj_weight"]
-    ours = from_released(state)
+    ours = translate_released(state).weights
     assert torch.equal(ours["decoder.blocks.0.cross_attention.query.weight"], stacked[:8])
     assert torch.equal(ours["decoder.blocks.0.cross_attention.key_value.weight"], stacked[8:])
 
@@ -95,7 +90,7 @@ def test_a_pretrained_state_has_no_interests_and_features_are_left():
     state = to_released(make_model().state_dict())
     for name in ("interest_embeddings", "plm_interest_lookup_table", "img_interest_lookup_table"):
         del state[name]
-    assert not any(name.startswith("fitted.") for name in from_released(state))
+    assert not any(name.startswith("fitted.") for name in translate_released(state).weights)
     assert "num_items" not in model_kwargs_of_released(state)
     state |= {
         "plm_embedding.weight": torch.zeros(8, 4),
@@ -103,14 +98,14 @@ def test_a_pretrained_state_has_no_interests_and_features_are_left():
     }
     found = translate_released(state)
     assert set(found.left) == {"plm_embedding.weight", "plm_embedding_empty_mask"}
-    assert "left   plm_embedding.weight: features belong to the data" in found.lines()
-    assert "loaded LayerNorm.weight as input_norm.weight" in found.lines()
+    assert found.left["plm_embedding.weight"] == "features belong to the data"
+    assert found.loaded["LayerNorm.weight"] == ("input_norm.weight",)
     assert set(found.loaded) | set(found.left) == set(state)
 
 
 def test_weights_are_copies():
     state = to_released(make_model().state_dict())
-    weights = from_released(state)
+    weights = translate_released(state).weights
     before = {name: value.clone() for name, value in state.items()}
     for value in weights.values():
         value.zero_()
@@ -167,7 +162,7 @@ def test_what_does_not_fit_is_named(changes, message):
 
 def test_an_empty_state_is_refused():
     with pytest.raises(CheckpointError, match=r"lacks position_embedding.weight"):
-        from_released({})
+        translate_released({})
 
 
 def test_what_they_have_no_name_for_is_named():

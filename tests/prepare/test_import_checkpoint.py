@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from released_files import GOLDEN, save_released
+from released_names import to_released
 from runs import QUIET, composed, places, run_cli
 
-from missrec_pl.checkpoints.imported.names import to_released
 from missrec_pl.checkpoints.imported.reading import read_released_checkpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.errors import CheckpointError

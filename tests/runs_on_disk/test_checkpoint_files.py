@@ -6,7 +6,7 @@ import zipfile
 import pytest
 import torch
 
-from missrec_pl.callbacks.checkpoint_io import AtomicCheckpointIO
+from missrec_pl.callbacks import AtomicCheckpointIO
 from missrec_pl.checkpoints.files import damage_of, keep_previous
 
 CONTENT = {"state_dict": {"weight": torch.arange(1000.0)}, "epoch": 3}

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import torch
 
 from missrec_pl.nn.fitted import Fitted, FittingContext, refit
 from missrec_pl.system.processes import Share
@@ -65,38 +66,30 @@ class InterestRefresh(L.Callback):
         for module in _members(pl_module):
             due = [part for part in _by_epoch(module) if trainer.current_epoch % part.every_n_epochs == 0]
             if due:
-                told = self._refresh(trainer, module, due)
-                pl_module.log_dict(told, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
+                for name, value in self.refresh(trainer, module, due).items():
+                    module.epoch_means.add(name, torch.tensor(value, device=module.device), 1)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refresh before an evaluation what is empty."""
-        self._refresh_empty(trainer, pl_module)
+        for module in _members(pl_module):
+            if empty := [part for part in _by_epoch(module) if part.is_empty]:
+                told = self.refresh(trainer, module, empty)
+                log.info("first interest table: %s", {name: round(value, 4) for name, value in told.items()})
 
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refresh before an evaluation what is empty."""
-        self._refresh_empty(trainer, pl_module)
+    on_test_start = on_validation_start
 
-    def refresh(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
-        """Renew what is fitted every epoch, now.
+    def refresh(self, trainer: L.Trainer, module: Any, parts: Sequence[Fitted] | None = None) -> dict[str, float]:
+        """Renew some parts now, or all that are fitted every epoch.
 
         Returns:
             What the parts report, and the seconds.
         """
-        return self._refresh(trainer, module, list(_by_epoch(module)))
-
-    def _refresh(self, trainer: L.Trainer, module: Any, parts: list[Fitted]) -> dict[str, float]:
         start = time.perf_counter()
         told: dict[str, float] = {}
-        for part in parts:
+        for part in _by_epoch(module) if parts is None else parts:
             told |= refit(part, self._context(trainer, module))
         self.seconds.append(time.perf_counter() - start)
         return {**told, "interest/seconds": self.seconds[-1]}
-
-    def _refresh_empty(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for module in _members(pl_module):
-            if empty := [part for part in _by_epoch(module) if part.is_empty]:
-                told = self._refresh(trainer, module, empty)
-                log.info("first interest table: %s", {name: round(value, 4) for name, value in told.items()})
 
     def _context(self, trainer: L.Trainer, module: Any) -> FittingContext:
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -115,5 +108,5 @@ def _members(module: Any) -> list[Any]:
     return list(getattr(module, "members", [module]))
 
 
-def _by_epoch(module: Any) -> Iterator[Fitted]:
-    yield from (part for part in module.fitted_parts if part.every == "epoch")
+def _by_epoch(module: Any) -> list[Fitted]:
+    return [part for part in module.fitted_parts if part.every == "epoch"]

@@ -1,21 +1,59 @@
-"""The checkpoint that a run is continued from."""
+"""The checkpoint that a run is continued from, and the signals after which it is written."""
 
 from __future__ import annotations
 
 import logging
+import signal
+import sys
+import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
-from missrec_pl.callbacks.stop_signal import StopSignal
 from missrec_pl.checkpoints.files import LAST, keep_previous
 from missrec_pl.errors import StoppedError
 from missrec_pl.system.processes import any_process
 
 log = logging.getLogger(__name__)
+
+
+class StopSignal:
+    """Notes that SIGTERM has come, or SIGINT; a second SIGINT does what one did before.
+
+    Lightning's own handler broadcasts from within the handler, wherever the program stands: two processes may
+    then wait for each other in different exchanges.
+
+    Attributes:
+        received: the signal that has come since the handlers were installed, empty if none has.
+    """
+
+    def __init__(self) -> None:
+        self.received = ""
+        self._before: Any = None
+
+    def install(self) -> None:
+        """Take over both signals; Lightning puts the former handler of SIGTERM back when it is done."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.signal(signal.SIGTERM, self._note)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def restore(self) -> None:
+        """Give SIGINT back."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number).name
+        if number == signal.SIGINT:
+            self.restore()
+            print("\nstopping where the run can be continued from; Ctrl-C again stops at once", file=sys.stderr)
 
 
 class LastCheckpoint(Checkpoint):
@@ -47,6 +85,8 @@ class LastCheckpoint(Checkpoint):
         """Take over the signals."""
         self._signal.install()
 
+    on_test_start = on_sanity_check_start
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take over the signals; a run whose patience had run out does not train one more epoch."""
         self._signal.install()
@@ -57,17 +97,11 @@ class LastCheckpoint(Checkpoint):
                 log.info("resume: the run had stopped early after epoch %d", trainer.current_epoch - 1)
                 trainer.should_stop = True
 
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over the signals."""
-        self._signal.install()
-
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Give Ctrl-C back."""
         self._signal.restore()
 
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give Ctrl-C back."""
-        self._signal.restore()
+    on_test_end = on_fit_end
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Give Ctrl-C back."""
@@ -81,12 +115,14 @@ class LastCheckpoint(Checkpoint):
         Raises:
             StoppedError: a signal has come.
         """
-        stop, due = any_process(bool(self._signal.received), self._is_due(batch_idx + 1))
-        if not (stop or due) or not _is_between_steps(trainer, batch_idx + 1):
-            return
-        self._save(trainer)
-        if stop:
-            self._stop(trainer, f"epoch {trainer.current_epoch}, batch {batch_idx + 1}")
+        done, waited = batch_idx + 1, time.monotonic() - self._saved_at
+        is_due = self.every_minutes is not None and waited >= 60 * self.every_minutes
+        is_due |= self.every_n_steps is not None and done % self.every_n_steps == 0
+        stop, due = any_process(bool(self._signal.received), is_due)
+        if (stop or due) and _is_between_steps(trainer, done):
+            self._save(trainer)
+            if stop:
+                raise self._stopped(f"epoch {trainer.current_epoch}, batch {done}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the epoch; the last callback to see it end, so that all others' state is complete.
@@ -96,7 +132,7 @@ class LastCheckpoint(Checkpoint):
         """
         self._save(trainer)
         if any_process(bool(self._signal.received))[0]:
-            self._stop(trainer, f"the end of epoch {trainer.current_epoch}")
+            raise self._stopped(f"the end of epoch {trainer.current_epoch}")
 
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """End a test that a signal interrupts.
@@ -107,11 +143,6 @@ class LastCheckpoint(Checkpoint):
         if self._signal.received:  # each process by itself: shards have different numbers of batches
             raise StoppedError(f"stopped by {self._signal.received} while testing; {self.path} is complete.")
 
-    def _is_due(self, done: int) -> bool:
-        by_steps = self.every_n_steps is not None and done % self.every_n_steps == 0
-        waited = time.monotonic() - self._saved_at
-        return by_steps or (self.every_minutes is not None and waited >= 60 * self.every_minutes)
-
     def _save(self, trainer: L.Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -120,9 +151,9 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = time.monotonic()
 
-    def _stop(self, trainer: L.Trainer, where: str) -> None:
+    def _stopped(self, where: str) -> StoppedError:
         name = self._signal.received or "a signal to another process"
-        raise StoppedError(f"stopped by {name}; saved {self.path} at {where}.")
+        return StoppedError(f"stopped by {name}; saved {self.path} at {where}.")
 
 
 def _early_stopping(trainer: L.Trainer) -> list[EarlyStopping]:

@@ -59,25 +59,23 @@ class NanGuard(L.Callback):
             raise RunError(self._report(trainer, wrong))
 
     def _report(self, trainer: L.Trainer, parameters: list[str]) -> str:
-        batch, loss = self._batch, float("nan") if self._loss is None else float(self._loss)
+        """Write ``nan_batch.json``, and say in short what it holds."""
+        loss = float("nan") if self._loss is None else float(self._loss)
         batch_idx = trainer.fit_loop.epoch_loop.batch_idx
         where = f"epoch {trainer.current_epoch}, batch {batch_idx}, step {trainer.global_step}"
-        assert batch is not None
-        rows = _rows(trainer.datamodule.catalogue, batch)  # type: ignore[attr-defined]
-        file = self._write(trainer, {"where": where, "loss": str(loss), "parameters": parameters, "rows": rows})
+        assert self._batch is not None
+        rows = _rows(trainer.datamodule.catalogue, self._batch)  # type: ignore[attr-defined]
+        content = {"where": where, "loss": str(loss), "parameters": parameters, "rows": rows}
+        mark = "" if trainer.world_size == 1 else f"_{trainer.global_rank}"
+        file = self.folder / f"nan_batch{mark}.json"
+        with whole_file(file) as part:
+            part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         first = ", ".join(f"{row['domain']}/{row['target']}" for row in rows[:3])
         return (
             f"{where}: the loss is {loss} and the gradients of {len(parameters)} parameters hold NaN or infinity "
             f"(e.g. {', '.join(parameters[:2])}); {len(rows)} rows, targets {first}, ...: all in {file}. "
             "Lower optim.optimizer.lr or optim.scorer_lr, or look for odd features among these items."
         )
-
-    def _write(self, trainer: L.Trainer, content: dict[str, Any]) -> Path:
-        name = "nan_batch.json" if trainer.world_size == 1 else f"nan_batch_{trainer.global_rank}.json"
-        target = self.folder / name
-        with whole_file(target) as part:
-            part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        return target
 
 
 def _is_finite(tensor: Tensor | None) -> bool:
@@ -92,14 +90,15 @@ def _rows(catalogue: Any, batch: SequenceBatch) -> list[dict[str, Any]]:
         local, ids = item - int(catalogue.offsets[domain]), raw[domain]
         return str(local) if ids is None else ids[local]
 
-    history, length, target, row = batch.history.cpu(), batch.length.cpu(), batch.target.cpu(), None
+    history, length, target, domain = (
+        tensor.cpu() for tensor in (batch.history, batch.length, batch.target, batch.domain)
+    )
     if batch.items is not None:
         ids = batch.items.ids.cpu()
         history, target = ids[history], ids[target]
     if batch.place is not None:  # several targets a history: what stands at and before the place of each
         row, position = batch.place.cpu() // history.shape[1], batch.place.cpu() % history.shape[1]
-        history, length = history[row], position + 1
-    domain = batch.domain.cpu() if row is None else batch.domain.cpu()[row]
+        history, length, domain = history[row], position + 1, domain[row]
     return [
         {
             "domain": catalogue.domains[d].name,

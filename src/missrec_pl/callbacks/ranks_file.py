@@ -59,19 +59,12 @@ class RanksFile(L.Callback):
         users, ranks = gather_rows(users).cpu(), gather_rows(ranks).cpu()
         self._users, self._ranks = [], []
         if trainer.is_global_zero:
-            self._write(trainer.datamodule, users, ranks)  # type: ignore[attr-defined]
-
-    def _write(self, datamodule: Any, users: Tensor, ranks: Tensor) -> None:
-        order = users.argsort()  # global numbers: by domain first
-        rank, rank_history_excluded = ranks[order].numpy().T
-        described = evaluated_users(
-            datamodule.catalogue,
-            datamodule.sequences,
-            _rows_of(datamodule.sequences.test, users[order].numpy()),
-            datamodule.max_history,
-        )
-        columns = {"rank": rank, "rank_history_excluded": rank_history_excluded}
-        write_ranks(self.folder / RANKS_NAME, described, columns)
+            order = users.argsort()  # global numbers: by domain first
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            rows = _rows_of(data.sequences.test, users[order].numpy())
+            described = evaluated_users(data.catalogue, data.sequences, rows, data.max_history)
+            columns = dict(zip(("rank", "rank_history_excluded"), ranks[order].numpy().T, strict=True))
+            write_ranks(self.folder / RANKS_NAME, described, columns)
 
 
 def _rows_of(split: EvaluationRows, users: np.ndarray) -> EvaluationRows:

@@ -10,13 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from missrec_pl.checkpoints.files import damage_of
-from missrec_pl.checkpoints.record import RECORD
-from missrec_pl.checkpoints.resuming import logged_steps, whole_epochs
+from missrec_pl.checkpoints.files import RECORD, damage_of
 from missrec_pl.checkpoints.versions import renamed_tensors
 from missrec_pl.errors import CheckpointError
-
-_MODEL_PREFIX, _SCORERS_PREFIX = "model.", "scorers."
 
 
 @dataclass(frozen=True)
@@ -27,8 +23,9 @@ class Checkpoint:
         config: config of the run, interpolations unresolved.
         data: fingerprint of each domain of the run.
         weights: ``state_dict`` of the network.
-        epochs: number of completed training epochs.
-        logged_steps: number of the first step that was not logged before the checkpoint was written.
+        epochs: number of epochs whose every batch was trained on.
+        logged_steps: number of the first step that was not logged before the checkpoint was written; a run that is
+            continued repeats it.
         scorers: ``state_dict`` of the auxiliary scorers.
         network: class path and resolved arguments of the network; None before they were noted.
         encoders: per modality the encoders of the features that the run read; empty where nobody noted them.
@@ -65,17 +62,23 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         )
     try:
         record, progress = content[RECORD], content.get("loops", {}).get("fit_loop", {})
+        is_whole = progress.get("epoch_loop.batch_progress", {}).get("is_last_batch", True)
+        epochs = int(content["epoch"]) + bool(is_whole)
+        steps = int(progress.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0))
         config, data = dict(record["config"]), dict(record["data"])
-        epochs, steps = whole_epochs(content), logged_steps(progress)
         encoders = {str(name): [str(made) for made in by] for name, by in record.get("encoders", {}).items()}
-        state = checked_tensors(renamed_tensors(content["state_dict"]), f"{flag}={path}")
+        state = renamed_tensors(content["state_dict"])
+        _check_tensors(state, f"{flag}={path}")
         network = record.get("network")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{flag}={path} cannot be read: an entry of its record is missing or wrong ({error!r}); give the "
             "checkpoints/best.ckpt of a finished run."
         ) from error
-    weights, scorers = (_below(state, prefix) for prefix in (_MODEL_PREFIX, _SCORERS_PREFIX))
+    weights, scorers = (
+        {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        for prefix in ("model.", "scorers.")
+    )
     return Checkpoint(config, data, weights, epochs, steps, scorers, encoders, network)
 
 
@@ -94,23 +97,12 @@ def _load(file: Path, flag: str) -> Any:
     )
 
 
-def checked_tensors(state: dict[str, Any], where: str) -> dict[str, Tensor]:
-    """The tensors of a ``state_dict``.
-
-    Raises:
-        CheckpointError: one holds NaN or infinity.
-        TypeError: an entry is no tensor.
-    """
+def _check_tensors(state: dict[str, Any], where: str) -> None:
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{name} is a {type(tensor).__name__}")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise CheckpointError(
-                f"{where}: the weight {name.removeprefix(_MODEL_PREFIX)} holds NaN or infinity, for the run had "
+                f"{where}: the weight {name.removeprefix('model.')} holds NaN or infinity, for the run had "
                 "diverged; give an earlier one."
             )
-    return state
-
-
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

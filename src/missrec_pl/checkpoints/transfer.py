@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn.contract import Recommender
 from missrec_pl.nn.missrec.collaborative import COLLABORATIVE
 from missrec_pl.nn.scorers import Scorers
-
-_PREFIX = "scorers."
 
 
 @dataclass
@@ -40,12 +38,56 @@ class TransferReport:
 
 
 @dataclass(frozen=True)
-class _Rules:
-    """What a network, or the scorers, say of their tensors: prefixes of names."""
+class _Tensors:
+    """Tensors to be filled from those of a checkpoint.
 
-    item_bound: tuple[str, ...]
-    may_differ: tuple[str, ...]
+    Attributes:
+        own: what is filled, by name.
+        source: the checkpoint's, by name.
+        ours: the modalities here, in the order of their axis.
+        theirs: those of the checkpoint.
+        by_modality: names of what has a column per modality.
+        left_behind: prefixes of names of what belongs to other items.
+    """
+
+    own: Mapping[str, Tensor]
+    source: Mapping[str, Tensor]
+    ours: Sequence[str]
+    theirs: Sequence[str]
     by_modality: tuple[str, ...]
+    left_behind: tuple[str, ...] = ()
+
+    def fresh(self) -> dict[str, str]:
+        """Which tensors start fresh, and why."""
+        found: dict[str, str] = {}
+        ours, theirs = ", ".join(self.ours), ", ".join(self.theirs) or "no modality"
+        for name, tensor in self.own.items():
+            if name.startswith(self.left_behind):
+                found[name] = "belongs to the items of the data"
+            elif name not in self.source:
+                found[name] = "not in the checkpoint"
+            elif name in self.by_modality and set(self.theirs) != set(self.ours):
+                found[name] = f"of {theirs} in the checkpoint, of {ours} here"
+            elif self.source[name].shape != tensor.shape:
+                found[name] = f"{tuple(self.source[name].shape)} in the checkpoint, {tuple(tensor.shape)} here"
+        return found
+
+    def report(self, fresh: Mapping[str, str], prefix: str = "") -> TransferReport:
+        """What becomes of all tensors; the prefix stands before their names."""
+        why = {name: fresh.get(name, "not part of this network") for name in self.source}
+        return TransferReport(
+            [prefix + name for name in self.own if name not in fresh],
+            {prefix + name: reason for name, reason in fresh.items()},
+            {prefix + name: why[name] for name in self.source if name in fresh or name not in self.own},
+        )
+
+    def copy(self, fresh: Mapping[str, str]) -> None:
+        """Fill what does not start fresh, columns in the order of our modalities."""
+        order = [self.theirs.index(one) for one in self.ours if one in self.theirs]
+        with torch.no_grad():
+            for name in self.own.keys() - fresh.keys():
+                tensor = self.source[name]
+                self.own[name].copy_(tensor[..., order] if name in self.by_modality else tensor)
 
 
 def transfer_weights(
@@ -70,25 +112,29 @@ def transfer_weights(
     Raises:
         CheckpointError: the checkpoint is of another architecture or of other sizes; nothing was copied.
     """
-    rules = _Rules(model.item_bound, (*model.may_differ, *model.item_bound), model.by_modality)
     own = model.state_dict()
-    new = _fresh(own, source, rules, same_items)
+    left_behind = () if same_items else model.item_bound
+    tensors = _Tensors(own, source, modalities_of(own), modalities_of(source), model.by_modality, left_behind)
+    may_differ = (*model.may_differ, *model.item_bound)
+    fresh = tensors.fresh()
     for modality, why in (other_encoders or {}).items():
-        new.update({name: why for name in own if name.startswith(f"item_adapters.linear.{modality}.")})
-    _start_whole_units_fresh(new, own, rules)
-    report = _report(own, source, new)
-    misfits = [f"{name} ({why})" for name, why in new.items() if not name.startswith(rules.may_differ)]
+        fresh.update({name: why for name in own if name.startswith(f"item_adapters.linear.{modality}.")})
+    # Half an adapter or half an interest table is worth nothing: what goes with a fresh tensor is fresh too.
+    units = {_unit(name): name for name in fresh if name.startswith(may_differ)}
+    fresh |= {n: f"goes with {units[_unit(n)]}" for n in own if n not in fresh and _unit(n) in units}
+    report = tensors.report(fresh)
+    misfits = [f"{name} ({why})" for name, why in fresh.items() if not name.startswith(may_differ)]
     misfits += [
         f"{name} (only in the checkpoint)"
         for name in report.left
-        if name not in own and not name.startswith(rules.may_differ)
+        if name not in own and not name.startswith(may_differ)
     ]
     if misfits:
         raise CheckpointError(
             f"the checkpoint does not fit this model: {len(misfits)} tensors differ, e.g. "
             f"{'; '.join(misfits[:3])}. Choose the model and the sizes that the checkpoint was trained with."
         )
-    _copy(own, source, report.loaded, rules, modalities_of(own), modalities_of(source))
+    tensors.copy(fresh)
     return report
 
 
@@ -106,47 +152,11 @@ def transfer_scorers(
         own_modalities: the modalities of the data, in order.
         their_modalities: those of the checkpoint's data.
     """
-    names = tuple(f"{name}.{one}" for name, scorer in scorers.items() for one in _by_modality(scorer))
-    rules = _Rules((), ("",), names)
-    own, columns = scorers.state_dict(), (list(own_modalities), list(their_modalities))
-    new = _fresh(own, source, rules, same_items=True, columns=columns)
-    report = _report(own, source, new)
-    _copy(own, source, report.loaded, rules, *columns)
-    return TransferReport(
-        [_PREFIX + name for name in report.loaded],
-        {_PREFIX + name: why for name, why in report.new.items()},
-        {_PREFIX + name: why for name, why in report.left.items()},
-    )
-
-
-def _by_modality(scorer: nn.Module) -> tuple[str, ...]:
-    names: tuple[str, ...] = getattr(scorer, "by_modality", ())
-    return names
-
-
-def _report(own: Mapping[str, Tensor], source: Mapping[str, Tensor], new: Mapping[str, str]) -> TransferReport:
-    return TransferReport(
-        loaded=[name for name in own if name not in new],
-        new=dict(new),
-        left={
-            name: new.get(name, "not part of this network") for name in source if name in new or name not in own
-        },
-    )
-
-
-def _copy(
-    own: Mapping[str, Tensor],
-    source: Mapping[str, Tensor],
-    names: Iterable[str],
-    rules: _Rules,
-    ours: Sequence[str],
-    theirs: Sequence[str],
-) -> None:
-    order = [theirs.index(one) for one in ours if one in theirs]
-    with torch.no_grad():
-        for name in names:
-            tensor = source[name]
-            own[name].copy_(tensor[..., order] if name in rules.by_modality else tensor)
+    names = [f"{name}.{one}" for name, scorer in scorers.items() for one in getattr(scorer, "by_modality", ())]
+    tensors = _Tensors(scorers.state_dict(), source, own_modalities, their_modalities, tuple(names))
+    fresh = tensors.fresh()
+    tensors.copy(fresh)
+    return tensors.report(fresh, "scorers.")
 
 
 def modalities_of(weights: Iterable[str]) -> list[str]:
@@ -157,36 +167,6 @@ def modalities_of(weights: Iterable[str]) -> list[str]:
 def feature_modalities_of(weights: Iterable[str]) -> list[str]:
     """Those of them that are features of the data."""
     return [name for name in modalities_of(weights) if name != COLLABORATIVE]
-
-
-def _fresh(
-    own: Mapping[str, Tensor],
-    source: Mapping[str, Tensor],
-    rules: _Rules,
-    same_items: bool,
-    columns: tuple[Sequence[str], Sequence[str]] | None = None,
-) -> dict[str, str]:
-    """Which tensors start fresh, and why."""
-    ours, theirs = columns or (modalities_of(own), modalities_of(source))
-    found: dict[str, str] = {}
-    for name, tensor in own.items():
-        if name.startswith(rules.item_bound) and not same_items:
-            found[name] = "belongs to the items of the data"
-        elif name not in source:
-            found[name] = "not in the checkpoint"
-        elif name in rules.by_modality and set(theirs) != set(ours):
-            found[name] = f"of {', '.join(theirs) or 'no modality'} in the checkpoint, of {', '.join(ours)} here"
-        elif source[name].shape != tensor.shape:
-            found[name] = f"{tuple(source[name].shape)} in the checkpoint, {tuple(tensor.shape)} here"
-    return found
-
-
-def _start_whole_units_fresh(new: dict[str, str], own: Iterable[str], rules: _Rules) -> None:
-    """Half an adapter or half an interest table is worth nothing: what goes with a fresh tensor is fresh too."""
-    units = {_unit(name): name for name in new if name.startswith(rules.may_differ)}
-    for name in own:
-        if name not in new and _unit(name) in units:
-            new[name] = f"goes with {units[_unit(name)]}"
 
 
 def _unit(name: str) -> str:

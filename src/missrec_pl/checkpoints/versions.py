@@ -194,8 +194,7 @@ def _convert_data(config: dict[str, Any]) -> None:
 
 
 FLAGS = {
-    "features.residency": "features.placement",
-    "optim.score_term_lr": "optim.scorer_lr",
+    **_RENAMED,
     "data.user_folds": "data.num_folds",
     "callbacks.learning_rate.warmup": "optim.scheduler.warmup",
     "callbacks.learning_rate": "optim.scheduler",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from missrec_pl.clustering.assign import cluster_means
 from missrec_pl.clustering.backends import make_reductions
-from missrec_pl.clustering.backends.base import Neighbors, PairwiseReductions, exact_arithmetic
+from missrec_pl.clustering.backends.base import PairwiseReductions, exact_arithmetic
 from missrec_pl.clustering.result import DPCKNNResult, check_choice, checked_tokens
 from missrec_pl.errors import ConfigError
 from missrec_pl.system.processes import Share
@@ -60,7 +60,9 @@ def dpc_knn(
         log_density, squared_delta = _density_and_delta(reductions, tokens, k, include_self, divisor, share)
         log_score = log_density + 0.5 * torch.log(squared_delta)
         centers = _descending(log_score)[:num_clusters]
-        assignment = _assign(reductions, centers, len(tokens), share)
+        mine = torch.arange(len(tokens), device=tokens.device)[share.rows(len(tokens))]
+        assignment = share.gather(reductions.nearest_center(centers, mine), len(tokens))
+        assignment[centers] = torch.arange(num_clusters, device=tokens.device)
         is_mean = prototype == "mean"
         prototypes = cluster_means(tokens, assignment, num_clusters)[0] if is_mean else tokens[centers]
     exact = (log_density, log_density.exp(), squared_delta.sqrt(), log_score.exp())
@@ -107,21 +109,15 @@ def _density_and_delta(
     order = _descending(log_density)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(total, device=tokens.device)
-    squared_delta, peaks = _delta_from_neighbors(neighbors, rank)
+    # Where the nearest denser token is among the k nearest it is delta; only local peaks need a search for it.
+    is_denser: Bool[Tensor, "N k"] = rank[neighbors.token] < rank[:, None]
+    squared_delta = neighbors.squared_distance.masked_fill(~is_denser, torch.inf).amin(1)
+    peaks = (~is_denser.any(1) & (rank > 0)).nonzero()[:, 0]
     squared_delta[order[0]] = reductions.largest(share)
     if len(peaks):
         squared_delta[peaks] = _nearest_denser(reductions, rank, peaks, share)
     _log.debug("dpc_knn: %d of %d tokens are local peaks", len(peaks) + 1, total)
     return log_density, squared_delta / divisor
-
-
-def _assign(
-    reductions: PairwiseReductions, centers: Int64[Tensor, " K"], total: int, share: Share
-) -> Int64[Tensor, " N"]:
-    mine = torch.arange(total, device=centers.device)[share.rows(total)]
-    assignment = share.gather(reductions.nearest_center(centers, mine), total)
-    assignment[centers] = torch.arange(len(centers), device=centers.device)
-    return assignment
 
 
 def _nearest_denser(
@@ -135,19 +131,6 @@ def _nearest_denser(
     squared = torch.empty(len(peaks), dtype=torch.float64, device=peaks.device)
     squared[dealt] = share.gather(found, len(peaks))
     return squared
-
-
-def _delta_from_neighbors(
-    neighbors: Neighbors, rank: Int64[Tensor, " N"]
-) -> tuple[Float64[Tensor, " N"], Int64[Tensor, " P"]]:
-    """Read delta off the neighbour lists, which hold the nearest denser token if any of the k nearest is denser.
-
-    Returns:
-        Squared deltas `[N]`, and the local peaks `[P]` (less the global one) that still need a search.
-    """
-    denser: Bool[Tensor, "N k"] = rank[neighbors.token] < rank[:, None]
-    squared = neighbors.squared_distance.masked_fill(~denser, torch.inf).amin(1)
-    return squared, (~denser.any(1) & (rank > 0)).nonzero()[:, 0]
 
 
 def _descending(values: Float64[Tensor, " N"]) -> Int64[Tensor, " N"]:

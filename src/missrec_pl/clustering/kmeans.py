@@ -66,7 +66,9 @@ def _iterate(
     assignment, squared = nearest_prototype(tokens, prototypes)
     converged, iterations = False, 0
     while not converged and iterations < max_iterations:
-        moved = _move(tokens, assignment, squared, len(prototypes))
+        moved, size = cluster_means(tokens, assignment, len(prototypes))
+        if len(empty := (size == 0).nonzero()[:, 0]):
+            moved[empty] = tokens[squared.topk(len(empty)).indices]
         converged = float((moved - prototypes).square().sum(1).mean()) <= stop
         prototypes, iterations = moved, iterations + 1
         assignment, squared = nearest_prototype(tokens, prototypes)
@@ -91,17 +93,3 @@ def _plus_plus(tokens: Float[Tensor, "N D"], count: int, generator: torch.Genera
         drawn = torch.rand(1, dtype=torch.float64, generator=generator).to(at.device) * at[-1]
         place = int(torch.searchsorted(at, drawn, right=True))
         chosen.append(min(place, int(weight.nonzero()[-1, 0])))
-
-
-def _move(
-    tokens: Float[Tensor, "N D"],
-    assignment: Int64[Tensor, " N"],
-    squared: Float[Tensor, " N"],
-    num_clusters: int,
-) -> Float[Tensor, "K D"]:
-    """Return the clusters' means; empty ones move to the tokens farthest from their prototypes."""
-    means, size = cluster_means(tokens, assignment, num_clusters)
-    empty = (size == 0).nonzero()[:, 0]
-    if len(empty):
-        means[empty] = tokens[squared.topk(len(empty)).indices]
-    return means

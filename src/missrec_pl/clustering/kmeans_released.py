@@ -46,10 +46,8 @@ def kmeans_released(
         raise ConfigError(f"kmeans_released needs batch_size >= 1, found {batch_size}")
     if batch_size <= num_clusters:
         batch_size = int(num_clusters * 1.1)
-    starts = [
-        0,
-        *range(batch_size, len(tokens) - num_clusters, batch_size),
-    ]  # the last takes K tokens or fewer more
+    # The last batch takes K tokens or fewer more.
+    starts = [0, *range(batch_size, len(tokens) - num_clusters, batch_size)]
     batches = [slice(start, stop) for start, stop in pairwise([*starts, len(tokens)])]
     if init is None:
         drawn = np.random.RandomState(seed).choice(batches[0].stop, size=num_clusters, replace=False)

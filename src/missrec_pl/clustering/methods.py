@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class InterestMethod(Protocol):
-    """Discovers interests among item tokens.
+    """Discovers interests among item tokens. (No dataclass: OmegaConf would take it for a config.)
 
     Attributes:
         is_sharded: whether all processes call it and share the work; otherwise the first does it alone.
@@ -64,24 +64,21 @@ class DPCKNN:
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; nothing here is random."""
+        most = max(len(tokens) - 1, 1)  # one token is its own neighbour, at distance 0
+        k = self.k if isinstance(self.k, int) else resolve_count(self.k, len(tokens))
+        if k > most and not self._has_told:
+            self._has_told = True
+            log.info("interest.method.k=%s: %d tokens have no more than %d neighbours", self.k, len(tokens), most)
         return dpc_knn(
             tokens,
             num_prototypes,
-            self._neighbours(len(tokens)),
+            min(k, most),
             backend=self.backend,
             distance_scale=self.distance_scale,
             include_self=self.include_self,
             prototype=self.prototype,
             sharded=True,
         )
-
-    def _neighbours(self, num_tokens: int) -> int:
-        most = max(num_tokens - 1, 1)  # one token is its own neighbour, at distance 0
-        wanted = self.k if isinstance(self.k, int) else resolve_count(self.k, num_tokens)
-        if wanted > most and not self._has_told:
-            self._has_told = True
-            log.info("interest.method.k=%s: %d tokens have no more than %d neighbours", self.k, num_tokens, most)
-        return min(wanted, most)
 
 
 class KMeans:
@@ -98,8 +95,7 @@ class KMeans:
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the first centroids."""
-        generator = torch.Generator().manual_seed(seed)
-        return kmeans(tokens, num_prototypes, generator=generator, max_iterations=self.max_iterations)
+        return kmeans(tokens, num_prototypes, seed=seed, max_iterations=self.max_iterations)
 
 
 class KMeansReleased:
@@ -126,8 +122,7 @@ class RandomTokens:
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
         """See :class:`InterestMethod`; the seed picks the tokens."""
-        generator = torch.Generator().manual_seed(seed)
-        return random_prototypes(tokens, num_prototypes, generator=generator)
+        return random_prototypes(tokens, num_prototypes, torch.Generator().manual_seed(seed))
 
 
 class NoInterests:

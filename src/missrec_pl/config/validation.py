@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from missrec_pl.checkpoints.resuming import OWN
+from missrec_pl.checkpoints.files import OWN
 from missrec_pl.config.compat import compat_mistakes
 from missrec_pl.config.targets import has_argument, target_mistakes, walk
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of

@@ -14,8 +14,15 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from missrec_pl.callbacks import ComputeLine, EpochMeans, NanGuard, RanksFile, RunClock, RunRecord, StepSeed
-from missrec_pl.callbacks.checkpoint_io import AtomicCheckpointIO
+from missrec_pl.callbacks import (
+    AtomicCheckpointIO,
+    ComputeLine,
+    NanGuard,
+    RanksFile,
+    RunClock,
+    RunRecord,
+    StepSeed,
+)
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule
@@ -169,7 +176,7 @@ def build_trainer(
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     folder = cfg.paths.output_dir
     own = [
-        *(clock, run_record(cfg, datamodule), EpochMeans(), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
+        *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
         RanksFile(folder),
     ]
     # What the config does not ask for is off, where Lightning would add its own.

@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from missrec_pl.callbacks import EpochLines
+from missrec_pl.checkpoints.files import find_checkpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
-from missrec_pl.checkpoints.resuming import find_checkpoint
 from missrec_pl.config.run_folder import refuse_taken_folder
 from missrec_pl.config.stored_values import StoredValues, escaped
 from missrec_pl.config.validation import preflight

@@ -1,5 +1,12 @@
 """Lightning's loggers, able to go on where an interrupted run is continued."""
 
-from missrec_pl.loggers.base import Continuable
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Continuable"]
+
+@runtime_checkable
+class Continuable(Protocol):
+    """A logger that can go on in a folder that has a part of the run."""
+
+    def continue_from(self, step: int) -> None:
+        """Drop what was logged at ``step`` or later: it will be logged again. Called before anything is logged."""
+        ...

@@ -12,14 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class CSVLogger(loggers.CSVLogger):
-    """Lightning's CSVLogger, which would delete the curve so far.
-
-    Args:
-        **kwargs: as of :class:`lightning.pytorch.loggers.CSVLogger`.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    """Lightning's CSVLogger, which would delete the curve so far."""
 
     @rank_zero_only
     def continue_from(self, step: int) -> None:
@@ -27,7 +20,10 @@ class CSVLogger(loggers.CSVLogger):
         file = Path(self.log_dir) / "metrics.csv"
         part = file.with_name(".metrics.csv.part")
         if file.is_file():
-            names, rows = _rows_before(file, step)
+            with file.open(newline="") as stream:
+                reader = csv.DictReader(stream)
+                rows = [row for row in reader if str(row.get("step")).isdecimal() and int(row["step"]) < step]
+                names = list(reader.fieldnames or ["step"])
             with part.open("w", newline="") as stream:
                 writer = csv.DictWriter(stream, names)
                 writer.writeheader()
@@ -40,10 +36,3 @@ class CSVLogger(loggers.CSVLogger):
             with part.open(newline="") as stream:
                 writer_of_lightning.metrics_keys = list(csv.DictReader(stream).fieldnames or [])
             part.replace(file)
-
-
-def _rows_before(file: Path, step: int) -> tuple[list[str], list[dict[str, str]]]:
-    with file.open(newline="") as stream:
-        reader = csv.DictReader(stream)
-        rows = [row for row in reader if str(row.get("step")).isdecimal() and int(row["step"]) < step]
-        return list(reader.fieldnames or ["step"]), rows

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import loggers
 
 
 class WandbLogger(loggers.WandbLogger):
-    """Lightning's WandbLogger, which would start a second W&B run when a run is continued.
-
-    Args:
-        **kwargs: as of :class:`lightning.pytorch.loggers.WandbLogger`.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    """Lightning's WandbLogger, which would start a second W&B run when a run is continued."""
 
     def continue_from(self, step: int) -> None:
         """Go on with the W&B run of this folder; see :class:`missrec_pl.loggers.Continuable`.

@@ -16,6 +16,7 @@ from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.table import ItemTable
 from missrec_pl.losses import Loss, Step
+from missrec_pl.modules.epoch_means import EpochMeans
 from missrec_pl.modules.histories import before_places, rows_of, torn, with_masked_place
 from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.modules.schedules import OverTheRun
@@ -24,7 +25,9 @@ from missrec_pl.nn.encoding import GroupedUsers, encode_users
 from missrec_pl.nn.fitted import Fitted
 from missrec_pl.nn.scorers import Scorers
 from missrec_pl.system.precision import exact_float32, in_float32, widened
+from missrec_pl.system.processes import Share
 
+_MEANS = "epoch_means"  # key in checkpoints
 EMBED_CHUNK = 16384  # items encoded at a time outside of training steps
 _CACHED_LOGITS = 1 << 21  # ranked at a time on CPU: a block of logits then fits into the processor's cache
 
@@ -78,6 +81,8 @@ class TrainingModule(RankingModule):
         self.views = views
         self.length_buckets = length_buckets
         self.max_logits = max_logits
+        self.epoch_means = EpochMeans()
+        self._stored_means: dict[str, Any] | None = None
         self._evaluated: tuple[Items, Items] | None = None  # the catalogue with the padding item and without
 
     @property
@@ -107,12 +112,20 @@ class TrainingModule(RankingModule):
             scheduler.attach(self.trainer)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Within an epoch its means so far go along."""
+        if self.epoch_means.begun and not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            checkpoint[_MEANS] = self.epoch_means.stored(Share.mine())
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning loads the weights of a resumed run itself: those of an earlier version get today's names."""
         rename_weights(checkpoint)
+        self._stored_means = checkpoint.get(_MEANS)
 
     def on_train_start(self) -> None:
-        """Schedules that depend on the length of the run know it from now on."""
+        """Go on with an epoch's means; schedules that depend on the length of the run know it from now on."""
+        if self._stored_means is not None:
+            self.epoch_means.restore(self._stored_means, Share.mine(), self.device)
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, OverTheRun):
                 config.scheduler.settle(self.trainer.global_step)
@@ -196,9 +209,11 @@ class TrainingModule(RankingModule):
 
     def log_losses(self, batch: SequenceBatch, losses: dict[str, Tensor]) -> None:
         """Log the epoch means of per-row losses as ``train/<name>``."""
-        values = {f"train/{name}": rows.detach().mean() for name, rows in losses.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.target), sync_dist=True)
-        self.log("loss", values["train/loss"], on_step=True, on_epoch=False, prog_bar=True, logger=False)
+        values = {name: rows.detach().mean() for name, rows in losses.items()}
+        for name, value in values.items():
+            self.epoch_means.add(f"train/{name}", value * len(batch.target), len(batch.target))
+        self.epoch_means.log(self)
+        self.log("loss", values["loss"], on_step=True, on_epoch=False, prog_bar=True, logger=False)
 
     def start_ranking(self) -> None:
         """Encode the catalogue."""

@@ -79,7 +79,7 @@ def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
     """Fit a part so that every process ends with the same bits, the first one's, whatever the buffers' shapes.
 
     Returns:
-        What the part reports; empty in processes that did not fit.
+        What the part reports, in all processes.
     """
     share = context.share
     told = part.fit(context) if part.on == "all" or share.index == 0 else {}
@@ -93,4 +93,4 @@ def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
         before: Tensor | None = getattr(module, leaf)
         device = before.device if before is not None else next((b.device for b in part.buffers()), "cpu")
         setattr(module, leaf, share.send(before, shape, dtype).to(device))
-    return told
+    return dict(share.object_from_first(told))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from missrec_pl.checkpoints.files import RECORD
 from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, translate_released
 from missrec_pl.checkpoints.imported.reading import ReleasedCheckpoint
-from missrec_pl.checkpoints.record import RECORD
 from missrec_pl.checkpoints.transfer import transfer_weights
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn.contract import DataShape
@@ -20,15 +21,11 @@ from missrec_pl.nn.missrec import MISSRecReleased
 
 # What belongs to the items that they trained on: no file of ours says which items these were.
 _BOUND_TO_ITEMS = ("fitted.interests.", "id_embedding.")
-_FUSIONS = ("static", "dynamic_shared")
-_DEFAULTS: dict[str, Any] = {
-    "num_heads": 4,
-    "hidden_size": 300,
-    "inner_size": 256,
-    "num_encoder_layers": 1,
-    "num_decoder_layers": 1,
+_DEFAULTS = {
+    name: parameter.default
+    for made in (MISSRecReleased, DataShape)
+    for name, parameter in signature(made).parameters.items()
 }
-_DEFAULTS |= {"fusion_concentration": 0.0, "sequence_fusion": "add", "max_history": 50}
 
 
 @dataclass(frozen=True)
@@ -92,10 +89,13 @@ def import_released(checkpoint: ReleasedCheckpoint) -> Import:
 def _options(theirs: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The options of our network that their weights depend on."""
     _one_of(theirs, "hidden_act", ("gelu",))
-    _one_of(theirs, "item_mm_fusion", _FUSIONS)
+    _one_of(theirs, "item_mm_fusion", ("static", "dynamic_shared"))
+    heads, hidden_size = theirs.get("n_heads"), kwargs["hidden_size"]
+    if type(heads) is not int or heads < 1 or hidden_size % heads:
+        raise CheckpointError(f"its config's n_heads is no divisor of the hidden size {hidden_size}.")
     same = ("hidden_size", "inner_size", "num_encoder_layers", "num_decoder_layers", "fusion_concentration")
     return {name: kwargs[name] for name in (*same, "max_history")} | {
-        "num_heads": _heads(theirs, kwargs["hidden_size"]),
+        "num_heads": heads,
         "sequence_fusion": _one_of(theirs, "seq_mm_fusion", ("add", "contextual")),
     }
 
@@ -201,13 +201,6 @@ def _check_fit(options: Mapping[str, Any], dims: Mapping[str, int], weights: Map
     report = transfer_weights(model, weights)
     if missing := [name for name in report.new if not name.startswith(_BOUND_TO_ITEMS)] + list(report.left):
         raise CheckpointError(f"the weights do not fit MISSRecReleased: {', '.join(missing[:3])}.")
-
-
-def _heads(theirs: Mapping[str, Any], hidden_size: int) -> int:
-    heads = theirs.get("n_heads")
-    if type(heads) is not int or heads < 1 or hidden_size % heads:
-        raise CheckpointError(f"its config's n_heads is no divisor of the hidden size {hidden_size}.")
-    return heads
 
 
 def _number(theirs: Mapping[str, Any], name: str, low: float = 0.0, high: float = 1e6) -> float:

@@ -1,23 +1,95 @@
-"""Tensors of the released program under our names and back, with a report; the map is in ``released_rows``."""
+"""Tensors of the released program under our names, by this map:
+
+=================================================  ==================================================
+theirs                                             ours
+=================================================  ==================================================
+``position_embedding``, ``LayerNorm``              ``position_embedding``, ``input_norm``
+``text_adaptor``, ``img_adaptor``                  ``item_adapters.linear.text``, ``item_adapters.linear.image``
+``fusion_factor``                                  ``fusion.concentration``
+``item_embedding``                                 ``id_embedding``
+``interest_embeddings``                            ``fitted.interests.prototypes``
+``plm_``, ``img_interest_lookup_table``            the columns of ``fitted.interests.assignment``
+``trm_model.{en,de}coder.layers.<i>``              ``{en,de}coder.blocks.<i>``
+``self_attn``, ``multihead_attn``                  ``self_attention``, ``cross_attention``
+``in_proj`` (query, key and value, stacked)        ``query`` and ``key_value``
+``out_proj``, ``linear1``, ``linear2``             ``output``, ``feed_forward.expand``, ``.contract``
+``norm1``, ``norm2``, ``norm3``                    the norm after each part of a block, in its order
+``plm_``, ``img_embedding``, ``*_empty_mask``      left: the features belong to the data
+=================================================  ==================================================
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from missrec_pl.checkpoints.imported.rows import MODALITIES, name_rows
 from missrec_pl.errors import CheckpointError
 
+MODALITIES = {"text": "text_adaptor", "image": "img_adaptor"}  # ours -> theirs, in the order of the token axis
 _LOOKUP = {"text": "plm_interest_lookup_table", "image": "img_interest_lookup_table"}
 _FEATURES = {"text": "plm_embedding", "image": "img_embedding"}
 _PROTOTYPES, _ASSIGNMENT, _REFRESHES = (
     f"fitted.interests.{n}" for n in ("prototypes", "assignment", "num_refreshes")
 )
+
+
+class NameRow(NamedTuple):
+    """A tensor of theirs, and the tensors of ours that it is cut into along its first axis.
+
+    Attributes:
+        theirs: its name.
+        ours: our names; two for a stacked projection, the second twice as long as the first.
+        shape: its axes: ``D`` hidden, ``I`` inner, ``L`` positions, ``N`` items and padding, ``F`` features.
+        optional: whether a network may lack it.
+    """
+
+    theirs: str
+    ours: tuple[str, ...]
+    shape: tuple[str, ...]
+    optional: bool = False
+
+
+def name_rows(num_encoder_layers: int, num_decoder_layers: int) -> list[NameRow]:
+    """The map for a network of so many layers, the interest tables excepted."""
+    rows = [NameRow("position_embedding.weight", ("position_embedding.weight",), ("L", "D"))]
+    rows += _affine("LayerNorm", "input_norm", "D")
+    for name, theirs in MODALITIES.items():
+        rows += _affine(theirs, f"item_adapters.linear.{name}", "D", f"F {name}", optional=True)
+    rows.append(NameRow("fusion_factor", ("fusion.concentration",), (), optional=True))
+    rows.append(NameRow("item_embedding.weight", ("id_embedding.weight",), ("N", "D"), optional=True))
+    depths = {"encoder": num_encoder_layers, "decoder": num_decoder_layers}
+    for stack, depth in depths.items():
+        for i in range(depth):
+            theirs, ours = f"trm_model.{stack}.layers.{i}", f"{stack}.blocks.{i}"
+            rows += _attention(f"{theirs}.self_attn", f"{ours}.self_attention")
+            if stack == "decoder":
+                rows += _attention(f"{theirs}.multihead_attn", f"{ours}.cross_attention")
+            rows += _affine(f"{theirs}.linear1", f"{ours}.feed_forward.expand", "I", "D")
+            rows += _affine(f"{theirs}.linear2", f"{ours}.feed_forward.contract", "D", "I")
+            encoder_norms = ("attention_norm", "feed_forward_norm")
+            decoder_norms = ("self_attention_norm", "cross_attention_norm", "feed_forward_norm")
+            for number, norm in enumerate(encoder_norms if stack == "encoder" else decoder_norms, start=1):
+                rows += _affine(f"{theirs}.norm{number}", f"{ours}.{norm}", "D")
+        rows += _affine(f"trm_model.{stack}.norm", f"{stack}.norm", "D")
+    return rows
+
+
+def _affine(theirs: str, ours: str, out: str, *rest: str, optional: bool = False) -> Iterator[NameRow]:
+    yield NameRow(f"{theirs}.weight", (f"{ours}.weight",), (out, *rest), optional)
+    yield NameRow(f"{theirs}.bias", (f"{ours}.bias",), (out,), optional)
+
+
+def _attention(theirs: str, ours: str) -> Iterator[NameRow]:
+    for kind, rest in (("weight", ("D",)), ("bias", ())):
+        yield NameRow(
+            f"{theirs}.in_proj_{kind}", (f"{ours}.query.{kind}", f"{ours}.key_value.{kind}"), ("3D", *rest)
+        )
+    yield from _affine(f"{theirs}.out_proj", f"{ours}.output", "D", "D")
 
 
 @dataclass(frozen=True)
@@ -35,13 +107,6 @@ class Translation:
     loaded: dict[str, tuple[str, ...]]
     left: dict[str, str]
     sizes: dict[str, int]
-
-    def lines(self) -> list[str]:
-        """The report, a line per fact."""
-        return [
-            *(f"loaded {theirs} as {', '.join(ours)}" for theirs, ours in self.loaded.items()),
-            *(f"left   {theirs}: {why}" for theirs, why in self.left.items()),
-        ]
 
 
 def translate_released(state: Mapping[str, Tensor]) -> Translation:
@@ -84,42 +149,6 @@ def translate_released(state: Mapping[str, Tensor]) -> Translation:
             f"the released state_dict has {len(unknown)} tensors that no MISSRec network has, e.g. {unknown[0]}."
         )
     return Translation(weights, loaded, left, sizes)
-
-
-def from_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a released ``state_dict`` under our names; see :func:`translate_released`."""
-    return translate_released(state).weights
-
-
-def to_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of ours under the released names, the other way round; any part of a ``state_dict``, or gradients.
-
-    Raises:
-        CheckpointError: a tensor is not part of the map, or a half of a stacked projection is missing.
-    """
-    depths = [
-        1 + max((int(i) for name in weights for i in re.findall(rf"^{stack}\.blocks\.(\d+)\.", name)), default=-1)
-        for stack in ("encoder", "decoder")
-    ]
-    state, used = {}, set()
-    for row in name_rows(*depths):
-        present = [name for name in row.ours if name in weights]
-        if present and len(present) < len(row.ours):
-            raise CheckpointError(f"{row.theirs} needs all of {', '.join(row.ours)}; found {present[0]} alone.")
-        if present:
-            parts = [weights[name] for name in row.ours]
-            state[row.theirs] = parts[0] if len(parts) == 1 else torch.cat(parts)
-            used.update(present)
-    if _PROTOTYPES in weights:
-        state["interest_embeddings"] = weights[_PROTOTYPES]
-    if _ASSIGNMENT in weights:
-        names = [name for name in MODALITIES if f"item_adapters.linear.{name}.weight" in weights] or list(
-            MODALITIES
-        )
-        state |= {_LOOKUP[name]: weights[_ASSIGNMENT][:, m] for m, name in enumerate(names)}
-    if unknown := set(weights) - used - {_PROTOTYPES, _ASSIGNMENT, _REFRESHES}:
-        raise CheckpointError(f"the released network has no tensor for {', '.join(sorted(unknown))}.")
-    return state
 
 
 def model_kwargs_of_released(state: Mapping[str, Tensor]) -> dict[str, Any]:

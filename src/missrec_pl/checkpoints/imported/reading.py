@@ -89,7 +89,11 @@ def read_released_checkpoint(path: Path | str) -> ReleasedCheckpoint:
     if not file.is_file():
         raise CheckpointError(f"{file}: there is no such file.")
     try:
-        return _checkpoint(_unpickled(_plain_archive(file)), file.stat().st_size)
+        archive = _plain_archive(file)
+        with warnings.catch_warnings(), torch.serialization.safe_globals([StandIn]):
+            warnings.simplefilter("ignore")  # torch's advice is about files of one's own
+            content = torch.load(archive, map_location="cpu", weights_only=True)
+        return _checkpoint(content, file.stat().st_size)
     except CheckpointError as error:
         raise CheckpointError(f"{file} is refused: {error}") from error
     except Exception as error:  # what damaged and forged archives and pickles raise is anybody's guess
@@ -146,12 +150,6 @@ def _disarmed(pickle: bytes) -> bytes:
         elif name not in _REBUILT:
             raise CheckpointError(f"it names {_short(name)}, which no such checkpoint needs.")
     return b"".join([*parts, pickle[end:]])
-
-
-def _unpickled(archive: io.BytesIO) -> object:
-    with warnings.catch_warnings(), torch.serialization.safe_globals([StandIn]):
-        warnings.simplefilter("ignore")  # torch's advice is about files of one's own
-        return torch.load(archive, map_location="cpu", weights_only=True)
 
 
 def _checkpoint(content: object, size: int) -> ReleasedCheckpoint:

@@ -7,16 +7,10 @@ import shutil
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from missrec_pl.clustering.backends.base import (
-    Neighbors,
-    PairwiseReductions,
-    first_of_equal,
-    scale_of,
-    squared_distances,
-)
+from missrec_pl.clustering.backends.base import Neighbors, scale_of, squared_distances
 from missrec_pl.clustering.backends.search import SPARE, Found, Scope, keep_nearest
 from missrec_pl.clustering.backends.tiled import TiledReductions
 from missrec_pl.errors import ConfigError
@@ -51,8 +45,8 @@ def _load_keops() -> Any:
     return pykeops.torch
 
 
-class KeopsReductions(PairwiseReductions):
-    """Reductions by KeOps LazyTensors.
+class KeopsReductions(TiledReductions):
+    """Reductions by KeOps LazyTensors; the largest distance by matrix products, which cost less.
 
     KeOps sums coordinate differences, so its float32 distances are good to a few parts in 10^6. It names
     candidates, whose distances are recomputed in float64. Rows where these prove nothing (ties) go through the
@@ -71,71 +65,48 @@ class KeopsReductions(PairwiseReductions):
         if len(tokens) >= _MOST_TOKENS:
             raise ConfigError(f"backend=keops counts to 2^24 tokens, found {len(tokens)}; choose backend=tiled")
         self._keops = _load_keops()
-        self._exact = TiledReductions(tokens)
-        self._tokens = tokens
+        super().__init__(tokens)
         self._points = (tokens * scale_of(tokens)).contiguous()
         unit = torch.finfo(tokens.dtype).eps / 2
         self._relative_error = 4 * (tokens.shape[1] + 8) * unit
 
     def prepare(self, k: int) -> None:
         """Compile the three reductions on a few tokens."""
-        few = self._exact.search.every[:2]
-        self._nearest(few, few, k + 1 + SPARE, None)
-        self._nearest(few, few, 1 + SPARE, None)
-        self._nearest(few, few, 1 + SPARE, few)
+        few = self.search.every[:2]
+        self._reduce(few, few, k + 1 + SPARE, None)
+        self._reduce(few, few, 1 + SPARE, None)
+        self._reduce(few, few, 1 + SPARE, few)
 
     def k_smallest(self, k: int, share: Share) -> Neighbors:
         """Reduce the pairwise distances to each row's nearest, itself included, and drop it."""
-        every = self._exact.search.every
-        rows = every[share.rows(len(every))]
-        candidates = self._nearest(rows, every, k + 1 + SPARE, None)
-        absent = candidates < 0
-        found = self._settle(rows, candidates, absent | (candidates == rows[:, None]), absent, k, Scope(every))
+        every = self.search.every
+        found = self._nearest(every[share.rows(len(every))], k, Scope(every))
         return Neighbors(*(share.gather(part, len(every)) for part in (found.squared_distance, found.place)))
 
-    def largest(self, share: Share) -> float:
-        """Return the largest squared distance, by a pass of matrix products, cheaper than one of KeOps."""
-        return self._exact.largest(share)
-
-    def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
-        """Reduce over the tokens of lower rank."""
-        scope = Scope(rank.argsort(), limit=rank[queries])
-        candidates = self._nearest(queries, scope.columns, 1 + SPARE, scope.limit)
-        hidden = (candidates < 0) | (candidates >= rank[queries, None])
-        return self._settle(queries, candidates, hidden, hidden, 1, scope).squared_distance[:, 0]
-
-    def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
-        """Reduce over the centres that differ."""
-        distinct = first_of_equal(self._tokens, centers)
-        scope = Scope(centers[distinct], with_self=True)
-        candidates = self._nearest(queries, scope.columns, 1 + SPARE, None)
-        absent = candidates < 0
-        found = self._settle(queries, candidates, absent, absent, 1, scope)
-        return self._exact.positions_of(found, queries, centers, distinct)
-
-    def _settle(
-        self, queries: Tensor, candidates: Tensor, hidden: Tensor, absent: Tensor, keep: int, scope: Scope
-    ) -> Found:
-        """Recompute the candidates' distances; search again, exactly, where the farthest one proves nothing.
-
-        Args:
-            queries: `[Q]` token numbers.
-            candidates: `[Q, c]` places in the scope's columns.
-            hidden: `[Q, c]`, True for entries that are no answer.
-            absent: `[Q, c]`, True for empty slots: a row that has one lists all columns that it may see.
-            keep: answers wanted.
-            scope: what the exact search would look through.
-        """
-        squared = squared_distances(self._tokens, queries, scope.columns[candidates.clamp(min=0)])
+    def _nearest(self, queries: Int64[Tensor, " Q"], keep: int, scope: Scope) -> Found:
+        """Recompute the candidates' distances; search again, exactly, where the farthest one proves nothing."""
+        count = keep + SPARE + scope.hides_self
+        places = self._reduce(queries, scope.columns, count, scope.limit)
+        absent = places < 0 if scope.limit is None else (places < 0) | (places >= scope.limit[:, None])
+        tokens = scope.columns[places.clamp(min=0)]
+        hidden = absent | (tokens == queries[:, None]) if scope.hides_self else absent
+        squared = squared_distances(self.search.tokens, queries, tokens)
         farthest = squared.masked_fill(hidden, -torch.inf).amax(1)
+        # A row that has an empty slot lists all columns that it may see.
         bound = torch.where(absent.any(1), torch.inf, farthest * (1 - self._relative_error))
-        found = keep_nearest(squared.masked_fill_(hidden, torch.inf), candidates, bound, keep)
-        return self._exact.search.redo_unproven(queries, keep, scope, found)
+        found = keep_nearest(squared.masked_fill_(hidden, torch.inf), places, bound, keep)
+        return self.search.redo_unproven(queries, keep, scope, found)
 
-    def _nearest(self, rows: Tensor, columns: Tensor, count: int, below: Tensor | None) -> Tensor:
+    def _reduce(
+        self,
+        rows: Int64[Tensor, " R"],
+        columns: Int64[Tensor, " C"],
+        count: int,
+        below: Int64[Tensor, " R"] | None,
+    ) -> Int64[Tensor, "R c"]:
         """Return the places of at least `count` nearest columns of each row, -1 where there are not so many.
 
-        `below` `[R]` is how many leading columns each row may see, or None for all.
+        `below` is how many leading columns each row may see, or None for all.
         """
         length = max(_SMALLEST_LIST, 1 << (count - 1).bit_length())
         if len(rows) == 0:

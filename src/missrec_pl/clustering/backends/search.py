@@ -32,6 +32,11 @@ class Scope(NamedTuple):
     limit: Int64[Tensor, " Q"] | None = None
     with_self: bool = False
 
+    @property
+    def hides_self(self) -> bool:
+        """Whether a query's own column has to be looked for and left out."""
+        return not self.with_self and self.limit is None
+
     def of(self, queries: Tensor | slice) -> "Scope":
         """The same for some of the queries."""
         return self if self.limit is None else self._replace(limit=self.limit[queries])
@@ -163,7 +168,7 @@ class ExactSearch:
             if scope.limit is not None and start + len(columns) > int(scope.limit.min()):
                 place = torch.arange(start, start + len(columns), device=rows.device)
                 block.masked_fill_(place >= scope.limit[:, None], torch.inf)
-            if not scope.with_self and scope.limit is None:
+            if scope.hides_self:
                 block.masked_fill_(columns == rows[:, None], torch.inf)
             found, place = smallest_of_block(block, count)
             values, order = torch.cat([values, found], 1).topk(count, dim=1, largest=False)

@@ -59,32 +59,23 @@ class TiledReductions(PairwiseReductions):
         by_rank = rank[queries].argsort()
         scope = Scope(rank.argsort(), limit=rank[queries][by_rank])
         squared = torch.empty(len(queries), dtype=torch.float64, device=rank.device)
-        squared[by_rank] = self.search.nearest(queries[by_rank], 1, scope).squared_distance[:, 0]
+        squared[by_rank] = self._nearest(queries[by_rank], 1, scope).squared_distance[:, 0]
         return squared
 
     def nearest_center(self, centers: Int64[Tensor, " K"], queries: Int64[Tensor, " Q"]) -> Int64[Tensor, " Q"]:
-        """Search among the centres that differ."""
+        """Search among the centres that differ; where several tie, compare all of them."""
         distinct = first_of_equal(self.search.tokens, centers)
         scope = Scope(centers[distinct], with_self=True)
-        return self.positions_of(self.search.nearest(queries, 1, scope), queries, centers, distinct)
-
-    def positions_of(
-        self,
-        found: Found,
-        queries: Int64[Tensor, " Q"],
-        centers: Int64[Tensor, " K"],
-        distinct: Int64[Tensor, " U"],
-    ) -> Int64[Tensor, " Q"]:
-        """Turn every query's nearest centre into its position; where several tie, compare all of them.
-
-        `found` holds places in `distinct`: the rising positions of the centres that differ.
-        """
-        result = distinct[found.place[:, 0]]
+        found = self._nearest(queries, 1, scope)
+        nearest = found.place[:, 0]
         tied = (~found.proven).nonzero()[:, 0]
         for rows in torch.split(tied, max(1, _DIRECT_ELEMENTS // len(distinct))):
-            columns = centers[distinct].expand(len(rows), -1)
-            result[rows] = distinct[squared_distances(self.search.tokens, queries[rows], columns).argmin(1)]
-        return result
+            columns = scope.columns.expand(len(rows), -1)
+            nearest[rows] = squared_distances(self.search.tokens, queries[rows], columns).argmin(1)
+        return distinct[nearest]
+
+    def _nearest(self, queries: Int64[Tensor, " Q"], keep: int, scope: Scope) -> Found:
+        return self.search.nearest(queries, keep, scope)
 
     def _sweep(self, count: int, share: Share) -> RunningSmallest:
         """Visit each pair of blocks once, for its rows and columns; the diagonal first rules out most others."""

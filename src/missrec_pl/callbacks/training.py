@@ -1,4 +1,4 @@
-"""What trains: recipes for fine-tuning (paper, 3.6)."""
+"""What trains, from which random draws, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from missrec_pl.errors import ConfigError
 
 
 class TrainOnly(L.Callback):
-    """Trains the named parts of the network; the rest is frozen and in eval mode (no dropout).
+    """Trains the named parts of the network (paper, 3.6); the rest is frozen and in eval mode (no dropout).
 
     Auxiliary scorers always train.
 
@@ -58,15 +62,13 @@ class TrainOnly(L.Callback):
             )
         return tuple(f"{part}." for part in self.parts)
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Put the frozen parts into eval mode: an epoch that is resumed does not start again."""
-        self.on_train_epoch_start(trainer, pl_module)
-
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the frozen parts into eval mode."""
         model: Any = pl_module.model
         if self._prefixes(model) is not None:
             _freeze_modes(model)
+
+    on_train_start = on_train_epoch_start  # an epoch that is resumed does not start again
 
 
 def _freeze_modes(module: nn.Module) -> None:
@@ -76,3 +78,47 @@ def _freeze_modes(module: nn.Module) -> None:
             child.eval()
         elif not all(trains):  # a part that trains as a whole keeps its dropout
             _freeze_modes(child)
+
+
+class StepSeed(L.Callback):
+    """Seeds torch before every training step from (seed, epoch, batch, process).
+
+    Checkpoints hold no random state, and Lightning draws from it at other moments after a resume. With a stream
+    for every step, dropout and augmentation after a resume are the same as without the interruption, and two
+    processes never share their dropout masks.
+
+    Args:
+        seed: the run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed the step."""
+        entropy = [self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+
+class WeightAverage(EMAWeightAveraging):
+    """Exponential moving average over steps, which is what is validated, kept and tested.
+
+    Tables and counts are those of the last step. Small data is learned by heart within a few epochs, and the
+    average varies less from step to step than the weights do (Polyak and Juditsky, *Acceleration of stochastic
+    approximation by averaging*, 1992).
+
+    Args:
+        decay: share of the average that a step keeps; its memory is about ``1 / (1 - decay)`` steps.
+    """
+
+    def __init__(self, decay: float = 0.98) -> None:
+        super().__init__(use_buffers=False, decay=decay)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on from average and weights when a run is resumed; a test takes the average alone."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
