@@ -45,6 +45,16 @@ def write_truths(root, split="leave_one_out") -> Truths:
     return Truths(*(str(root / kind) for kind in kinds))
 
 
+def with_other_item(data_dir, root, user, place) -> str:
+    """A data folder with the domain of another one, but an item that the user has nowhere stands at a place."""
+    source = Domain.open(f"{data_dir}/{NAME}")
+    sequences = source.sequences
+    items = sequences.items.copy()
+    items[sequences.offsets[user] + place] = min({*range(1, SPEC.num_items + 1)} - {*sequences.of(user).tolist()})
+    _write(root / NAME, source, replace(sequences, items=items))
+    return str(root)
+
+
 def _cut_first(sequences: Sequences) -> Sequences:
     lists, times = (
         [part.tolist() for part in np.split(values, sequences.offsets[1:-1])]
