@@ -46,6 +46,7 @@ VARIANTS = {
     "model.collaborative": "a preset's further modality",
     "model.fusion_concentration": "a preset's static mean",
     "model.positions_from": "the literal network counts from the start",
+    "interest.method.top_delta": "eq. (4) as printed",
     "data.name": "what a data set is called",
     "data.domains": "one domain, or those of the phase",
     "data.by_phase": "which domains a phase takes",

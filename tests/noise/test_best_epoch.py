@@ -1,10 +1,12 @@
 """What a run reports is of its best epoch, wherever in the run that was."""
 
 import pytest
+import torch
 from runs import composed, places
 from watched_runs import differing, part, small, watched
 
 from missrec_pl.experiment.evaluate import evaluate
+from missrec_pl.modules.ranking import RankingModule
 
 WORST_IS_BEST = ("callbacks.early_stopping.mode=min", "callbacks.model_checkpoint.mode=min")
 NETWORKS = [
@@ -40,3 +42,42 @@ def figures(tmp_path, checkpoint):
     """Test figures of eval.py."""
     said = (f"ckpt={tmp_path}/run/{checkpoint}", *places(tmp_path, "eval")[:1], "trainer=cpu")
     return part(evaluate(composed(*said, config="eval"))["metrics"], "test/")
+
+
+TOLD = [0.1, 0.1, 0.3, 0.3, 0.2, 0.3, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("said", "scores"),
+    [
+        ((), TOLD),
+        (("+trainer.val_check_interval=0.5",), TOLD),
+        (("+trainer.val_check_interval=0.5",), TOLD[1:]),
+        (("+trainer.check_val_every_n_epoch=2",), TOLD[1:]),
+    ],
+    ids=["every epoch", "within an epoch", "twice an epoch", "every other epoch"],
+)
+def test_stopping_checkpoint_and_results_agree_on_the_best(said, scores, truths, tmp_path, monkeypatch):
+    """Of equal scores the first is the best: patience counts from it, it is kept, and it is reported."""
+    steps, told = [], iter(scores)
+
+    def log(self, stage, metrics):
+        metrics.reset()
+        if not self.trainer.sanity_checking:
+            found = next(told) if stage == "val" else 0.0
+            steps.append(self.trainer.global_step)
+            self.log_dict({f"{stage}/ndcg@10": found, f"{stage}/step": float(self.trainer.global_step)})
+
+    monkeypatch.setattr(RankingModule, "_log_metrics", log)
+    patience = (
+        "callbacks.early_stopping.patience=3",
+        "trainer.max_epochs=20",
+        "data.batch_size=64",
+        "data.example=prefix",
+    )
+    run = watched(small("model=sasrec", *patience, *said), truths.clean, tmp_path / "run", monkeypatch)
+    best = scores.index(max(scores))
+    kept = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    assert next(told) == scores[best + 4]  # patience ended there
+    assert kept["global_step"] == steps[best]
+    assert run.validation_figures["val/step"] == steps[best]

@@ -60,10 +60,10 @@ class SASRec(Recommender):
             self.item_adapters = ModalityAdapters(data.feature_dims, hidden_size)
         self.position_embedding = nn.Embedding(data.max_history, hidden_size)
         self.input_norm = nn.LayerNorm(hidden_size)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             EncoderBlock(hidden_size, num_heads, inner_size, dropout) for _ in range(num_layers)
         )
-        self.dropout = Dropout(dropout)
         self.apply(initialise)
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):
