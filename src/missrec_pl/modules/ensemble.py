@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
@@ -12,7 +13,7 @@ from missrec_pl.modules.training import TrainingModule
 
 
 class Ensemble(RankingModule):
-    """Ranks by the sum of its members' log-probabilities; costs their memory and time added up.
+    """Ranks by the mean of its members' probabilities; costs their memory and time added up.
 
     Args:
         members: trained on the same data, evaluated alike; the first one's protocol is used.
@@ -35,11 +36,11 @@ class Ensemble(RankingModule):
             member.finish_ranking()
 
     def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
-        """The members' blocks, which are of the same rows, added up."""
+        """Logs of the members' added probabilities, in blocks, which are of the same rows."""
         for blocks in zip(*(member.score_blocks(batch) for member in self._members()), strict=True):
             rows, total = blocks[0][0], blocks[0][1].log_softmax(1)
             for _, scores in blocks[1:]:
-                total += scores.log_softmax(1)
+                total = torch.logaddexp(total, scores.log_softmax(1))
             yield rows, total
 
     def _members(self) -> Iterator[TrainingModule]:
