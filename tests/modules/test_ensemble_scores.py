@@ -21,18 +21,19 @@ def scores_of(*logits):
     return scores
 
 
-def test_probabilities_are_averaged():
-    """The product of the probabilities, which sums of logits rank by, would put the second item first."""
-    found = scores_of(ONE, OTHER)
-    torch.testing.assert_close(found.exp() / 2, torch.tensor([[0.455, 0.14, 0.405]]))
-    assert (ONE + OTHER).argmax() == 1
+def test_probabilities_are_multiplied():
+    """Their mean would put the first item first."""
+    found = scores_of(ONE, OTHER).softmax(1)
+    torch.testing.assert_close(found, (ONE + OTHER).exp() / (ONE + OTHER).exp().sum())
+    assert found.argmax() == 1
+    assert (ONE.exp() + OTHER.exp()).argmax() == 0
 
 
 @pytest.mark.parametrize("shift", [100.0, -3.0])
 def test_what_a_member_adds_to_all_items_changes_nothing(shift):
-    torch.testing.assert_close(scores_of(ONE + shift, OTHER), scores_of(ONE, OTHER))
+    torch.testing.assert_close(scores_of(ONE + shift, OTHER).softmax(1), scores_of(ONE, OTHER).softmax(1))
 
 
 def test_any_number_of_members_in_any_order():
     torch.testing.assert_close(scores_of(ONE, OTHER, ONE), scores_of(OTHER, ONE, ONE))
-    torch.testing.assert_close(scores_of(ONE).exp(), ONE.exp())
+    torch.testing.assert_close(scores_of(ONE), ONE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
@@ -13,7 +12,9 @@ from missrec_pl.modules.training import TrainingModule
 
 
 class Ensemble(RankingModule):
-    """Ranks by the mean of its members' probabilities; costs their memory and time added up.
+    """Ranks by the product of its members' probabilities; costs their memory and time added up.
+
+    A row's logits added up rank as that product does: what a softmax divides by is the same for all its items.
 
     Args:
         members: trained on the same data, evaluated alike; the first one's protocol is used.
@@ -36,11 +37,11 @@ class Ensemble(RankingModule):
             member.finish_ranking()
 
     def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
-        """Logs of the members' added probabilities, in blocks, which are of the same rows."""
+        """The members' blocks, which are of the same rows, added up."""
         for blocks in zip(*(member.score_blocks(batch) for member in self._members()), strict=True):
-            rows, total = blocks[0][0], blocks[0][1].log_softmax(1)
+            rows, total = blocks[0][0], blocks[0][1]
             for _, scores in blocks[1:]:
-                total = torch.logaddexp(total, scores.log_softmax(1))
+                total += scores
             yield rows, total
 
     def _members(self) -> Iterator[TrainingModule]:
