@@ -213,7 +213,11 @@ def main() -> int:
                 print(f"{room}: its tests fail without any mutant")
                 return 1
             limit = 5 * (time.monotonic() - started) + 20
-            survivors = [one for one in drawn if survives(one, tree, tests, limit)]
+            survivors = []
+            for one in drawn:
+                if survives(one, tree, tests, limit):
+                    survivors.append(one)
+                    print(f"  survives: {one.file}:{one.line}: {one.change}", flush=True)
             lost += [(room, one) for one in survivors]
             killed = len(drawn) - len(survivors)
             rows.append((room, len(every), len(drawn), killed, len(survivors)))
