@@ -3,6 +3,8 @@
 The user's way: through the composition root, which hands the data over. Every registered baseline takes part.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from watched_runs import small
@@ -11,6 +13,7 @@ from missrec_pl.baselines import evaluate as evaluation
 from missrec_pl.baselines.base import BaselineData, TunableBaseline
 from missrec_pl.baselines.histories import HeldOut
 from missrec_pl.baselines.registry import Context, available
+from missrec_pl.experiment.comparison import baseline_entries
 from missrec_pl.experiment.train import train
 
 HAS = np.array([False, True])
@@ -83,3 +86,13 @@ def test_constants_are_chosen_on_validation(compared):
 def test_reported_figures_are_of_the_test_targets(name, compared):
     clean, test, _ = (results["baselines"][name] for _, results in compared)
     assert clean != test
+
+
+def test_the_phase_says_that_nothing_trains(compared):
+    for _, results in compared:
+        assert results["num_params"] == results["num_trainable_params"] == 0
+
+
+def test_several_domains_have_no_baselines():
+    domains = SimpleNamespace(catalogue=SimpleNamespace(domains=["one", "other"]))
+    assert baseline_entries(small("phase=baselines"), domains) == {"baselines": {}}
