@@ -6,7 +6,7 @@ OUT ?= outputs/groceries
 BENCH_CACHE ?= outputs/bench
 FAST := tests/nn tests/losses tests/metrics tests/fitting tests/modules/test_step.py tests/modules/test_places.py tests/data/test_examples.py
 
-.PHONY: help run table test test-fast test-all check format bench clean
+.PHONY: help run table test test-fast test-all mutants check format bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +30,9 @@ test-fast: $(BIN)/.dev ## the tests of pure functions, in less than a minute: fo
 
 test-all: check ## all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+mutants: $(BIN)/.mutants ## which changes of the code the tests let pass; MUTANTS="--only splits --all" says which
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(MUTANTS)
 
 check: $(BIN)/.dev ## format, lint, types, one-way dependencies
 	$(BIN)/ruff format --check .
@@ -56,3 +59,7 @@ $(BIN)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(BIN)/.quickstart
+
+$(BIN)/.mutants: $(BIN)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	touch $@

@@ -15,7 +15,7 @@ import lightning as L
 import psutil
 from hydra import compose, initialize_config_dir
 
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment import building
 from missrec_pl.experiment.cli import _quieten
 
@@ -47,7 +47,7 @@ def soak(minutes: float, folder: Path, overrides: list[str]) -> list[float]:
     ]  # fmt: skip
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = compose("train", overrides=[*fixed, *overrides])
-    preflight(cfg)
+    validate_config(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = building.build_datamodule(cfg)
     module = building.build_module(cfg, datamodule)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from runs import composed, places, run_cli, tiny
 
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.cli import NOISE
 from missrec_pl.experiment.train import train
@@ -121,9 +121,9 @@ def test_an_unknown_name_is_refused_before_anything_trains(phase, place, tmp_pat
 
 def test_values_of_a_wrong_kind_are_named():
     with pytest.raises(ConfigError, match=r"baselines.names=ease: must be a list or null"):
-        preflight(composed("baselines.names=ease"))
+        validate_config(composed("baselines.names=ease"))
     with pytest.raises(ConfigError, match=r"baselines.max_ease_items=0: must be a whole number from 1"):
-        preflight(composed("baselines.max_ease_items=0"))
+        validate_config(composed("baselines.max_ease_items=0"))
 
 
 def test_several_domains_are_refused_with_their_names(place):

@@ -6,6 +6,7 @@ from tiny_fit import make_module
 from missrec_pl.callbacks import InterestRefresh, TrainOnly
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
+from missrec_pl.nn.blocks.dropout import Dropout
 
 ADAPTERS = ["item_adapters", "fusion", "id_embedding"]
 
@@ -53,6 +54,20 @@ def test_a_part_that_trains_keeps_its_dropout(datamodule, make_trainer):
         assert inside <= modes
         assert "decoder.norm" in modes
         assert not {name for name in modes if name.startswith(("decoder.blocks", "item_adapters", "input_"))}
+
+
+def test_weights_that_train_keep_the_dropout_behind_them(datamodule, make_trainer):
+    """All but the adapters train: no dropout is off. Where the input's weights are frozen, its dropout is."""
+    module = make_module(datamodule)
+    rest = ["encoder", "decoder", "input_norm", "position_embedding", "fusion"]
+    dropouts = {name for name, part in module.model.named_modules() if isinstance(part, Dropout)}
+    for modes in fit(module, datamodule, make_trainer, rest):
+        assert "input_dropout" in dropouts <= modes
+    block = "decoder.blocks.0"
+    for modes in fit(make_module(datamodule), datamodule, make_trainer, [f"{block}.feed_forward_norm"]):
+        assert dropouts & modes == {f"{block}.dropout"}
+    for modes in fit(make_module(datamodule), datamodule, make_trainer, [f"{block}.self_attention.query"]):
+        assert dropouts & modes == {f"{block}.self_attention.dropout"}
 
 
 def test_none_trains_everything(datamodule, make_trainer):

@@ -187,6 +187,7 @@ def test_auto_never_loads_keops_by_itself(device):
         ((torch.zeros(5, 2), 1, 1), {"backend": "tile"}, "choose one of auto, keops, tiled, dense"),
         ((torch.zeros(5, 2), 1, 1), {"distance_scale": "dim"}, "choose none or sqrt_dim"),
         ((torch.zeros(5, 2), 1, 1), {"prototype": "median"}, "choose center or mean"),
+        ((torch.zeros(5, 2), 1, 1), {"top_delta": "smallest"}, "choose largest or own"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")

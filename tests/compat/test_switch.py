@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from runs import composed
 
 from missrec_pl.config.compat import RELEASED
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.data.augmentations import FeatureDropout, ItemDrop
 from missrec_pl.data.augmentations_released import ReleasedViews
 from missrec_pl.errors import ConfigError
@@ -37,7 +37,7 @@ CONTRADICTIONS = {
 @pytest.mark.parametrize("is_compat", [False, True], ids=["mended", "compat"])
 def test_everything_follows_the_switch(phase, is_compat):
     cfg = composed(f"phase={phase}", *(COMPAT if is_compat else ()))
-    preflight(cfg)
+    validate_config(cfg)
     for flag, wanted in RELEASED.items():
         assert (OmegaConf.select(cfg, flag) == wanted) is is_compat, flag
     loss = instantiate(cfg.objective)
@@ -53,7 +53,7 @@ def test_everything_follows_the_switch(phase, is_compat):
 def test_half_a_switch_is_refused():
     """The network alone: on the command line, the old flag is translated to all of it."""
     with pytest.raises(ConfigError) as refused:
-        preflight(composed("model=missrec_released", "model.compat=true"))
+        validate_config(composed("model=missrec_released", "model.compat=true"))
     lines = str(refused.value).splitlines()
     assert len(lines) == len(RELEASED) + 1
     assert all("use model=missrec_compat" in line for line in lines)
@@ -69,9 +69,9 @@ def test_the_default_is_the_mended_network():
 @pytest.mark.parametrize("setting", ["inductive", "transductive"])
 def test_every_variant_passes(sequence_fusion, setting):
     flags = (f"model.sequence_fusion={sequence_fusion}", f"setting={setting}", "interest=kmeans_released")
-    preflight(composed(*COMPAT, *flags))
-    preflight(composed(*COMPAT, *flags, "data.modalities=[text,image]"))
-    preflight(composed(*COMPAT, *flags, "data.modalities=[text]"))
+    validate_config(composed(*COMPAT, *flags))
+    validate_config(composed(*COMPAT, *flags, "data.modalities=[text,image]"))
+    validate_config(composed(*COMPAT, *flags, "data.modalities=[text]"))
 
 
 def test_the_release_has_no_collaborative_modality():
@@ -82,7 +82,7 @@ def test_the_release_has_no_collaborative_modality():
 @pytest.mark.parametrize("overrides", CONTRADICTIONS)
 def test_a_contradiction_is_named(overrides):
     with pytest.raises(ConfigError) as refused:
-        preflight(composed(*COMPAT, *overrides.split()))
+        validate_config(composed(*COMPAT, *overrides.split()))
     assert CONTRADICTIONS[overrides] in str(refused.value)
 
 
@@ -90,12 +90,12 @@ def test_the_released_regulariser_goes_with_the_released_network_only():
     with pytest.raises(
         ConfigError, match=r"objective.orthogonality_form=released: goes with model.compat=true only"
     ):
-        preflight(composed("objective.orthogonality_form=released"))
+        validate_config(composed("objective.orthogonality_form=released"))
 
 
 def test_networks_without_the_switch_get_the_mended_objective():
     cfg = composed("phase=pretrain", "model=missrec", "objective=missrec_released")
-    preflight(cfg)
+    validate_config(cfg)
     assert cfg.objective.orthogonality_form == "cosine"
     assert type(instantiate(cfg.objective).views) is ItemDrop
     assert type(instantiate(composed("model=missrec").objective).views) is FeatureDropout

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from runs import CONFIGS, SMALL, composed
 
 from missrec_pl.config.targets import parameters_of, walk
-from missrec_pl.config.validation import SUPPLIED, preflight
+from missrec_pl.config.validation import SUPPLIED, validate_config
 
 FILES = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
 DESIGN = (
@@ -46,6 +46,7 @@ VARIANTS = {
     "model.collaborative": "a preset's further modality",
     "model.fusion_concentration": "a preset's static mean",
     "model.positions_from": "the literal network counts from the start",
+    "interest.method.top_delta": "eq. (4) as printed",
     "data.name": "what a data set is called",
     "data.domains": "one domain, or those of the phase",
     "data.by_phase": "which domains a phase takes",
@@ -85,18 +86,18 @@ def test_all_groups_of_the_design_have_options():
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_file_composes_and_passes_the_preflight(file):
+def test_file_composes_and_passes_validation(file):
     cfg = of_file(file)
     assert cfg
     if file != "eval" and not file.endswith("/base"):  # what others build on is no choice by itself
-        preflight(cfg)
+        validate_config(cfg)
 
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 @pytest.mark.parametrize("model", ["missrec", "missrec_literal", "missrec_released"])
 def test_every_model_goes_with_every_phase_and_brings_its_objective(phase, model):
     cfg = composed(f"phase={phase}", f"model={model}")
-    preflight(cfg)
+    validate_config(cfg)
     assert cfg.phase.name == phase
     assert cfg.objective == composed(f"objective={model}").objective
 

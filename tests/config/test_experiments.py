@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from runs import CONFIGS, ROOT, composed
 
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment.cli import user_mistakes
 from missrec_pl.experiment.results import command
 from missrec_pl.nn.contract import DataShape
@@ -109,7 +109,7 @@ def test_a_released_run_is_named_by_its_number(capsys):
         ("released/run", "released.run=21"): "error: ckpt: Interpolation key 'released.runs.run21' not found.\n",
     }.items():
         with pytest.raises(SystemExit), user_mistakes():
-            preflight(composed(f"experiment={overrides[0]}", *overrides[1:]))
+            validate_config(composed(f"experiment={overrides[0]}", *overrides[1:]))
         assert capsys.readouterr().err == said
 
 

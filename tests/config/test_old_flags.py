@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from runs import ROOT, composed
 
 from missrec_pl.checkpoints.versions import CLASS_PATHS, FLAGS, SCORERS, TENSORS
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment.building import build_scorers
 from missrec_pl.experiment.old_flags import modern_arguments
 from missrec_pl.nn.contract import DataShape
@@ -83,7 +83,7 @@ def test_an_option_of_the_model_puts_a_scorer_in_or_takes_it_out(option, model):
     assert scorers_of(without) == {one: kind for one, kind in usual.items() if one != name}
     assert scorers_of(with_it) == {**usual, name: target.rpartition(".")[2]}
     for cfg in (without, with_it):
-        preflight(cfg)
+        validate_config(cfg)
         cfg.scorers = composed(f"model={model}").scorers
         assert cfg == composed(f"model={model}")  # nothing else has changed
 
@@ -99,7 +99,7 @@ def test_the_old_switch_is_the_whole_reference_mode(beside):
     for old in (["model.compat=true", *beside], [*beside, "model.compat=true"]):
         (cfg,) = jobs_of(*old)
         assert cfg == composed(*others, "model=missrec_compat")
-        preflight(cfg)
+        validate_config(cfg)
     assert jobs_of(*beside, "model.compat=false,true") == [
         composed(*others, "model=missrec_released"),
         composed(*others, "model=missrec_compat"),

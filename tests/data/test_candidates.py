@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from missrec_pl.data.candidates import SharedNegatives
+from missrec_pl.data.candidates import PerRowNegatives, SharedNegatives
 from missrec_pl.data.datasets import TrainingBatches
 from missrec_pl.data.examples.kinds import TrainingPrefixes
 from missrec_pl.data.global_sequences import GlobalSequences
@@ -141,3 +141,9 @@ def test_the_estimated_denominators_are_right_on_average(prefixes):
 def test_moving_candidates_moves_both_tensors(prefixes):
     moved = batches(prefixes, 4)[0].to("meta").candidates
     assert moved.rows.device.type == moved.log_inclusion.device.type == "meta"
+
+
+def test_of_two_items_the_other_one_is_drawn():
+    targets, random = np.array([1, 2, 2]), np.random.default_rng(0)
+    drawn = PerRowNegatives(np.array([0, 2]), 3)(targets, np.zeros(3, np.int64), None, random)
+    assert drawn.ids.tolist() == [[1, 2, 2, 2], [2, 1, 1, 1], [2, 1, 1, 1]]

@@ -75,3 +75,12 @@ def test_global_time_without_timestamps_says_what_to_do():
 def test_an_unknown_split_is_refused():
     with pytest.raises(ConfigError, match=r"data.split='leave_two_out': choose one of leave_one_out, global_time"):
         make_split(sequences_of([4]), "leave_two_out")
+
+
+def test_one_item_is_history_enough():
+    # Ten interactions at 0..9, the moments are 5 and 7: the second user trained on nothing and has one item at 6.
+    split = make_split(sequences_of([7, 3], [[0, 1, 2, 3, 4, 5, 7], [6, 8, 9]]), "global_time",
+                       validation_share=0.2, test_share=0.2)  # fmt: skip
+    assert split.train_length.tolist() == [5, 0]
+    assert (split.validation.user.tolist(), split.validation.target.tolist()) == ([0], [5])
+    assert (split.test.user.tolist(), split.test.target.tolist()) == ([0, 1], [6, 1])

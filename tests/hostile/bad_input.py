@@ -112,10 +112,10 @@ def prepare(*arguments: object) -> None:
 
 
 def check_config(overrides: tuple[str, ...]) -> None:
-    from missrec_pl.config.validation import preflight
+    from missrec_pl.config.validation import validate_config
 
     with user_mistakes():
-        preflight(composed("data=synthetic", *overrides))
+        validate_config(composed("data=synthetic", *overrides))
 
 
 def evaluate_checkpoint(file: Path) -> None:

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from runs import tiny
 
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.cli import RANKS, is_first_process
 from missrec_pl.experiment.train import train
@@ -34,16 +34,16 @@ def test_wandb_with_a_key_or_offline_is_fine(no_key, tmp_path, monkeypatch):
     cfg = tiny(tmp_path, "logger=wandb")
     no_key.write_text("machine other.example login user password x\n")
     with pytest.raises(ConfigError):
-        preflight(cfg)
+        validate_config(cfg)
     no_key.write_text("machine api.wandb.ai login user password x\n")
-    preflight(cfg)
+    validate_config(cfg)
     no_key.unlink()
-    preflight(tiny(tmp_path, "logger=wandb", "+logger.wandb.offline=true"))
-    preflight(tiny(tmp_path, "logger=csv"))
+    validate_config(tiny(tmp_path, "logger=wandb", "+logger.wandb.offline=true"))
+    validate_config(tiny(tmp_path, "logger=csv"))
     for name, value in (("WANDB_API_KEY", "x"), ("WANDB_MODE", "offline")):
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
-            preflight(cfg)
+            validate_config(cfg)
 
 
 def test_a_run_asks_no_other_machine_and_keeps_the_environment_to_itself(tmp_path, monkeypatch):

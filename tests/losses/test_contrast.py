@@ -109,3 +109,11 @@ def test_an_unknown_form_is_refused(states):
         inspect.unwrap(seq_seq)(*states[:1], *states, torch.arange(5), TEMPERATURE, "papre")
     with pytest.raises(ConfigError, match=says):
         inspect.unwrap(Contrastive.__init__)(Contrastive(), seq_seq_form="papre")
+
+
+@pytest.mark.parametrize("column", [4, 9])
+def test_a_target_outside_of_a_chunk_leaves_all_its_columns_corrected(column):
+    logits, log_inclusion = torch.randn(1, 4), torch.tensor([0.5, 0.1, 0.9, 0.3]).log()
+    found = sampled_logits(logits, torch.tensor([column]), log_inclusion)
+    torch.testing.assert_close(found, logits - log_inclusion)
+    torch.testing.assert_close(sampled_logits(logits, torch.tensor([-1]), log_inclusion), logits - log_inclusion)

@@ -72,11 +72,14 @@ class TrainOnly(L.Callback):
 
 
 def _freeze_modes(module: nn.Module) -> None:
-    for child in module.children():
-        trains = [parameter.requires_grad for parameter in child.parameters()]
-        if not any(trains):
+    """Eval mode for what does not train; a dropout goes with the weights named before it, else those behind it."""
+    children = list(module.children())
+    trains = [[parameter.requires_grad for parameter in child.parameters()] for child in children]
+    for number, child in enumerate(children):
+        beside = [*reversed(trains[: number + 1]), *trains[number + 1 :]]
+        if not any(next(filter(None, beside), [True])):
             child.eval()
-        elif not all(trains):  # a part that trains as a whole keeps its dropout
+        elif not all(trains[number]):  # a part that trains as a whole keeps its dropout
             _freeze_modes(child)
 
 

@@ -17,9 +17,12 @@ from missrec_pl.system.processes import Share
 
 _log = logging.getLogger(__name__)
 
+_ROWS = 16384  # tokens widened at a time
+
 BackendName = Literal["auto", "keops", "tiled", "dense"]
 DistanceScale = Literal["none", "sqrt_dim"]
 PrototypeKind = Literal["center", "mean"]
+TopDelta = Literal["largest", "own"]
 
 
 def dpc_knn(
@@ -31,6 +34,7 @@ def dpc_knn(
     distance_scale: DistanceScale = "none",
     include_self: bool = False,
     prototype: PrototypeKind = "center",
+    top_delta: TopDelta = "largest",
     sharded: bool = False,
 ) -> DPCKNNResult:
     """Cluster tokens by DPC-KNN, exactly, in O(N k) memory.
@@ -44,6 +48,8 @@ def dpc_knn(
         distance_scale: `sqrt_dim` divides distances by sqrt(D), as the authors' code does.
         include_self: count the token itself, at distance 0, among its k, as the authors' code does.
         prototype: `center` (the paper: the centre token) or `mean` (the authors' code: the cluster's mean).
+        top_delta: delta of the densest token: the `largest` distance between any two tokens (the authors' code),
+            or the largest of its `own` distances (eq. 4 as printed).
         sharded: all processes make this call with the same tokens, share the search, and get the result of one.
 
     Raises:
@@ -52,12 +58,15 @@ def dpc_knn(
     """
     tokens = checked_tokens(tokens, num_clusters)
     _check_options(len(tokens), k, include_self, backend, distance_scale, prototype)
+    check_choice("top_delta", top_delta, get_args(TopDelta))
     divisor = tokens.shape[1] if distance_scale == "sqrt_dim" else 1
     share = Share.mine() if sharded else Share()
     with exact_arithmetic(tokens.device):
         reductions, reason = make_reductions(backend, tokens, k, share)
         _announce(reductions.name, reason)
-        log_density, squared_delta = _density_and_delta(reductions, tokens, k, include_self, divisor, share)
+        log_density, squared_delta = _density_and_delta(
+            reductions, tokens, k, include_self, divisor, top_delta, share
+        )
         log_score = log_density + 0.5 * torch.log(squared_delta)
         centers = _descending(log_score)[:num_clusters]
         mine = torch.arange(len(tokens), device=tokens.device)[share.rows(len(tokens))]
@@ -96,6 +105,7 @@ def _density_and_delta(
     k: int,
     include_self: bool,
     divisor: int,
+    top_delta: TopDelta,
     share: Share,
 ) -> tuple[Float64[Tensor, " N"], Float64[Tensor, " N"]]:
     """Return log densities and squared deltas, eqs. (3) and (4), of distances divided by sqrt(divisor)."""
@@ -113,11 +123,18 @@ def _density_and_delta(
     is_denser: Bool[Tensor, "N k"] = rank[neighbors.token] < rank[:, None]
     squared_delta = neighbors.squared_distance.masked_fill(~is_denser, torch.inf).amin(1)
     peaks = (~is_denser.any(1) & (rank > 0)).nonzero()[:, 0]
-    squared_delta[order[0]] = reductions.largest(share)
+    top = int(order[0])
+    squared_delta[top] = _farthest(tokens, top) if top_delta == "own" else reductions.largest(share)
     if len(peaks):
         squared_delta[peaks] = _nearest_denser(reductions, rank, peaks, share)
     _log.debug("dpc_knn: %d of %d tokens are local peaks", len(peaks) + 1, total)
     return log_density, squared_delta / divisor
+
+
+def _farthest(tokens: Float[Tensor, "N D"], number: int) -> float:
+    """The largest squared distance of one token to the others, in float64."""
+    own = tokens[number].double()
+    return max(float((part.double() - own).square().sum(1).max()) for part in tokens.split(_ROWS))
 
 
 def _nearest_denser(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from missrec_pl.clustering import Clustering, ClusterResult, dpc_knn, kmeans, random_prototypes, resolve_count
-from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeKind
+from missrec_pl.clustering.dpc_knn import BackendName, DistanceScale, PrototypeKind, TopDelta
 from missrec_pl.clustering.kmeans_released import kmeans_released
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class DPCKNN:
         distance_scale: ``"none"`` or ``"sqrt_dim"``.
         include_self: whether a token counts among its own neighbours.
         prototype: ``"center"`` (the paper) or ``"mean"`` (the release).
+        top_delta: delta of the densest token, ``"largest"`` (the release) or ``"own"`` (eq. 4 as printed).
     """
 
     is_sharded, modality_by_modality = True, False
@@ -54,12 +55,14 @@ class DPCKNN:
         distance_scale: DistanceScale = "none",
         include_self: bool = False,
         prototype: PrototypeKind = "center",
+        top_delta: TopDelta = "largest",
     ) -> None:
         self.k = k
         self.backend = backend
         self.distance_scale = distance_scale
         self.include_self = include_self
         self.prototype = prototype
+        self.top_delta = top_delta
         self._has_told = False
 
     def __call__(self, tokens: Tensor, num_prototypes: int, seed: int) -> Clustering:
@@ -77,6 +80,7 @@ class DPCKNN:
             distance_scale=self.distance_scale,
             include_self=self.include_self,
             prototype=self.prototype,
+            top_delta=self.top_delta,
             sharded=True,
         )
 

@@ -41,7 +41,7 @@ class DPCKNNResult:
         log_density: `[N]` log rho, minus the mean squared distance to the k nearest (eq. 3).
         density: `[N]` rho = exp(log rho); underflows to 0 below -103 in float32.
         delta: `[N]` distance to the nearest denser token (eq. 4). Of equally dense tokens the one of lower
-            index counts as denser. The densest gets the largest distance between any two tokens.
+            index counts as denser. The densest gets what ``top_delta`` says.
         score: `[N]` rho * delta; underflows with density, while `centers` comes from the logarithms.
         centers: `[K]` token numbers, by falling score, equal ones by index.
         assignment: `[N]` position in `centers` of the nearest centre, the lowest where several tie; a

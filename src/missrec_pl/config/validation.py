@@ -33,7 +33,7 @@ SUPPLIED = {
 }
 
 
-def preflight(cfg: DictConfig) -> None:
+def validate_config(cfg: DictConfig) -> None:
     """Refuse a config whose values cannot work, by themselves or together.
 
     Raises:

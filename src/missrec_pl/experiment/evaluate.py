@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.config.run_folder import refuse_trained_folder
 from missrec_pl.config.stored_values import StoredValues
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment import building
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 from missrec_pl.experiment.results import source_commit
@@ -47,7 +47,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     checkpoint = read_checkpoint(cfg.ckpt)
     with complete_config(f"ckpt={cfg.ckpt}"):
         run = stored_run(checkpoint.config, cfg, f"ckpt={cfg.ckpt}")
-        preflight(run)
+        validate_config(run)
         L.seed_everything(run.seed, workers=True, verbose=False)
         datamodule = building.build_datamodule(run)
         first = load_module(run, checkpoint, datamodule)

@@ -16,7 +16,7 @@ from missrec_pl.checkpoints.files import find_checkpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.config.run_folder import refuse_taken_folder
 from missrec_pl.config.stored_values import StoredValues, escaped
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import check_baselines, run_baselines
@@ -44,7 +44,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         DataError: the data is missing or damaged.
         CheckpointError: ``ckpt`` does not fit.
     """
-    preflight(cfg)
+    validate_config(cfg)
     if HydraConfig.initialized():  # else nobody knows which command this is
         refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
     if needs_own_command(cfg):

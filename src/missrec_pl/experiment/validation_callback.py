@@ -9,19 +9,19 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from missrec_pl.config.run_folder import refuse_taken_folder
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.cli import user_mistakes
 
 
-class PreflightCallback(Callback):
+class ValidationCallback(Callback):
     """Hydra callback: refuses a config before Hydra makes the run folder."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the config of a single run; the jobs of a sweep are checked as they start."""
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with user_mistakes():
-            preflight(own)
+            validate_config(own)
             folder = Path(config.hydra.run.dir)
             refuse_taken_folder(folder, config.hydra.overrides.task, config.resume)
             _make_folder(folder)

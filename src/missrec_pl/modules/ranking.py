@@ -114,7 +114,9 @@ class RankingModule(L.LightningModule, ABC):
 
 
 class Ensemble(RankingModule):
-    """Ranks by the sum of its members' log-probabilities; costs their memory and time added up.
+    """Ranks by the product of its members' probabilities; costs their memory and time added up.
+
+    A row's logits added up rank as that product does: what a softmax divides by is the same for all its items.
 
     Args:
         members: trained on the same data, evaluated alike; the first one's protocol is used.
@@ -139,9 +141,9 @@ class Ensemble(RankingModule):
     def score_blocks(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
         """The members' blocks, which are of the same rows, added up."""
         for blocks in zip(*(member.score_blocks(batch) for member in self._members()), strict=True):
-            rows, total = blocks[0][0], blocks[0][1].log_softmax(1)
+            rows, total = blocks[0][0], blocks[0][1]
             for _, scores in blocks[1:]:
-                total += scores.log_softmax(1)
+                total += scores
             yield rows, total
 
     def _members(self) -> Iterator[RankingModule]:

@@ -58,9 +58,9 @@ class SASRec(Recommender):
             self.item_adapters = ModalityAdapters(data.feature_dims, hidden_size)
         self.position_embedding = nn.Embedding(data.max_history, hidden_size)
         self.input_norm = nn.LayerNorm(hidden_size)
+        self.dropout = Dropout(dropout)
         sizes = BlockSizes(hidden_size, num_heads, inner_size, dropout)
         self.blocks = nn.ModuleList(EncoderBlock(sizes) for _ in range(num_layers))
-        self.dropout = Dropout(dropout)
         self.apply(initialise)
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):

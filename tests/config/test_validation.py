@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from runs import composed, tiny
 
 from missrec_pl.config.targets import target_mistakes
-from missrec_pl.config.validation import preflight
+from missrec_pl.config.validation import validate_config
 from missrec_pl.config.values import CHOICES, RANGES
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment import building
@@ -93,7 +93,7 @@ def changed(override):
 @pytest.mark.parametrize("override", MISTAKES)
 def test_mistake_is_named(override):
     with pytest.raises(ConfigError) as refused:
-        preflight(changed(override))
+        validate_config(changed(override))
     assert MISTAKES[override] in str(refused.value)
 
 
@@ -130,24 +130,24 @@ def test_mistake_is_named(override):
 )
 def test_values_that_do_not_go_together(overrides, message):
     with pytest.raises(ConfigError) as refused:
-        preflight(composed(*overrides))
+        validate_config(composed(*overrides))
     assert message in str(refused.value)
 
 
 def test_the_last_checkpoint_lies_where_resume_looks_for_it(tmp_path):
     with pytest.raises(ConfigError, match=r"callbacks.last_checkpoint.dirpath=/else/where: resume=last looks in"):
-        preflight(tiny(tmp_path, "callbacks.last_checkpoint.dirpath=/else/where"))
-    preflight(tiny(tmp_path, "callbacks.model_checkpoint.dirpath=/else/where"))
+        validate_config(tiny(tmp_path, "callbacks.last_checkpoint.dirpath=/else/where"))
+    validate_config(tiny(tmp_path, "callbacks.model_checkpoint.dirpath=/else/where"))
 
 
 def test_an_optimiser_that_cannot_be_fused_is_named():
     cfg = composed("optim.fused=true")
-    preflight(cfg)
+    validate_config(cfg)
     cfg.optim.optimizer = {"_target_": "torch.optim.RMSprop", "_partial_": True}
     with pytest.raises(
         ConfigError, match=r"optim.fused=true: torch.optim.RMSprop has no fused form; use optim.fused"
     ):
-        preflight(cfg)
+        validate_config(cfg)
 
 
 @pytest.mark.parametrize(("trainer", "precision"), [("gpu", "high"), ("ddp", "high"), ("cpu", "highest")])
@@ -174,7 +174,7 @@ def test_all_mistakes_at_once_each_once_and_nothing_is_written(tmp_path):
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"trainer.accelerator=gpu: no GPU is visible here; use trainer=cpu"):
-        preflight(composed("trainer=gpu"))
+        validate_config(composed("trainer=gpu"))
 
 
 def test_flags_of_the_tables_exist():
