@@ -28,7 +28,9 @@ def asked(num_items, count=25):
     """Histories and targets that no run knows."""
     random = np.random.default_rng(5)
     histories = [random.integers(1, num_items + 1, random.integers(1, 9)) for _ in range(count)]
-    return HeldOut.from_lists(histories, random.integers(1, num_items + 1, count)).block(0, count, num_items)
+    offsets = np.cumsum([0, *map(len, histories)])
+    rows = HeldOut(np.concatenate(histories), offsets, random.integers(1, num_items + 1, count))
+    return rows.block(0, count, num_items)
 
 
 def answers(baseline, num_items):
