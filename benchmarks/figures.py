@@ -4,8 +4,8 @@
     python benchmarks/figures.py record RUNS                # make again what the runs below RUNS can make
     python benchmarks/figures.py record RUNS --only table3  # of those the commands that hold this text
 
-A table belongs to the command in the line above it. A score in the summaries of `results.md` and `what_mattered.md`
-has to stand in a table with a command, or in one of `trials.md`, whose runs are not kept.
+A table belongs to the command in the line above it. A score in the summaries of `results.md` and of
+`what_mattered.md` has to stand in a table with a command, or in one of `trials.md`, whose runs are not kept.
 """
 
 from __future__ import annotations
