@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment import building
 from missrec_pl.experiment.cli import _quieten
+from missrec_pl.experiment.trainer import build_trainer
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TOLERANCE = 1.05
@@ -51,7 +52,7 @@ def soak(minutes: float, folder: Path, overrides: list[str]) -> list[float]:
     L.seed_everything(cfg.seed, verbose=False)
     datamodule = building.build_datamodule(cfg)
     module = building.build_module(cfg, datamodule)
-    trainer, _ = building.build_trainer(cfg, datamodule)
+    trainer, _ = build_trainer(cfg, datamodule)
     memory = Memory()
     trainer.callbacks.insert(0, memory)  # type: ignore[attr-defined]
     trainer.fit(module, datamodule=datamodule)

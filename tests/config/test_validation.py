@@ -73,7 +73,6 @@ MISTAKES = {
     # of values together
     "metrics.ks=[5,20]": "optimized_metric=val/ndcg@10: is not measured with metrics.ks=[5, 20]; choose",
     "callbacks.model_checkpoint.monitor=val/auc": "callbacks.model_checkpoint.monitor=val/auc: is not measured",
-    "callbacks.model_checkpoint=null": "callbacks.model_checkpoint=null: test=true tests the best checkpoint",
     "model.num_heads=7": "model.hidden_size=300: must be a multiple of model.num_heads=7",
     "data.split=train_only": "data.split=train_only",
 }

@@ -10,7 +10,7 @@ from noisy_data import NAME
 from omegaconf import OmegaConf
 from runs import composed
 
-from missrec_pl.experiment import building
+import missrec_pl.experiment.train as train_module
 from missrec_pl.experiment.train import train
 
 SMALL = (
@@ -107,7 +107,7 @@ def content(cfg):
 
 def watched(cfg, data_dir, folder, monkeypatch):
     """Run a config on the domain of a data folder."""
-    cfg, witness, build = deepcopy(cfg), Witness(), building.build_trainer
+    cfg, witness, build = deepcopy(cfg), Witness(), train_module.build_trainer
     cfg.paths.data_dir, cfg.paths.output_dir, cfg.paths.cache_dir = data_dir, str(folder), str(folder / "cache")
 
     def with_witness(*arguments):
@@ -116,7 +116,7 @@ def watched(cfg, data_dir, folder, monkeypatch):
         return trainer, clock
 
     with monkeypatch.context() as patch:
-        patch.setattr(building, "build_trainer", with_witness)
+        patch.setattr(train_module, "build_trainer", with_witness)
         results = train(cfg)
     return Watched(witness.epochs, witness.curves, witness.tested, results)
 

@@ -3,6 +3,7 @@
 from missrec_pl.callbacks.checkpoint_files import AtomicCheckpointIO, BestCheckpoint
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
+from missrec_pl.callbacks.limits import Limits
 from missrec_pl.callbacks.nan_guard import NanGuard
 from missrec_pl.callbacks.ranks_file import RanksFile
 from missrec_pl.callbacks.records import ComputeLine, EpochLines, RunClock, RunRecord
@@ -15,6 +16,7 @@ __all__ = [
     "EpochLines",
     "InterestRefresh",
     "LastCheckpoint",
+    "Limits",
     "NanGuard",
     "RanksFile",
     "RunClock",

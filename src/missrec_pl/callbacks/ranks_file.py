@@ -24,12 +24,16 @@ class RanksFile(L.Callback):
     float32), and ``rank_history_excluded`` (the same where the history's items are no candidates).
     The metrics of ``results.json`` are means over these ranks.
 
+    Attributes:
+        evaluated: in the first process, the rows of the users of the latest test; fewer where it was limited.
+
     Args:
         folder: run folder.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
+        self.evaluated: EvaluationRows | None = None
         self._users: list[Tensor] = []
         self._ranks: list[Tensor] = []
 
@@ -62,6 +66,7 @@ class RanksFile(L.Callback):
             order = users.argsort()  # global numbers: by domain first
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             rows = _rows_of(data.sequences.test, users[order].numpy())
+            self.evaluated = rows
             described = evaluated_users(data.catalogue, data.sequences, rows, data.max_history)
             columns = dict(zip(("rank", "rank_history_excluded"), ranks[order].numpy().T, strict=True))
             write_ranks(self.folder / RANKS_NAME, described, columns)

@@ -90,8 +90,8 @@ def walk(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
         for index in range(len(node)):
             yield from walk(node._get_node(index), f"{path}[{index}]")
         return
-    for key in map(str, node.keys()):
-        yield from walk(node._get_node(key), f"{path}.{key}" if path else key)
+    for key in node:  # numbers, too
+        yield from walk(node._get_node(key), f"{path}.{key!s}" if path else str(key))
 
 
 def _targets(cfg: DictConfig) -> Iterator[tuple[str, DictConfig]]:
@@ -127,6 +127,8 @@ def _argument_mistakes(
     for name in sorted(given & names):
         if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
             continue  # a value that is referred to is checked at its own place
+        if path == "trainer" and node[name] is None:
+            continue  # Lightning's default
         if wanted := _misfit(node[name], parameters[name].annotation):
             yield f"{path}.{name}={node[name]}: {wanted}."
 

@@ -14,6 +14,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from missrec_pl.checkpoints.files import OWN
 from missrec_pl.config.compat import compat_mistakes
 from missrec_pl.config.targets import has_argument, target_mistakes, walk
+from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM, trainer_mistakes
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.config.wandb_key import wandb_mistakes
 from missrec_pl.errors import ConfigError
@@ -26,10 +27,7 @@ SUPPLIED = {
         *("model", "loss", "optimizer", "scheduler", "scorers", "scorer_lr", "data"),
         *("ks", "mask_history", "compat_metrics"),
     },
-    "trainer": {
-        *("callbacks", "logger", "plugins", "use_distributed_sampler"),
-        *("enable_progress_bar", "enable_checkpointing"),
-    },
+    "trainer": {*SET_BY_THE_PROGRAM, "plugins"},
 }
 
 
@@ -115,17 +113,9 @@ def _together(cfg: DictConfig) -> list[str]:
         found.append(f"model.hidden_size={size}: must be a multiple of model.num_heads={heads}.")
     if value_of(cfg, "data.candidates") == "in_batch" and value_of(cfg, "data.batch_size") == 1:
         found.append("data.batch_size=1: in-batch candidates need at least two rows.")
-    if value_of(cfg, "data.split") == "train_only":
-        if cfg.test:
-            found.append("test=true: data.split=train_only leaves nobody to test; set test=false.")
-        if watching := [name for name in cfg.callbacks if value_of(cfg, f"callbacks.{name}.monitor")]:
-            found.append(
-                f"callbacks: {', '.join(watching)} watch validation, but data.split=train_only validates "
-                "nobody; add callbacks=no_validation."
-            )
+    if value_of(cfg, "data.split") == "train_only" and cfg.test:
+        found.append("test=true: data.split=train_only leaves nobody to test; set test=false.")
     found += [*_monitors(cfg), *_last_checkpoint(cfg)]
-    if cfg.test and cfg.callbacks.get("model_checkpoint", True) is None:
-        found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
     if str(value_of(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
         found.append(f"trainer.accelerator={cfg.trainer.accelerator}: no GPU is visible here; use trainer=cpu.")
     names = value_of(cfg, "baselines.names")
@@ -145,15 +135,23 @@ def _monitors(cfg: DictConfig) -> list[str]:
     found: list[str] = []
     ks = value_of(cfg, "metrics.ks")
     measured = {f"val/{name}@{k}" for name in ("recall", "ndcg") for k in ks or ()} | {"val/mrr"}
-    waiting = ("optimized_metric", *(f"callbacks.{name}.monitor" for name in cfg.callbacks))
-    for flag in () if cfg.phase.name == "baselines" else waiting:
+    if cfg.phase.name == "baselines" or not ks:
+        return []
+    callbacks = [f"callbacks.{name}" for name in value_of(cfg, "callbacks") or {}]
+    for flag in ("optimized_metric", *(f"{callback}.monitor" for callback in callbacks)):
         score = str(value_of(cfg, flag))
-        is_new = not any(score in line for line in found)
-        if ks and is_new and score.startswith("val/") and score not in measured:
+        has_to_be_measured = flag == "optimized_metric" or score.startswith("val/")
+        if has_to_be_measured and score not in measured and not any(score in line for line in found):
             found.append(
                 f"{flag}={score}: is not measured with metrics.ks={list(ks)}; choose one of "
                 f"{', '.join(sorted(measured))} (optimized_metric sets it for early stopping and the best "
                 "checkpoint, too)."
+            )
+    for callback in callbacks:
+        monitor, mode = (str(value_of(cfg, f"{callback}.{name}")) for name in ("monitor", "mode"))
+        if monitor.startswith("train/") and mode == "max":
+            found.append(
+                f"{callback}.mode=max: {monitor} is a loss, the less the better; say {callback}.mode=min."
             )
     return found
 
@@ -206,6 +204,7 @@ _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _phase_and_setting,
     _start,
     _together,
+    trainer_mistakes,
     compat_mistakes,
     wandb_mistakes,
     _sweep,

@@ -1,4 +1,4 @@
-"""From config nodes to objects: data module, network, Lightning module, trainer."""
+"""From config nodes to objects: data module, network, Lightning module; `trainer` has the trainer."""
 
 from __future__ import annotations
 
@@ -6,28 +6,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import lightning as L
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from missrec_pl.callbacks import (
-    AtomicCheckpointIO,
-    ComputeLine,
-    NanGuard,
-    RanksFile,
-    RunClock,
-    RunRecord,
-    StepSeed,
-)
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
-from missrec_pl.loggers import Continuable
 from missrec_pl.losses import Loss
 from missrec_pl.modules import TrainingModule
 from missrec_pl.nn.contract import DataShape, Recommender
@@ -155,54 +142,6 @@ def build_module(
         with_folds=any(part.folds for part in module.fitted_parts),
     )
     return module
-
-
-def build_trainer(
-    cfg: DictConfig, datamodule: DomainDataModule, resumed: RunCheckpoint | None = None
-) -> tuple[L.Trainer, RunClock]:
-    """The trainer with the config's callbacks and loggers, and the clock among the callbacks.
-
-    Args:
-        cfg: the config.
-        datamodule: the data.
-        resumed: what the run is continued from: the loggers go on there.
-    """
-    clock = RunClock()
-    chosen = [instantiate(callback) for callback in (cfg.callbacks or {}).values() if callback is not None]
-    loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
-    for logger in loggers:
-        if resumed is not None and isinstance(logger, Continuable):
-            logger.continue_from(resumed.logged_steps)
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    folder = cfg.paths.output_dir
-    own = [
-        *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
-        RanksFile(folder),
-    ]
-    # What the config does not ask for is off, where Lightning would add its own.
-    # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
-    trainer: L.Trainer = instantiate(
-        cfg.trainer,
-        callbacks=[*own, *chosen],
-        logger=loggers or False,
-        plugins=[AtomicCheckpointIO(), *instantiate(cfg.trainer.get("plugins") or [])],
-        use_distributed_sampler=False,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in chosen),
-        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
-    )
-    return trainer, clock
-
-
-def run_record(cfg: DictConfig, datamodule: DomainDataModule) -> RunRecord:
-    """What checkpoints say about this run."""
-    arguments = OmegaConf.to_container(cfg.model, resolve=True)
-    assert isinstance(arguments, dict)
-    return RunRecord(
-        OmegaConf.to_container(cfg, resolve=False),  # type: ignore[arg-type]
-        fingerprints(datamodule),
-        encoders(datamodule),
-        {"target": arguments.pop("_target_"), "arguments": arguments},
-    )
 
 
 def describe_data(datamodule: DomainDataModule) -> list[str]:

@@ -53,7 +53,17 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
     for line in building.describe_data(datamodule):
         log.info(line)
     report = _evaluated(cfg, datamodule, keep_ranks=True)
-    results = {
+    results = _results(cfg, datamodule, report)
+    for line in table_lines(results):
+        log.info(line)
+    _write_ranks(Path(cfg.paths.output_dir) / BASELINE_RANKS_NAME, report, datamodule)
+    log.info("results: %s", write_results(Path(cfg.paths.output_dir), results))
+    return results
+
+
+def _results(cfg: DictConfig, datamodule: DomainDataModule, report: BaselineReport) -> dict[str, Any]:
+    """What is known when the baselines have ranked."""
+    return {
         "phase": cfg.phase.name,
         "data": cfg.data.name,
         "setting": None,
@@ -74,11 +84,6 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
         "data_fingerprints": building.fingerprints(datamodule),
         "versions": versions(),
     }
-    for line in table_lines(results):
-        log.info(line)
-    _write_ranks(Path(cfg.paths.output_dir) / BASELINE_RANKS_NAME, report, datamodule)
-    log.info("results: %s", write_results(Path(cfg.paths.output_dir), results))
-    return results
 
 
 def check_baselines(cfg: DictConfig, datamodule: DomainDataModule) -> None:
@@ -95,8 +100,15 @@ def check_baselines(cfg: DictConfig, datamodule: DomainDataModule) -> None:
             raise ConfigError(f"baselines.names: {error}") from error
 
 
-def baseline_entries(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str, Any]:
+def baseline_entries(
+    cfg: DictConfig, datamodule: DomainDataModule, rows: EvaluationRows | None = None
+) -> dict[str, Any]:
     """What ``results.json`` says of the baselines; for one domain, where a ranking over all items is meant.
+
+    Args:
+        cfg: the config.
+        datamodule: the data.
+        rows: the users that the model was tested on; None for all.
 
     Returns:
         ``baselines``: name -> metrics under the run's protocol (``metrics.mask_history``);
@@ -106,16 +118,18 @@ def baseline_entries(cfg: DictConfig, datamodule: DomainDataModule) -> dict[str,
     """
     if len(datamodule.catalogue.domains) > 1:
         return {"baselines": {}}
-    return _entries(_evaluated(cfg, datamodule), is_excluded=bool(cfg.metrics.mask_history))
+    return _entries(_evaluated(cfg, datamodule, rows), is_excluded=bool(cfg.metrics.mask_history))
 
 
-def _evaluated(cfg: DictConfig, datamodule: DomainDataModule, *, keep_ranks: bool = False) -> BaselineReport:
+def _evaluated(
+    cfg: DictConfig, datamodule: DomainDataModule, rows: EvaluationRows | None = None, *, keep_ranks: bool = False
+) -> BaselineReport:
     names = OmegaConf.select(cfg, "baselines.names")
     limit = OmegaConf.select(cfg, "baselines.max_ease_items")
     sequences, max_history = datamodule.sequences, cfg.data.max_history
     report = evaluate_baselines(
         _data(datamodule),
-        _held_out(sequences, sequences.test, max_history),
+        _held_out(sequences, sequences.test if rows is None else rows, max_history),
         validation=_held_out(sequences, sequences.validation, max_history),
         names=None if names is None else list(names),
         ks=tuple(cfg.metrics.ks),

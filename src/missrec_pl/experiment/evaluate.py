@@ -23,6 +23,7 @@ from missrec_pl.experiment.stored_runs import (
     load_module,
     stored_run,
 )
+from missrec_pl.experiment.trainer import build_trainer
 from missrec_pl.modules.ranking import Ensemble, RankingModule
 
 
@@ -55,7 +56,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     if cfg.ensemble:
         check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")
         module = Ensemble([first, *load_members(cfg, run, datamodule)])
-    trainer, clock = building.build_trainer(run, datamodule)
+    trainer, clock = build_trainer(run, datamodule)
     trainer.test(module, datamodule=datamodule, verbose=False)
     results = run_results(run, trainer, first, datamodule, clock, {})
     start = StoredValues(checkpoint.config, f"ckpt={cfg.ckpt}").stated("ckpt")

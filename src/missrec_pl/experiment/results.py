@@ -48,13 +48,15 @@ def score_lines(results: dict[str, Any]) -> list[str]:
     if not names:
         return []
     label = f"{results['model']} ({results['setting']}, {results['init'].replace('_', '-')})"
+    tested, every = results["num_evaluated_users"], results["num_test_users"]
+    part = [f"PARTIAL: {tested:,} of {every:,} test users, the baselines' too"] if tested < every else []
     rows = {**results["baselines"], label: results["metrics"]}
     width = max(len(row) for row in rows)
     heads = [name.removeprefix(prefix) for name in names]
     lines = [" " * width + "".join(f"  {head:>9}" for head in heads)]
     for row, metrics in rows.items():
         lines.append(f"{row:<{width}}" + "".join(f"  {metrics[name]:9.4f}" for name in names))
-    return lines
+    return part + lines
 
 
 def command() -> dict[str, Any]:

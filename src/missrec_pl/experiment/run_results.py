@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from missrec_pl.callbacks import InterestRefresh, RunClock
+from missrec_pl.callbacks import InterestRefresh, RanksFile, RunClock
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import baseline_entries
@@ -30,6 +30,7 @@ def run_results(
     validation: dict[str, float],
 ) -> dict[str, Any]:
     """Everything that is known when a run has ended, but for its checkpoint."""
+    evaluated = next((c.evaluated for c in trainer.callbacks if isinstance(c, RanksFile)), None)  # type: ignore[attr-defined]
     peak = peak_rss_mb()  # the model's: the baselines come after it
     refreshes = [c.seconds for c in trainer.callbacks if isinstance(c, InterestRefresh)]  # type: ignore[attr-defined]
     return {
@@ -50,7 +51,13 @@ def run_results(
             name.replace(_HISTORY_EXCLUDED, "test/"): value
             for name, value in scalars(trainer.callback_metrics, _HISTORY_EXCLUDED).items()
         },
-        **(baseline_entries(cfg, datamodule) if trainer.is_global_zero and cfg.test else {"baselines": {}}),
+        "num_test_users": len(datamodule.sequences.test),
+        "num_evaluated_users": 0 if evaluated is None else len(evaluated),
+        **(
+            baseline_entries(cfg, datamodule, evaluated)
+            if trainer.is_global_zero and cfg.test
+            else {"baselines": {}}
+        ),
         "timing": {
             "fit_s": clock.fit_seconds,
             "fit_cpu_s": clock.fit_cpu_seconds,

@@ -13,11 +13,13 @@ from omegaconf import DictConfig, open_dict
 
 from missrec_pl.callbacks import EpochLines
 from missrec_pl.checkpoints.files import find_checkpoint
+from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.config.run_folder import refuse_taken_folder
 from missrec_pl.config.stored_values import StoredValues, escaped
+from missrec_pl.config.trainer_options import settled_trainer
 from missrec_pl.config.validation import validate_config
-from missrec_pl.errors import ConfigError
+from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import check_baselines, run_baselines
 from missrec_pl.experiment.failures import explained
@@ -26,6 +28,8 @@ from missrec_pl.experiment.results import command, source_commit
 from missrec_pl.experiment.run_results import finish, run_results, scalars
 from missrec_pl.experiment.starting import check_resume, load_weights
 from missrec_pl.experiment.stored_runs import origin
+from missrec_pl.experiment.trainer import build_trainer, lightning_options
+from missrec_pl.modules import TrainingModule
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         CheckpointError: ``ckpt`` does not fit.
     """
     validate_config(cfg)
+    for line in settled_trainer(cfg):
+        log.info(line)
     if HydraConfig.initialized():  # else nobody knows which command this is
         refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
     if needs_own_command(cfg):
@@ -59,27 +65,23 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     module = building.build_module(cfg, datamodule)
     for line in building.describe(cfg, datamodule, module):
         log.info(line)
-    resumed = None
-    if cfg.resume is not None:
-        resumed = read_checkpoint(cfg.resume, "resume")
-        check_resume(cfg, resumed, module, datamodule)
-        cfg.command.ckpt_origin = StoredValues(resumed.config, f"resume={cfg.resume}").words(
-            "command", "ckpt_origin"
-        )
-    elif cfg.ckpt is not None:
-        start = read_checkpoint(cfg.ckpt)
-        load_weights(cfg, start, module, datamodule)
-        cfg.command.ckpt_origin = origin(start)
-    trainer, clock = building.build_trainer(cfg, datamodule, resumed)
+    resumed = _start(cfg, module, datamodule)
+    trainer, clock = build_trainer(cfg, datamodule, resumed)
     try:
-        with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size):
-            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
-            validation = _best_validation(trainer) or scalars(trainer.callback_metrics, "val/")
-            checkpoint = _best_checkpoint(trainer, required=cfg.test)
+        with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size), lightning_options(trainer):
+            validation, checkpoint = {}, ""
+            if cfg.train:
+                trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
+                validation = _best_validation(trainer) or scalars(trainer.callback_metrics, "val/")
+                checkpoint = str(getattr(trainer.checkpoint_callback, "best_model_path", ""))
             if cfg.test:
-                trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+                if cfg.train and not checkpoint:
+                    log.warning("the run kept no checkpoint: the weights at its end are tested")
+                where: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
+                trainer.test(module, datamodule=datamodule, verbose=False, **where)
             results = run_results(cfg, trainer, module, datamodule, clock, validation)
-            results["checkpoint"] = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
+            kept = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
+            results |= {"checkpoint": kept if cfg.train else cfg.ckpt, "trained": bool(cfg.train)}
             if trainer.is_global_zero:
                 finish(Path(cfg.paths.output_dir), results)
     finally:
@@ -105,14 +107,19 @@ def _settle(cfg: DictConfig) -> None:
         cfg.command = {**command(), "ckpt_origin": None}
 
 
-def _best_checkpoint(trainer: L.Trainer, *, required: bool) -> str:
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if required and not best:
-        raise ConfigError(
-            "test=true: the run kept no checkpoint to test, for its validation never ran or "
-            "callbacks.model_checkpoint is off; set test=false."
-        )
-    return str(best)
+def _start(cfg: DictConfig, module: TrainingModule, datamodule: DomainDataModule) -> RunCheckpoint | None:
+    """Weights from ``ckpt``; what the run is resumed from, checked, or None."""
+    if cfg.resume is not None:
+        resumed = read_checkpoint(cfg.resume, "resume")
+        check_resume(cfg, resumed, module, datamodule)
+        before = StoredValues(resumed.config, f"resume={cfg.resume}")
+        cfg.command.ckpt_origin = before.words("command", "ckpt_origin")
+        return resumed
+    if cfg.ckpt is not None:
+        start = read_checkpoint(cfg.ckpt)
+        load_weights(cfg, start, module, datamodule)
+        cfg.command.ckpt_origin = origin(start)
+    return None
 
 
 def _best_validation(trainer: L.Trainer) -> dict[str, float]:

@@ -1,0 +1,114 @@
+"""Lightning's trainer of a run: its options, callbacks and loggers."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from missrec_pl.callbacks import (
+    AtomicCheckpointIO,
+    ComputeLine,
+    Limits,
+    NanGuard,
+    RanksFile,
+    RunClock,
+    RunRecord,
+    StepSeed,
+)
+from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
+from missrec_pl.datamodules import DomainDataModule
+from missrec_pl.errors import ConfigError, MissrecError
+from missrec_pl.experiment import building
+from missrec_pl.loggers import Continuable
+
+_LIGHTNING = Path(L.__file__).resolve().parent
+
+
+def build_trainer(
+    cfg: DictConfig, datamodule: DomainDataModule, resumed: RunCheckpoint | None = None
+) -> tuple[L.Trainer, RunClock]:
+    """The trainer with the config's callbacks and loggers, and the clock among the callbacks.
+
+    Args:
+        cfg: the config.
+        datamodule: the data.
+        resumed: what the run is continued from: the loggers go on there.
+
+    Raises:
+        ConfigError: Lightning refuses an option.
+    """
+    clock, folder = RunClock(), cfg.paths.output_dir
+    options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
+    options = {name: value for name, value in options.items() if value is not None}  # null: Lightning's default
+    own = [
+        *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
+        *(RanksFile(folder), Limits(max_steps=options.pop("max_steps", -1))),
+    ]
+    with lightning_options():
+        chosen = _built(cfg.get("callbacks"))
+        loggers: list[Logger] = _built(cfg.get("logger"))
+        for logger in loggers:
+            if resumed is not None and isinstance(logger, Continuable):
+                logger.continue_from(resumed.logged_steps)
+            logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        # What the config does not ask for is off, where Lightning would add its own.
+        # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
+        trainer: L.Trainer = instantiate(
+            options,
+            _convert_="all",
+            callbacks=[*own, *chosen],
+            logger=loggers or False,
+            plugins=[AtomicCheckpointIO(), *(instantiate(options.pop("plugins", None) or []))],
+            use_distributed_sampler=False,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in chosen),
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
+        )
+    return trainer, clock
+
+
+def _built(group: DictConfig | None) -> list[Any]:
+    """What the entries of a group name; those that are null are off. Mappings arrive as plain ones."""
+    return [instantiate(node, _convert_="all") for node in (group or {}).values() if node is not None]
+
+
+@contextmanager
+def lightning_options(trainer: L.Trainer | None = None) -> Iterator[None]:
+    """Tell what Lightning says about its options before the first step as the user's mistake, in one line.
+
+    Args:
+        trainer: what runs inside; None while it is built.
+
+    Raises:
+        ConfigError: an error left Lightning's own code.
+    """
+    try:
+        yield
+    except MissrecError:
+        raise
+    except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        is_lightnings = bool(frames) and Path(frames[-1].filename).resolve().is_relative_to(_LIGHTNING)
+        if not is_lightnings or (trainer is not None and trainer.global_step > 0):
+            raise
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def run_record(cfg: DictConfig, datamodule: DomainDataModule) -> RunRecord:
+    """What checkpoints say about this run."""
+    arguments = OmegaConf.to_container(cfg.model, resolve=True)
+    assert isinstance(arguments, dict)
+    return RunRecord(
+        OmegaConf.to_container(cfg, resolve=False),  # type: ignore[arg-type]
+        building.fingerprints(datamodule),
+        building.encoders(datamodule),
+        {"target": arguments.pop("_target_"), "arguments": arguments},
+    )
