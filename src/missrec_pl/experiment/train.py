@@ -23,8 +23,9 @@ from missrec_pl.experiment.comparison import check_baselines, run_baselines
 from missrec_pl.experiment.failures import explained
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 from missrec_pl.experiment.results import command, source_commit
+from missrec_pl.experiment.resuming import check_resume
 from missrec_pl.experiment.run_results import finish, run_results, scalars
-from missrec_pl.experiment.starting import check_resume, load_weights
+from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import origin
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     resumed = None
     if cfg.resume is not None:
         resumed = read_checkpoint(cfg.resume, "resume")
-        check_resume(cfg, resumed, module, datamodule)
+        if (results := check_resume(cfg, resumed, module, datamodule)) is not None:
+            return results
         cfg.command.ckpt_origin = StoredValues(resumed.config, f"resume={cfg.resume}").words(
             "command", "ckpt_origin"
         )
