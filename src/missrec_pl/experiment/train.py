@@ -20,7 +20,7 @@ from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import check_baselines, run_baselines
-from missrec_pl.experiment.failures import explained
+from missrec_pl.experiment.failures import explained, told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 from missrec_pl.experiment.results import command, source_commit
 from missrec_pl.experiment.resuming import check_resume
@@ -44,12 +44,18 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: the config cannot work, or the folder is another run's; nothing was built.
         DataError: the data is missing or damaged.
         CheckpointError: ``ckpt`` does not fit.
+        RunError: the machine has no room for it.
     """
     validate_config(cfg)
     if HydraConfig.initialized():  # else nobody knows which command this is
         refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
+    with told(cfg.paths.output_dir):
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> dict[str, Any]:
     _settle(cfg)
     source_commit()  # before anybody commits something else
     L.seed_everything(cfg.seed, workers=True, verbose=False)
