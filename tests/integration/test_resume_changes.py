@@ -61,7 +61,7 @@ def test_changed_rates_decay_and_betas_are_the_optimisers(options, halves, share
     [
         (COSINE, ("optim.optimizer.lr=0.01",)),
         (COSINE, ("optim.scheduler.warmup=0.1",)),
-        (STEPS, ("optim.optimizer.lr=0.01", "optim.optimizer.eps=1e-7")),
+        (STEPS, ("optim.optimizer.lr=0.01", "+optim.optimizer.eps=1e-7")),
         (STEPS, ("optim.scheduler.gamma=0.9", "optim.scheduler.step_size=1")),
     ],
     ids=["cosine-lr", "cosine-warmup", "steps-lr", "steps-options"],
