@@ -145,5 +145,5 @@ def test_moving_candidates_moves_both_tensors(prefixes):
 
 def test_of_two_items_the_other_one_is_drawn():
     targets, random = np.array([1, 2, 2]), np.random.default_rng(0)
-    drawn = PerRowNegatives(np.array([0, 2]), 3)(targets, np.zeros(3, np.int64), None, random)
-    assert drawn.ids.tolist() == [[1, 2, 2, 2], [2, 1, 1, 1], [2, 1, 1, 1]]
+    drawn, _ = PerRowNegatives(np.array([0, 2]), 3)(targets, np.zeros(3, np.int64), None, random)
+    assert drawn.tolist() == [[1, 2, 2, 2], [2, 1, 1, 1], [2, 1, 1, 1]]

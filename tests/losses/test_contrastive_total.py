@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from missrec_pl.losses.orthogonality import orthogonality
+from missrec_pl.losses.contrast import orthogonality
 from tiny_step import ToldStep
 
 from missrec_pl.losses import Contrastive

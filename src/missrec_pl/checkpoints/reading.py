@@ -27,6 +27,9 @@ class Checkpoint:
         logged_steps: number of the first step that was not logged before the checkpoint was written; a run that is
             continued repeats it.
         scorers: ``state_dict`` of the auxiliary scorers.
+        steps: optimiser steps done.
+        waited: validations since the best one, as early stopping counts them; 0 without it.
+        is_whole_epoch: whether every batch of the last epoch was trained on.
         network: class path and resolved arguments of the network; None before they were noted.
         encoders: per modality the encoders of the features that the run read; empty where nobody noted them.
     """
@@ -39,6 +42,9 @@ class Checkpoint:
     scorers: dict[str, Tensor] = field(default_factory=dict)
     encoders: dict[str, list[str]] = field(default_factory=dict)
     network: dict[str, Any] | None = None
+    steps: int = 0
+    waited: int = 0
+    is_whole_epoch: bool = True
 
 
 def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
@@ -70,6 +76,7 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         state = renamed_tensors(content["state_dict"])
         _check_tensors(state, f"{flag}={path}")
         network = record.get("network")
+        done, waited = int(content.get("global_step", 0)), _waited(content.get("callbacks", {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{flag}={path} cannot be read: an entry of its record is missing or wrong ({error!r}); give the "
@@ -79,7 +86,15 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         for prefix in ("model.", "scorers.")
     )
-    return Checkpoint(config, data, weights, epochs, steps, scorers, encoders, network)
+    return Checkpoint(
+        config, data, weights, epochs, steps, scorers, encoders, network, done, waited, bool(is_whole)
+    )
+
+
+def _waited(callbacks: dict[str, Any]) -> int:
+    """The longest wait of the early stoppings, whose key in the checkpoint is their name and what they watch."""
+    kept = [state for name, state in callbacks.items() if name.startswith("EarlyStopping{")]
+    return max((int(state["wait_count"]) for state in kept), default=0)
 
 
 def _load(file: Path, flag: str) -> Any:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
 
-from missrec_pl.checkpoints.reading import read_checkpoint
+from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.config.run_folder import refuse_trained_folder
 from missrec_pl.config.stored_values import StoredValues
 from missrec_pl.config.validation import validate_config
+from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
+from missrec_pl.experiment.failures import told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 from missrec_pl.experiment.results import source_commit
 from missrec_pl.experiment.run_results import finish, run_results
@@ -25,6 +28,8 @@ from missrec_pl.experiment.stored_runs import (
 )
 from missrec_pl.experiment.trainer import build_trainer
 from missrec_pl.modules.ranking import Ensemble, RankingModule
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
@@ -40,10 +45,16 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: the folder holds the results of a training run.
         CheckpointError: ``ckpt`` cannot be read or does not fit.
         DataError: the data is missing or damaged.
+        RunError: the machine has no room for it.
     """
     refuse_trained_folder(Path(cfg.paths.output_dir))
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
+    with told(cfg.paths.output_dir):
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> dict[str, Any]:
     source_commit()  # before anybody commits something else
     checkpoint = read_checkpoint(cfg.ckpt)
     with complete_config(f"ckpt={cfg.ckpt}"):
@@ -52,6 +63,11 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         L.seed_everything(run.seed, workers=True, verbose=False)
         datamodule = building.build_datamodule(run)
         first = load_module(run, checkpoint, datamodule)
+    if changed := _changed_since(checkpoint, datamodule):
+        log.warning(
+            "data: the content of %s changed since the checkpoint was trained: it counts as other data, zero-shot",
+            ", ".join(changed),
+        )
     module: RankingModule = first
     if cfg.ensemble:
         check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")
@@ -67,8 +83,18 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
     if checkpoint.config["phase"]["name"] == "pretrain" or not building.is_same_data(checkpoint, datamodule):
         results["init"] = "zero_shot"
+        if changed := _changed_since(checkpoint, datamodule):
+            results["changed_since_training"] = changed
     else:
         results["init"] = "scratch" if results["ckpt"] is None else "pretrained"
     if trainer.is_global_zero:
         finish(Path(run.paths.output_dir), results)
     return results
+
+
+def _changed_since(checkpoint: Checkpoint, datamodule: DomainDataModule) -> list[str]:
+    """Domains of the same name as at training, whose content is another."""
+    domains = [one for one in datamodule.catalogue.domains if one.name in checkpoint.data]
+    return [
+        one.name for one in domains if checkpoint.data[one.name] not in (one.fingerprint, one.file_fingerprint())
+    ]

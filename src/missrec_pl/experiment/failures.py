@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,9 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from missrec_pl.checkpoints.files import LAST
-from missrec_pl.errors import DataError, RunError, StoppedError
+from missrec_pl.errors import DataError, MissrecError, RunError, StoppedError
+from missrec_pl.system.trouble import trouble_of
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
 
@@ -45,6 +43,23 @@ def explained(trainer: L.Trainer, folder: str, batch_size: int) -> Iterator[None
         raise RunError(f"{reason} {saved(folder)}") from error
 
 
+@contextmanager
+def told(folder: str) -> Iterator[None]:
+    """Turn what the machine refuses, in any phase of a command, into one line and exit code 3.
+
+    Raises:
+        RunError: disk full or read-only, too many open files.
+    """
+    try:
+        yield
+    except MissrecError:
+        raise
+    except Exception as error:
+        if (trouble := trouble_of(error, folder)) is None:
+            raise
+        raise RunError(f"{trouble} {saved(folder)}") from error
+
+
 def _reason(error: Exception, folder: str, batch_size: int) -> str | None:
     if isinstance(error, RunError | DataError):
         return last_line(str(error))
@@ -55,15 +70,10 @@ def _reason(error: Exception, folder: str, batch_size: int) -> str | None:
             f"out of memory at data.batch_size={batch_size} ({first}). Lower data.batch_size (or add processes: "
             "it is the global batch), data.max_history or phase.module.max_logits, or keep features=host."
         )
-    if not isinstance(error, OSError):
-        return None
-    place = error.filename or folder
-    if error.errno in _FULL:
-        return f"the disk is full: {place} cannot be written ({error.strerror}). Make room."
-    if error.errno in _READ_ONLY:
-        return f"{place} cannot be written ({error.strerror}). Make it writable, or choose another hydra.run.dir."
+    if (trouble := trouble_of(error, folder)) is not None:
+        return trouble
     if isinstance(error, FileNotFoundError):
-        return f"{place} was there when the run began and is gone. Put it back."
+        return f"{error.filename or folder} was there when the run began and is gone. Put it back."
     return None
 
 

@@ -13,23 +13,21 @@ from omegaconf import DictConfig, open_dict
 
 from missrec_pl.callbacks import EpochLines
 from missrec_pl.checkpoints.files import find_checkpoint
-from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.config.run_folder import refuse_taken_folder
 from missrec_pl.config.stored_values import StoredValues, escaped
 from missrec_pl.config.trainer_options import settled_trainer
 from missrec_pl.config.validation import validate_config
-from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import check_baselines, run_baselines
-from missrec_pl.experiment.failures import explained
+from missrec_pl.experiment.failures import explained, told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 from missrec_pl.experiment.results import command, source_commit
+from missrec_pl.experiment.resuming import check_resume
 from missrec_pl.experiment.run_results import finish, run_results, scalars
-from missrec_pl.experiment.starting import check_resume, load_weights
+from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import origin
 from missrec_pl.experiment.trainer import build_trainer, lightning_options
-from missrec_pl.modules import TrainingModule
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +45,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: the config cannot work, or the folder is another run's; nothing was built.
         DataError: the data is missing or damaged.
         CheckpointError: ``ckpt`` does not fit.
+        RunError: the machine has no room for it.
     """
     validate_config(cfg)
     for line in settled_trainer(cfg):
@@ -55,6 +54,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
+    with told(cfg.paths.output_dir):
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> dict[str, Any]:
     _settle(cfg)
     source_commit()  # before anybody commits something else
     L.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -65,7 +69,17 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     module = building.build_module(cfg, datamodule)
     for line in building.describe(cfg, datamodule, module):
         log.info(line)
-    resumed = _start(cfg, module, datamodule)
+    resumed = None
+    if cfg.resume is not None:
+        resumed = read_checkpoint(cfg.resume, "resume")
+        if (results := check_resume(cfg, resumed, module, datamodule)) is not None:
+            return results  # nothing is left to train
+        before = StoredValues(resumed.config, f"resume={cfg.resume}")
+        cfg.command.ckpt_origin = before.words("command", "ckpt_origin")
+    elif cfg.ckpt is not None:
+        start = read_checkpoint(cfg.ckpt)
+        load_weights(cfg, start, module, datamodule)
+        cfg.command.ckpt_origin = origin(start)
     trainer, clock = build_trainer(cfg, datamodule, resumed)
     try:
         with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size), lightning_options(trainer):
@@ -105,21 +119,6 @@ def _settle(cfg: DictConfig) -> None:
             cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
         # Kept in the checkpoint: an evaluation is of the same experiment.
         cfg.command = {**command(), "ckpt_origin": None}
-
-
-def _start(cfg: DictConfig, module: TrainingModule, datamodule: DomainDataModule) -> RunCheckpoint | None:
-    """Weights from ``ckpt``; what the run is resumed from, checked, or None."""
-    if cfg.resume is not None:
-        resumed = read_checkpoint(cfg.resume, "resume")
-        check_resume(cfg, resumed, module, datamodule)
-        before = StoredValues(resumed.config, f"resume={cfg.resume}")
-        cfg.command.ckpt_origin = before.words("command", "ckpt_origin")
-        return resumed
-    if cfg.ckpt is not None:
-        start = read_checkpoint(cfg.ckpt)
-        load_weights(cfg, start, module, datamodule)
-        cfg.command.ckpt_origin = origin(start)
-    return None
 
 
 def _best_validation(trainer: L.Trainer) -> dict[str, float]:

@@ -19,6 +19,7 @@ from missrec_pl.losses import Loss, Step
 from missrec_pl.modules.epoch_means import EpochMeans
 from missrec_pl.modules.histories import before_places, rows_of, torn, with_masked_place
 from missrec_pl.modules.ranking import RankingModule
+from missrec_pl.modules.resumed_options import RATES, SCHEDULE, apply_values, configured_values, repeat_schedule
 from missrec_pl.modules.schedules import OverTheRun
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.encoding import GroupedUsers, encode_users
@@ -51,6 +52,10 @@ class TrainingModule(RankingModule):
         max_logits: logits of one piece of work: larger catalogues are trained on and evaluated in chunks.
         length_buckets: groups of similar length that a batch is encoded in; see :func:`encode_users`.
         ks: see :class:`RankingModule`, as for ``mask_history`` and ``compat_metrics``.
+
+    Attributes:
+        changed_options: values of the optimiser (``lr``, ``scorer_lr``, ``betas``, ``schedule``, ...) that a
+            continued run takes from its config, because they are not the checkpoint's.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class TrainingModule(RankingModule):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.scorer_lr = scorer_lr
+        self.changed_options: frozenset[str] = frozenset()
+        self._configured: list[dict[str, Any]] = []
         self.views = views
         self.length_buckets = length_buckets
         self.max_logits = max_logits
@@ -105,6 +112,7 @@ class TrainingModule(RankingModule):
         if scorers := [p for p in scorers if p.requires_grad]:
             groups.append({"params": scorers, "lr": self.scorer_lr, "weight_decay": 0.0})
         optimizer = self.make_optimizer(groups)
+        self._configured = configured_values(optimizer)
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
@@ -126,9 +134,20 @@ class TrainingModule(RankingModule):
         """Go on with an epoch's means; schedules that depend on the length of the run know it from now on."""
         if self._stored_means is not None:
             self.epoch_means.restore(self._stored_means, Share.mine(), self.device)
+        if self.changed_options:
+            self._apply_changed_options()
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, OverTheRun):
                 config.scheduler.settle(self.trainer.global_step)
+
+    def _apply_changed_options(self) -> None:
+        for optimizer in self.trainer.optimizers:
+            apply_values(optimizer, self._configured, self.changed_options, self.make_optimizer)
+        if self.make_scheduler is None or not self.changed_options & {*RATES, SCHEDULE}:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            if not isinstance(config.scheduler, OverTheRun):  # which has its rates from the config anyway
+                repeat_schedule(config.scheduler, self._configured, self.make_scheduler)
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The loss of a batch. Candidates are never augmented."""

@@ -1,6 +1,7 @@
 """Entry point: ``python -m missrec_pl.prepare <command>``.
 
-Exit code 0: done; 2: a mistake in what was asked or in the data, told in one line on stderr.
+Exit code 0: done; 2: a mistake in what was asked or in the data, told in one line on stderr;
+3: the disk is full or read-only, or too many files are open.
 """
 
 import missrec_pl.system.passive_waiting  # noqa: F401, I001 - before anything imports torch
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from missrec_pl.errors import MissrecError, printable
 from missrec_pl.prepare.commands import ALL
+from missrec_pl.system.trouble import trouble_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"error: {printable(line)}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if (trouble := trouble_of(error)) is None:
+            raise
+        print(f"error: {printable(trouble)} Then repeat the command.", file=sys.stderr)
+        return 3
     return 0
 
 

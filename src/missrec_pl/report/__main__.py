@@ -18,6 +18,7 @@ from missrec_pl.report.commands import (
     table,
 )
 from missrec_pl.report.commands.base import Command, make_parser
+from missrec_pl.system.trouble import trouble_of
 
 COMMANDS: dict[str, Command] = {
     "table": table.COMMAND,
@@ -34,13 +35,18 @@ COMMANDS["refresh"] = refresh.over(COMMANDS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 after a one-line message for a mistake in the input."""
+    """Run one command; return 0, or after a one-line message 2 (a mistake in the input) or 3 (no room)."""
     arguments = make_parser(COMMANDS).parse_args(argv)
     try:
         report = COMMANDS[arguments.command].run(arguments)
     except MissrecError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if (trouble := trouble_of(error)) is None:
+            raise
+        print(f"error: {trouble} Then repeat the command.", file=sys.stderr)
+        return 3
     if report is not None:
         if arguments.format == "markdown":
             print(report.markdown())

@@ -18,12 +18,13 @@ from missrec_pl.checkpoints.transfer import transfer_weights
 from missrec_pl.errors import CheckpointError
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.missrec import MISSRecReleased
+from missrec_pl.nn.missrec.base import SequenceModel
 
 # What belongs to the items that they trained on: no file of ours says which items these were.
 _BOUND_TO_ITEMS = ("fitted.interests.", "id_embedding.")
 _DEFAULTS = {
     name: parameter.default
-    for made in (MISSRecReleased, DataShape)
+    for made in (SequenceModel, MISSRecReleased, DataShape)
     for name, parameter in signature(made).parameters.items()
 }
 
