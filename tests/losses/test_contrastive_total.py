@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from missrec_pl.losses.contrast import orthogonality
 from tiny_step import ToldStep
 
 from missrec_pl.losses import Contrastive
+from missrec_pl.losses.contrast import orthogonality
 from missrec_pl.nn import Users
 from missrec_pl.nn.encoding import GroupedUsers
 

@@ -115,6 +115,9 @@ def modernised(config: Mapping[str, Any]) -> dict[str, Any]:
     for flag, value in _ADDED.items():
         section, _, key = flag.rpartition(".")
         (new.setdefault(section, {}) if section else new).setdefault(key, value)
+    for method in (new.get("interest", {}).get("method"), new.get("model", {}).get("interests")):
+        if isinstance(method, dict) and str(method.get("_target_", "")).endswith(".DPCKNN"):
+            method.setdefault("top_delta", "largest")
     return new
 
 
