@@ -8,10 +8,11 @@ import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.features.pictures import MAX_PIXELS
+from missrec_pl.prepare.images.addresses import RefusedAddressError
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -35,6 +36,7 @@ class Limits:
     retries: int = 3  # further tries after a passing failure
     backoff_s: float = 0.5  # wait before the first of them, then twice that, ...
     allowed_hosts: frozenset[str] = frozenset()  # where a server may redirect, besides itself; ``*``: anywhere
+    allow_private: bool = False  # whether hosts may be at addresses of private, loopback and other closed networks
 
     def __post_init__(self) -> None:
         for name in ("connections", "per_host", "timeout_s", "total_s", "max_bytes"):
@@ -68,15 +70,13 @@ class Fetcher:
         try:
             import PIL  # noqa: F401
             import urllib3
+
+            from missrec_pl.prepare.images.connections import checked_pool
         except ImportError as error:
             raise ConfigError('images need urllib3 and Pillow: pip install "missrec-pl[prepare]"') from error
         self._limits, self._errors = limits, urllib3.exceptions
-        self._pool = urllib3.PoolManager(
-            num_pools=64,
-            maxsize=limits.per_host,
-            timeout=urllib3.Timeout(limits.timeout_s),
-            headers={"User-Agent": "missrec-pl", "Accept": "image/*"},
-            retries=False,
+        self._pool = checked_pool(
+            timeout_s=limits.timeout_s, per_host=limits.per_host, allow_private=limits.allow_private
         )
         self._turns: dict[str, threading.Semaphore] = {}
 
@@ -110,6 +110,8 @@ class Fetcher:
                             return self._read(response, started + left)
                     finally:
                         response.close()
+                except RefusedAddressError as error:
+                    raise FetchError(str(error), passing=False, by_limits=True) from error
                 except self._errors.HTTPError as error:
                     raise FetchError(_named(error), passing=True) from error
                 left -= time.monotonic() - started
@@ -183,9 +185,11 @@ def picture_suffix(content: bytes) -> str:
 
 
 def _host(url: str) -> str:
+    from urllib3.util import parse_url  # the parser of the connection: another one may see another host
+
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
+        parts = parse_url(url)
+        host = (parts.host or "").strip("[]").lower()
     except ValueError as error:
         raise FetchError(f"no address: {error}", passing=False) from error
     if parts.scheme not in ("http", "https") or not host:
@@ -197,4 +201,5 @@ def _named(error: Exception) -> str:
     """A short name for what urllib3 tells at length."""
     names = {"IncompleteRead": "truncated", "ProtocolError": "truncated", "ReadTimeoutError": "too slow"}
     names |= {"ConnectTimeoutError": "no connection", "NewConnectionError": "no connection"}
+    names |= {"NameResolutionError": "no connection"}
     return names.get(type(error).__name__, type(error).__name__)
