@@ -218,3 +218,37 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--per-host 0" in capsys.readouterr().err
     assert main(["images", str(tmp_path / "sho")]) == 2
     assert "did you mean 'shop'?" in capsys.readouterr().err
+
+
+def test_other_kinds_of_pictures_are_not_decoded(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from missrec_pl.prepare.encoders.pixels import Preprocessing
+    from missrec_pl.prepare.features.pictures import Status, read_picture
+
+    picture = Image.open(io.BytesIO(jpeg(1)))
+    for kind in ("TIFF", "BMP", "PPM", "EPS", "ICO", "TGA", "PDF"):
+        file = tmp_path / f"{kind}.jpg"  # told from the content, whatever the name says
+        picture.save(file, kind)
+        with pytest.raises(fetching.FetchError, match="instead of a picture"):
+            fetching.picture_suffix(file.read_bytes())
+        status, told = read_picture(file, Preprocessing.__new__(Preprocessing))
+        assert status == Status.BROKEN
+        assert "JPEG, PNG, GIF, WEBP" in str(told)
+
+
+def test_a_small_file_of_endless_pixels_is_not_decoded(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from missrec_pl.prepare.encoders.pixels import Preprocessing
+    from missrec_pl.prepare.features.pictures import Status, read_picture
+
+    for side in (9_000, 20_000):  # beyond our limit, and beyond the one of Pillow
+        file = tmp_path / f"{side}.png"
+        Image.new("1", (side, side)).save(file)
+        assert file.stat().st_size < 100_000
+        status, told = read_picture(file, Preprocessing.__new__(Preprocessing))
+        assert status == Status.ABSURD
+        assert "pixels" in str(told)
+        with pytest.raises(fetching.FetchError):
+            fetching.picture_suffix(file.read_bytes())

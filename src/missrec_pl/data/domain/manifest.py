@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from missrec_pl.errors import DataError
+from missrec_pl.system.documents import read_json
 from missrec_pl.system.lookup import require_folder
 from missrec_pl.system.names import check_name, inside
 
@@ -90,10 +93,7 @@ class Manifest:
         path = inside(require_folder(folder, "domain folder"), MANIFEST, str(folder))
         if not path.is_file():
             raise DataError(f"{folder} holds no {MANIFEST}; {_advice(folder)}")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not valid JSON ({error}); prepare the domain again") from error
+        content = read_json(path, "prepare the domain again")
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
             raise DataError(
@@ -103,9 +103,9 @@ class Manifest:
             counts = content["counts"]
             return cls(
                 name=check_name(str(content["name"]), str(path), "domain"),
-                users=int(counts["users"]),
-                items=int(counts["items"]),
-                interactions=int(counts["interactions"]),
+                users=_count(counts["users"], np.iinfo(np.int32).max),
+                items=_count(counts["items"], np.iinfo(np.int32).max),
+                interactions=_count(counts["interactions"], np.iinfo(np.int64).max),
                 modalities=_infos(content["modalities"], path),
                 views=_infos(content.get("views", {}), path),
                 sha256={_file(str(file), path): str(digest) for file, digest in content["sha256"].items()},
@@ -129,6 +129,13 @@ def _infos(content: dict[str, dict[str, Any]], path: Path) -> dict[str, Modality
         if info.dtype not in DTYPES:
             raise ValueError(f"dtype {info.dtype!r} of {info.name!r} is not {' or '.join(DTYPES)}")
     return infos
+
+
+def _count(value: Any, most: int) -> int:
+    number = int(value)
+    if not 0 <= number <= most:
+        raise ValueError(f"a count of {str(number)[:40]}")
+    return number
 
 
 def _file(name: str, path: Path) -> str:
