@@ -24,6 +24,7 @@ from missrec_pl.callbacks import (
     StepSeed,
 )
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
+from missrec_pl.config.shared import shared_config
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
@@ -173,7 +174,7 @@ def build_trainer(
     for logger in loggers:
         if resumed is not None and isinstance(logger, Continuable):
             logger.continue_from(resumed.logged_steps)
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        logger.log_hyperparams(shared_config(cfg))
     folder = cfg.paths.output_dir
     own = [
         *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
