@@ -5,6 +5,8 @@ from pathlib import Path
 
 import checkpoint_cases  # noqa: F401
 import config_cases  # noqa: F401
+import document_cases  # noqa: F401
+import name_cases  # noqa: F401
 import native_cases  # noqa: F401
 import pytest
 import released_cases  # noqa: F401

@@ -162,7 +162,7 @@ def test_shards_join_wherever_they_run(clip: Path, tmp_path: Path, monkeypatch: 
     link.symlink_to(shop)
     shutil.copytree(clip, model)
     monkeypatch.chdir(tmp_path)
-    common = ("--encoder", "clip", "--modality", "image", "--model")
+    common = ("--encoder", "clip", "--modality", "image", "--image-folder", tmp_path / "pictures", "--model")
     assert features(link, *common, clip, "--shard", "0/2") == 0
     assert Domain.open(shop).modalities == {}
     assert features("disk/shop", *common, model.name, "--shard", "1/2") == 0

@@ -24,7 +24,19 @@ from missrec_pl.prepare.images import fetching
 pytest.importorskip("PIL", reason='needs pip install "missrec-pl[prepare]"')
 pytest.importorskip("urllib3", reason='needs pip install "missrec-pl[prepare]"')
 
-HASTY = ("--retries", "2", "--backoff-s", "0.01", "--timeout-s", "2", "--total-s", "3", "--max-bytes", "20000")
+HASTY = (
+    "--retries",
+    "2",
+    "--backoff-s",
+    "0.01",
+    "--timeout-s",
+    "2",
+    "--total-s",
+    "3",
+    "--max-bytes",
+    "20000",
+    "--allow-private",
+)
 
 
 def shop_of(path: Path, urls: list[str | None]) -> Path:
@@ -99,7 +111,7 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
 def test_a_server_is_not_asked_for_too_much_at_once(tmp_path: Path) -> None:
     with served(delay=0.02) as server:
         shop = shop_of(tmp_path / "shop", [f"{server.url}/ok/{number}.jpg" for number in range(20)])
-        assert main(["images", str(shop), "--connections", "8", "--per-host", "3"]) == 0
+        assert main(["images", str(shop), "--allow-private", "--connections", "8", "--per-host", "3"]) == 0
         assert 1 < server.most_together <= 3
         assert None not in pictures(shop)
 
@@ -116,7 +128,7 @@ def test_waiting_for_a_turn_is_no_part_of_a_download(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fetching, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(fetching.Fetcher, "_turn", late)
     with served() as server:
-        fetcher = fetching.Fetcher(fetching.Limits(total_s=5.0, retries=0))
+        fetcher = fetching.Fetcher(fetching.Limits(total_s=5.0, retries=0, allow_private=True))
         assert fetcher.fetch(f"{server.url}/moved/a") == (jpeg(50), ".jpg")
 
 
@@ -148,12 +160,12 @@ def test_a_linked_domain_stays_a_link_and_a_dot_is_the_folder(
     with served() as server:
         shop = shop_of(tmp_path / "disk" / "shop", [f"{server.url}/ok/1.jpg"])
         link.symlink_to(shop)
-        assert main(["images", str(link)]) == 0
+        assert main(["images", str(link), "--allow-private"]) == 0
         assert link.is_symlink()
         assert pictures(link) == pictures(shop) == [jpeg(1)]
         first = Domain.open(shop).image_paths()
         monkeypatch.chdir(shop)
-        assert main(["images", "."]) == 0
+        assert main(["images", ".", "--allow-private"]) == 0
         assert main(["images", "."]) == 2
         assert "the current folder was replaced" in capsys.readouterr().err
         monkeypatch.chdir(tmp_path)
@@ -174,7 +186,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
         assert main(["images", str(whole), *HASTY]) == 0
         server.asked.clear()
         before = (killed / "domain.json").read_bytes()
-        command = [sys.executable, "-m", "missrec_pl.prepare", "images", str(killed), "--connections", "2"]
+        command = [sys.executable, "-m", "missrec_pl.prepare", "images", str(killed), *HASTY, "--connections", "2"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             started = time.monotonic()
             while len(digests(killed)) < 6:
@@ -206,3 +218,37 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--per-host 0" in capsys.readouterr().err
     assert main(["images", str(tmp_path / "sho")]) == 2
     assert "did you mean 'shop'?" in capsys.readouterr().err
+
+
+def test_other_kinds_of_pictures_are_not_decoded(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from missrec_pl.prepare.encoders.pixels import Preprocessing
+    from missrec_pl.prepare.features.pictures import Status, read_picture
+
+    picture = Image.open(io.BytesIO(jpeg(1)))
+    for kind in ("TIFF", "BMP", "PPM", "EPS", "ICO", "TGA", "PDF"):
+        file = tmp_path / f"{kind}.jpg"  # told from the content, whatever the name says
+        picture.save(file, kind)
+        with pytest.raises(fetching.FetchError, match="instead of a picture"):
+            fetching.picture_suffix(file.read_bytes())
+        status, told = read_picture(file, Preprocessing.__new__(Preprocessing))
+        assert status == Status.BROKEN
+        assert "JPEG, PNG, GIF, WEBP" in str(told)
+
+
+def test_a_small_file_of_endless_pixels_is_not_decoded(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from missrec_pl.prepare.encoders.pixels import Preprocessing
+    from missrec_pl.prepare.features.pictures import Status, read_picture
+
+    for side in (9_000, 20_000):  # beyond our limit, and beyond the one of Pillow
+        file = tmp_path / f"{side}.png"
+        Image.new("1", (side, side)).save(file)
+        assert file.stat().st_size < 100_000
+        status, told = read_picture(file, Preprocessing.__new__(Preprocessing))
+        assert status == Status.ABSURD
+        assert "pixels" in str(told)
+        with pytest.raises(fetching.FetchError):
+            fetching.picture_suffix(file.read_bytes())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from missrec_pl.checkpoints.files import LAST
-from missrec_pl.errors import ConfigError
+from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
 
 # Where a run lies and what it shows while it runs.
@@ -57,10 +57,10 @@ def refuse_trained_folder(folder: Path) -> None:
 
 def _results(folder: Path) -> dict[str, Any] | None:
     try:
-        results = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
+        results = read_json(folder / RESULTS_NAME, "remove it")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, DataError):
         return {}
     return results if isinstance(results, dict) else {}
 

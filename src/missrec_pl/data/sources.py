@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from missrec_pl.data.domain.cache import DomainCache, file_states
 from missrec_pl.data.domain.manifest import Manifest, check_encoders
 from missrec_pl.data.released import convert_into, released_files
+from missrec_pl.system.names import inside
 
 
 @runtime_checkable
@@ -34,7 +35,7 @@ class DomainFolders:
     """
 
     def __init__(self, names: Sequence[str], data_dir: Path | str, *, allow_mixed_encoders: bool = False) -> None:
-        self._paths = [Path(data_dir) / name for name in names]
+        self._paths = [_below(data_dir, str(name)) for name in names]
         self._allow_mixed_encoders = allow_mixed_encoders
         self.name = "+".join(path.resolve().name for path in self._paths)
 
@@ -71,4 +72,9 @@ class ReleasedFolder:
 
 def released_folders(names: Sequence[str], data_dir: str, cache_dir: str) -> list[DomainSource]:
     """Released folders ``<data_dir>/<name>``, converted into ``cache_dir`` on first use."""
-    return [ReleasedFolder(Path(data_dir) / name, cache_dir) for name in names]
+    return [ReleasedFolder(_below(data_dir, str(name)), cache_dir) for name in names]
+
+
+def _below(data_dir: Path | str, name: str) -> Path:
+    """A data set's folder, which may be a link that the user made; without ``data_dir`` the name is a path."""
+    return inside(Path(data_dir), name, "data.name", "data folder", links=True) if str(data_dir) else Path(name)

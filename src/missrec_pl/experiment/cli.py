@@ -7,13 +7,15 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - train.py and eval.py import this before torch
 from missrec_pl.errors import MissrecError, printable
 from missrec_pl.experiment.old_flags import modern_arguments
+from missrec_pl.system.documents import read_yaml
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
 
@@ -48,7 +50,23 @@ def launch(main: Callable[[], Any]) -> None:
         for line in lines:
             print(f"note: {line}", file=sys.stderr)
     with user_mistakes():
+        _check_own_configs(sys.argv[1:])
         main()
+
+
+def _check_own_configs(arguments: Sequence[str]) -> None:
+    """Reads the YAML files of ``--config-dir`` under limits before Hydra reads them without.
+
+    Raises:
+        DataError: A file is too large or deep, repeats a key, or its aliases grow.
+    """
+    for place, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if name not in ("--config-dir", "-cd"):
+            continue
+        folder = Path(value or next(iter(arguments[place + 1 :]), ""))
+        for file in sorted(folder.rglob("*.yaml")) if value or place + 1 < len(arguments) else ():
+            read_yaml(file, "mend or remove it")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from missrec_pl.errors import RunError
+from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
 from missrec_pl.system.processes import started_by_others
 
@@ -70,7 +71,7 @@ def run_as_own_command(output_dir: str) -> dict[str, Any]:
         )
         error.exit_code = ended.returncode if ended.returncode > 0 else 1
         raise error
-    results: dict[str, Any] = json.loads((Path(output_dir) / RESULTS_NAME).read_text(encoding="utf-8"))
+    results: dict[str, Any] = read_json(Path(output_dir) / RESULTS_NAME, "repeat the job")
     return results
 
 

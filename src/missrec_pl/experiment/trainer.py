@@ -25,6 +25,7 @@ from missrec_pl.callbacks import (
     StepSeed,
 )
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
+from missrec_pl.config.shared import shared_config
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
 from missrec_pl.experiment import building
@@ -59,7 +60,7 @@ def build_trainer(
         for logger in loggers:
             if resumed is not None and isinstance(logger, Continuable):
                 logger.continue_from(resumed.logged_steps)
-            logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+            logger.log_hyperparams(shared_config(cfg))
         # What the config does not ask for is off, where Lightning would add its own.
         # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
         trainer: L.Trainer = instantiate(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
 from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_only
 
 from missrec_pl.errors import ConfigError
+from missrec_pl.loggers.cleaning import without_paths
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +25,22 @@ _SECONDS = 5.0
 class WandbLogger(loggers.WandbLogger):
     """Lightning's WandbLogger, which would start a second W&B run when a run is continued.
 
+    W&B sends no console, no command line, no code and no description of the machine.
+
     Args:
         when_unreachable: where W&B's server does not answer, ``offline`` keeps the curves in the run's
             folder, ``stop`` ends the run before it trains.
-        **kwargs: as of :class:`lightning.pytorch.loggers.WandbLogger`.
+        **options: as of :class:`lightning.pytorch.loggers.WandbLogger`.
 
     Raises:
-        ConfigError: ``stop``, and the server does not answer.
+        ConfigError: ``stop``, and the server does not answer; or ``log_model`` is on, and checkpoints name folders
+            of this machine.
     """
 
-    def __init__(self, *, when_unreachable: str = "offline", **kwargs: Any) -> None:
-        if not kwargs.get("offline") and os.environ.get("WANDB_MODE", "online") == "online" and not _answers():
+    def __init__(self, *, when_unreachable: Literal["offline", "stop"] = "offline", **options: Any) -> None:
+        if options.get("log_model"):
+            raise ConfigError("logger.wandb.log_model: checkpoints name this machine's folders; leave it false.")
+        if not options.get("offline") and os.environ.get("WANDB_MODE", "online") == "online" and not _answers():
             if when_unreachable != "offline":
                 raise ConfigError(
                     f"logger=wandb: {_address()} does not answer: say WANDB_MODE=offline, or "
@@ -41,8 +49,15 @@ class WandbLogger(loggers.WandbLogger):
             log.warning(
                 "logger=wandb: %s does not answer, the curves stay here: wandb sync sends them", _address()
             )
-            kwargs["offline"] = True
-        super().__init__(**kwargs)
+            options["offline"] = True
+        quiet = {"console": "off", "x_disable_meta": True, "disable_git": True, "disable_code": True}
+        given = options.pop("settings", None)
+        super().__init__(settings=quiet if given is None else given, **options)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Logs options without absolute paths."""
+        super().log_hyperparams(without_paths(vars(params) if isinstance(params, Namespace) else params))
 
     def continue_from(self, step: int) -> None:
         """Go on with the W&B run of this folder; see :class:`missrec_pl.loggers.Continuable`.

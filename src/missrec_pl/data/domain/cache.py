@@ -12,6 +12,8 @@ from filelock import FileLock
 from missrec_pl.data.domain.manifest import SCHEMA_VERSION
 from missrec_pl.data.domain.replacing import LISTING, remove_leftovers, replacing
 from missrec_pl.errors import DataError
+from missrec_pl.system.documents import read_json
+from missrec_pl.system.names import check_name, inside
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,12 @@ class DomainCache:
         listing = target / LISTING
         if not listing.is_file():
             raise DataError(f"{self.name} is not prepared: {target} does not exist; call prepare() first")
-        return [target / name for name in json.loads(listing.read_text())["domains"]]
+        return [
+            inside(target, str(name), str(listing)) for name in read_json(listing, "remove that folder")["domains"]
+        ]
 
     def _target(self, inputs: dict[str, Any]) -> Path:
+        check_name(self.name, str(self.cache_dir), "data set")
         content = json.dumps({"schema_version": SCHEMA_VERSION, **inputs}, sort_keys=True)
         return Path(self.cache_dir) / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

@@ -55,7 +55,7 @@ class Domain:
 
     def _check_structure(self) -> None:
         items = self.flags["item"].to_numpy()
-        if not np.array_equal(items, np.arange(1, self.num_items + 1)):
+        if len(items) != self.num_items or not np.array_equal(items, np.arange(1, self.num_items + 1)):
             raise DataError(
                 f"{self.path / ITEMS}: items have to be 1..{self.num_items} in order, found {len(items)} rows"
             )

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from missrec_pl.errors import DataError
+from missrec_pl.system.documents import read_json
 from missrec_pl.system.lookup import require_folder
+from missrec_pl.system.names import check_name, inside
 
 SCHEMA_VERSION = 1
 MANIFEST = "domain.json"
@@ -83,15 +87,13 @@ class Manifest:
         """Reads and checks ``folder/domain.json``.
 
         Raises:
-            DataError: The folder or file is missing, is no JSON, has another schema version or lacks a key.
+            DataError: The folder or file is missing, is no JSON, has another schema version, lacks a key, or
+                names a file that is not in the folder.
         """
-        path = require_folder(folder, "domain folder") / MANIFEST
+        path = inside(require_folder(folder, "domain folder"), MANIFEST, str(folder))
         if not path.is_file():
             raise DataError(f"{folder} holds no {MANIFEST}; {_advice(folder)}")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not valid JSON ({error}); prepare the domain again") from error
+        content = read_json(path, "prepare the domain again")
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
             raise DataError(
@@ -100,13 +102,13 @@ class Manifest:
         try:
             counts = content["counts"]
             return cls(
-                name=str(content["name"]),
-                users=int(counts["users"]),
-                items=int(counts["items"]),
-                interactions=int(counts["interactions"]),
-                modalities=_infos(content["modalities"]),
-                views=_infos(content.get("views", {})),
-                sha256={_inside(str(file)): str(digest) for file, digest in content["sha256"].items()},
+                name=check_name(str(content["name"]), str(path), "domain"),
+                users=_count(counts["users"], np.iinfo(np.int32).max),
+                items=_count(counts["items"], np.iinfo(np.int32).max),
+                interactions=_count(counts["interactions"], np.iinfo(np.int64).max),
+                modalities=_infos(content["modalities"], path),
+                views=_infos(content.get("views", {}), path),
+                sha256={_file(str(file), path): str(digest) for file, digest in content["sha256"].items()},
                 created_by=dict(content.get("created_by", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -117,20 +119,28 @@ def _without_name(info: ModalityInfo) -> dict[str, Any]:
     return {key: value for key, value in asdict(info).items() if key != "name" and (key != "made_by" or value)}
 
 
-def _infos(content: dict[str, dict[str, Any]]) -> dict[str, ModalityInfo]:
-    infos = {name: ModalityInfo(name=name, **entry) for name, entry in content.items()}
+def _infos(content: dict[str, dict[str, Any]], path: Path) -> dict[str, ModalityInfo]:
+    infos = {
+        name: ModalityInfo(name=check_name(name, str(path), "modality"), **entry)
+        for name, entry in content.items()
+    }
     for info in infos.values():
-        _inside(info.file)
+        _file(info.file, path)
         if info.dtype not in DTYPES:
             raise ValueError(f"dtype {info.dtype!r} of {info.name!r} is not {' or '.join(DTYPES)}")
     return infos
 
 
-def _inside(file: str) -> str:
-    path = PurePosixPath(file)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"file {file!r} leaves the domain folder")
-    return file
+def _count(value: Any, most: int) -> int:
+    number = int(value)
+    if not 0 <= number <= most:
+        raise ValueError(f"a count of {str(number)[:40]}")
+    return number
+
+
+def _file(name: str, path: Path) -> str:
+    inside(path.parent, name, f"{path}: missing or wrong entry", "domain folder")
+    return name
 
 
 def _advice(folder: Path) -> str:

@@ -16,6 +16,7 @@ from missrec_pl.data.domain.files import BLOCK_ROWS, FeatureMatrix, read_columns
 from missrec_pl.data.domain.manifest import ITEMS, MANIFEST, FeatureDtype, Manifest
 from missrec_pl.data.domain.replacing import real_path, replacing
 from missrec_pl.errors import DataError
+from missrec_pl.system.names import is_within
 
 
 def add_features(
@@ -86,9 +87,30 @@ def _rewrite_items(path: Path, folder: Path, columns: Mapping[str, pa.Array]) ->
     pq.write_table(pa.table({**known, **columns}), folder / ITEMS, compression="zstd")
 
 
-def image_files(path: Path, stored: Sequence[str]) -> list[Path | None]:
-    """Where the picture files that ``items.parquet`` names are; relative ones count from the domain folder."""
-    return [path / name if name else None for name in stored]
+def image_files(path: Path, stored: Sequence[str], folders: Sequence[Path] = ()) -> list[Path | None]:
+    """Where the picture files that ``items.parquet`` names are; relative ones count from the domain folder.
+
+    Args:
+        path: The domain folder.
+        stored: The names, "" where there is none.
+        folders: Where files may lie, besides in the domain folder and in the folders beside it.
+
+    Raises:
+        DataError: A file lies elsewhere, links followed: data does not choose what is read of a machine.
+    """
+    folders = [Path(os.path.realpath(path)).parent, *folders]
+    files = [path / name if name else None for name in stored]
+    parents = {file.parent: is_within(file.parent, folders) for file in files if file is not None and file.name}
+    for file in files:
+        if file is None:
+            continue
+        is_safe = "\0" not in str(file) and parents.get(file.parent, False)
+        if not is_safe or (file.is_symlink() and not is_within(file, folders)):
+            raise DataError(
+                f"{path / ITEMS} names the picture {str(file)!a}, which lies outside of {folders[0]}; if that "
+                "is right, pass --image-folder with the folder that holds the pictures"
+            )
+    return files
 
 
 def image_urls(path: Path) -> list[str | None]:

@@ -11,6 +11,7 @@ from missrec_pl.data.domain.manifest import ITEMS, SEQUENCES, FeatureDtype, Mani
 from missrec_pl.data.domain.replacing import replacing
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
+from missrec_pl.system.names import check_name
 
 __all__ = ["FeatureMatrix", "UserBlock", "stream_domain", "write_domain"]
 
@@ -72,6 +73,7 @@ def stream_domain(
         DataError: The target exists, the parts do not fit each other, or features are NaN or infinite.
     """
     target, matrices = Path(path), {**features, **(views or {})}
+    check_name(name, str(target), "domain")
     check_features([*features, *(views or {})], dtype, target)
     check_items(raw_item_ids, texts, image_paths, target)
     users = _checked(users, len(raw_item_ids), target)

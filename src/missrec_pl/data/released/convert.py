@@ -17,17 +17,23 @@ from missrec_pl.data.released.domain import FURTHER_FEATURES, ReleasedDomain, re
 from missrec_pl.data.released.rows import read_rows
 from missrec_pl.errors import DataError
 from missrec_pl.system.lookup import require_folder
+from missrec_pl.system.names import check_name, inside
 
 _SPLITS = ("train", "valid", "test")
 _SUFFIXES = ("inter", "item2index", "user2index", "text", "pt_datasets", "feat1CLS", "feat2CLS", "feat3CLS")
 
 
 def released_files(path: Path | str) -> list[Path]:
-    """The files that are read of a released folder; DataError if it is missing or is no released folder."""
+    """The files that are read of a released folder.
+
+    Raises:
+        DataError: It is missing or no released folder, or a file is a link that leads out of it.
+    """
     folder = Path(path)
     _stem(folder)
     suffixes = [(file, file.name.rpartition(".")[2]) for file in folder.iterdir()]
-    return sorted(file for file, suffix in suffixes if suffix in _SUFFIXES or FURTHER_FEATURES.fullmatch(suffix))
+    known = sorted(file for file, suffix in suffixes if suffix in _SUFFIXES or FURTHER_FEATURES.fullmatch(suffix))
+    return [inside(folder, file.name, str(folder)) for file in known]
 
 
 def read_released(path: Path | str) -> list[ReleasedDomain]:
@@ -38,6 +44,7 @@ def read_released(path: Path | str) -> list[ReleasedDomain]:
     """
     folder = Path(path)
     stem = _stem(folder)
+    released_files(folder)
     if (folder / f"{stem}.pt_datasets").is_file():
         return _read_merged(folder, stem)
     files = {name: folder / f"{stem}.{name}.inter" for name in _SPLITS}
@@ -74,7 +81,7 @@ def _stem(folder: Path) -> str:
     if len(stems) > 1 and folder.name in stems:
         return folder.name
     if len(stems) == 1:
-        return stems[0]
+        return check_name(stems[0], str(folder), "data set")
     if not stems:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:6]) or "nothing"
         raise DataError(f"{folder} is no released folder: looked for <name>.train.inter, found {found}")
@@ -87,8 +94,8 @@ def _read_merged(folder: Path, stem: str) -> list[ReleasedDomain]:
     parts = read_rows(rows_file, merged=True)
     if not names:
         raise DataError(f"{listing} names no domain; expected names separated by commas")
-    if leaving := [name for name in names if Path(name).name != name]:
-        raise DataError(f"{listing}: {leaving[0]!r} is no name of a domain; its files lie in this folder")
+    for name in names:
+        check_name(name, str(listing), "domain")
     if unknown := [number for number in parts if number >= len(names)]:
         raise DataError(
             f"{parts[unknown[0]].where(0)}: domain number {unknown[0]}, but {listing.name} lists {len(names)} "

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from missrec_pl.data.sequences import Ints, Sequences, offsets_of
 from missrec_pl.errors import DataError
+from missrec_pl.system.documents import checked_lines
 
 INTER_HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token"
 TEXT_HEADER = "item_id:token\ttext:token_seq"
@@ -165,7 +166,9 @@ def _lines(path: Path, header: str | None = None) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path} is missing")
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            texts = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, start=1))
+            texts = (
+                (number, line.rstrip("\r\n")) for number, line in enumerate(checked_lines(stream, str(path)), 1)
+            )
             lines = (numbered for numbered in texts if numbered[1].strip())
             if header is not None and (found := next(lines, (1, ""))[1]) != header:
                 raise DataError(f"{path}:1: bad header {found[:80]!r}; expected {header!r}")

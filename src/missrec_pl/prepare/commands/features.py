@@ -24,6 +24,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--worddrop", type=float, metavar="SHARE", help=f"also the view {VIEW}: words left out (0.15)")
     add("--dim", type=int, default=512, help="lsa: width (default 512)")
     add("--seed", type=int, default=0, help="of --worddrop and lsa (default 0)")
+    told = "where pictures may lie, besides in and beside DOMAIN"
+    add("--image-folder", metavar="DIR", type=Path, nargs="+", default=[], help=told)
     add("--dtype", choices=("float32", "float16"), default="float32", help="as stored")
     add("--overwrite", action="store_true", help="replace such features if they are there")
     add("--report", metavar="FILE", type=Path, help="CSV of every item with a problem")
@@ -52,6 +54,7 @@ def _run(arguments: Namespace, console: Console) -> None:
         encoder=encoder,
         modalities=_modalities(arguments, encoder),
         drop=None if arguments.worddrop is None else WordDrop(arguments.worddrop, arguments.seed),
+        image_folder=tuple(arguments.image_folder),
         shard=None if arguments.shard is None else _shard(arguments.shard),
     )
     print(*extract(plan, [Path(path) for path in arguments.domains], console), sep="\n")

@@ -20,6 +20,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--folder", help="for the pictures (default: <DOMAIN>.images beside it)")
     add("--retry-failed", action="store_true", help="try again what failed for good")
     add("--allow-host", nargs="+", metavar="HOST", default=[], help="hosts to redirect to; '*': any")
+    add("--allow-private", action="store_true", help="hosts at addresses of private and other closed networks")
     add("--connections", type=int, default=default.connections, help="default 16")
     add("--per-host", type=int, default=default.per_host, help="default 8")
     add("--timeout-s", type=float, default=default.timeout_s, help="for the next bytes (10)")

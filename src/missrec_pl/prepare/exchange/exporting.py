@@ -17,6 +17,7 @@ from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.replacing import replacing
 from missrec_pl.data.released.rows import INTER_HEADER, TEXT_HEADER
 from missrec_pl.errors import DataError
+from missrec_pl.system.names import check_name
 
 _log = logging.getLogger(__name__)
 _KNOWN = {"text": "feat1CLS", "text_worddrop": "feat2CLS", "image": "feat3CLS"}
@@ -31,6 +32,7 @@ def write_released(path: Path, out: Path, *, name: str, overwrite: bool = False)
     Raises:
         DataError: ``out`` exists, or an id has a tab or line end.
     """
+    check_name(name, str(out))
     domain = Domain.open(path)
     lengths = domain.sequences.lengths()
     with replacing(out, overwrite=overwrite) as folder:
@@ -52,6 +54,7 @@ def write_merged(paths: Sequence[Path], out: Path, *, name: str, overwrite: bool
     Raises:
         DataError: ``out`` exists, two domains have one name, or an id has a tab or line end.
     """
+    check_name(name, str(out))
     domains = [Domain.open(path) for path in paths]
     names = [domain.name for domain in domains]
     if len(set(names)) < len(names) or name in names:
@@ -83,6 +86,7 @@ def write_recbole(path: Path, out: Path, *, name: str, overwrite: bool = False) 
     Raises:
         DataError: ``out`` exists, or an id has a tab or line end.
     """
+    check_name(name, str(out))
     domain = Domain.open(path)
     items, users = domain.raw_item_ids(), domain.raw_user_ids()
     _check_ids([*items[1:], *users], path)

@@ -37,6 +37,7 @@ class Plan:
     shard: tuple[int, int] | None = None  # this command's share ``(i, n)`` of the rows; None: all
     dtype: FeatureDtype = "float32"  # how features are stored
     overwrite: bool = False  # replace features that are there
+    image_folder: tuple[Path, ...] = ()  # where pictures may lie, besides in the domain folder and beside it
     report: Path | None = None  # CSV of all items with problems, of all domains
 
     def names(self) -> list[str]:
@@ -66,8 +67,10 @@ class Extraction:
         plan, called = self.plan, f"--encoder {self.plan.encoder.name}"
         texts = [text.strip() for text in domain.texts()[1:]]
         if isinstance(encoder, ItemEncoder):
-            paths = [str(file or "") for file in image_files(self.domain, domain.image_paths()[1:])]
-            values = {"texts": texts, "image_paths": paths, "raw_ids": domain.raw_item_ids()[1:]}
+            values = {"texts": texts, "raw_ids": domain.raw_item_ids()[1:]}
+            if encoder.reads == "image_paths":
+                files = image_files(self.domain, domain.image_paths()[1:], plan.image_folder)
+                values["image_paths"] = [str(file or "") for file in files]
             return TextJob(encoder, values[encoder.reads], plan.batch_size)
         reads_pictures = self.name == "image"
         if self.name not in ("text", "image", VIEW):  # a modality of another name: whatever the encoder reads
@@ -77,7 +80,8 @@ class Extraction:
         if reads_pictures:
             if not isinstance(encoder, ImageEncoder):
                 raise ConfigError(f"{called} encodes no pictures")
-            return ImageJob(encoder, domain.image_paths()[1:], self.domain, plan.batch_size, plan.workers)
+            names = domain.image_paths()[1:]
+            return ImageJob(encoder, names, self.domain, plan.batch_size, plan.workers, plan.image_folder)
         if not isinstance(encoder, BatchTextEncoder):
             raise ConfigError(f"{called} encodes no texts")
         return TextJob(encoder, texts, plan.batch_size, plan.drop if self.name == VIEW else None)

@@ -94,16 +94,22 @@ class ImageJob:
     """Pictures, decoded by ``workers`` threads; Pillow lets them run side by side.
 
     ``names`` are those of items 1..N's files, as ``items.parquet`` keeps them; "" where there is none. Relative
-    ones count from the folder ``domain``.
+    ones count from the folder ``domain``. ``folders`` are those where they may lie besides it and beside it.
     """
 
     def __init__(
-        self, encoder: ImageEncoder, names: Sequence[str], domain: Path, batch_size: int, workers: int
+        self,
+        encoder: ImageEncoder,
+        names: Sequence[str],
+        domain: Path,
+        batch_size: int,
+        workers: int,
+        folders: Sequence[Path] = (),
     ) -> None:
         require_pillow()
         self.recipe, self.dim = encoder.image_recipe, encoder.image_dim
         self._encoder, self._batch_size, self._workers = encoder, batch_size, workers
-        self._names, self._files = names, image_files(domain, names)
+        self._names, self._files = names, image_files(domain, names, folders)
 
     def key(self) -> dict[str, Any]:
         """Plain values that decide about the vectors: recipe, files and batches."""

@@ -13,6 +13,11 @@ from missrec_pl.prepare.features.store import Status
 
 MIN_SIDE = 16  # shorter pictures are placeholders and tracking pixels
 MAX_PIXELS = 64_000_000  # larger ones would take hundreds of megabytes each to decode
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+"""What is decoded, told from the content. JPEG reads what phones write, MPO, as well.
+
+Pillow knows forty more, some of which start other programs (EPS) or unpack without end (FITS).
+"""
 MAX_ASPECT = 20  # longer strips are ornaments; a square cut from the middle would show next to nothing of them
 
 
@@ -32,20 +37,25 @@ def read_picture(path: Path | None, preprocessing: Preprocessing) -> tuple[Statu
     Returns:
         ``OK`` and uint8 [crop, crop, 3], or another status and the reason.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if path is None:
         return Status.NONE, ""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             short, long = sorted(image.size)
-            if short < MIN_SIDE or short * long > MAX_PIXELS or long > MAX_ASPECT * short:
+            if short * long > MAX_PIXELS:
+                told = f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}; make it smaller"
+                return Status.ABSURD, told
+            if short < MIN_SIDE or long > MAX_ASPECT * short:
                 return Status.ABSURD, f"{image.width} x {image.height} pixels"
             image.load()
             extrema = image.convert("RGB").getextrema()
             if all(low == high for low, high in extrema):  # type: ignore[misc]
                 return Status.ABSURD, "one colour everywhere"
             return Status.OK, preprocessing.cut(image)
+    except UnidentifiedImageError:
+        return Status.BROKEN, f"no picture of a kind that is read ({', '.join(FORMATS)}); convert or replace it"
     except FileNotFoundError:
         return Status.GONE, "no such file"
     except Image.DecompressionBombError as error:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.errors import DataError
+from missrec_pl.system.documents import parse_json
 from missrec_pl.system.files import whole_file
 
 CHUNK_ROWS = 512
@@ -95,9 +96,12 @@ class ChunkStore:
         """
         try:
             with self._file(number).open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-                reasons = [(int(row), str(reason)) for row, reason in json.loads(str(held["reasons"]))]
+                reasons = [
+                    (int(row), str(reason))
+                    for row, reason in parse_json(str(held["reasons"]), "reasons", "run again")
+                ]
                 return Chunk(held["rows"], held["status"], held["truncated"], reasons)
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError, DataError) as error:
             self._file(number).unlink()
             raise DataError(f"{self._file(number)} was damaged ({error}) and is removed; run again") from error
 

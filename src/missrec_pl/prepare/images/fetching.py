@@ -8,17 +8,17 @@ import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from missrec_pl.errors import ConfigError
-from missrec_pl.prepare.features.pictures import MAX_PIXELS
+from missrec_pl.prepare.features.pictures import FORMATS, MAX_PIXELS
+from missrec_pl.prepare.images.addresses import RefusedAddressError
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _MAX_REDIRECTS = 5
 _BLOCK = 1 << 16
-# Phones write MPO: a JPEG with further pictures behind it.
 _KINDS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp"}
 _MAX_WAIT = 60.0  # seconds that a server may ask us to wait
 
@@ -35,6 +35,7 @@ class Limits:
     retries: int = 3  # further tries after a passing failure
     backoff_s: float = 0.5  # wait before the first of them, then twice that, ...
     allowed_hosts: frozenset[str] = frozenset()  # where a server may redirect, besides itself; ``*``: anywhere
+    allow_private: bool = False  # whether hosts may be at addresses of private, loopback and other closed networks
 
     def __post_init__(self) -> None:
         for name in ("connections", "per_host", "timeout_s", "total_s", "max_bytes"):
@@ -68,15 +69,13 @@ class Fetcher:
         try:
             import PIL  # noqa: F401
             import urllib3
+
+            from missrec_pl.prepare.images.connections import checked_pool
         except ImportError as error:
             raise ConfigError('images need urllib3 and Pillow: pip install "missrec-pl[prepare]"') from error
         self._limits, self._errors = limits, urllib3.exceptions
-        self._pool = urllib3.PoolManager(
-            num_pools=64,
-            maxsize=limits.per_host,
-            timeout=urllib3.Timeout(limits.timeout_s),
-            headers={"User-Agent": "missrec-pl", "Accept": "image/*"},
-            retries=False,
+        self._pool = checked_pool(
+            timeout_s=limits.timeout_s, per_host=limits.per_host, allow_private=limits.allow_private
         )
         self._turns: dict[str, threading.Semaphore] = {}
 
@@ -110,6 +109,8 @@ class Fetcher:
                             return self._read(response, started + left)
                     finally:
                         response.close()
+                except RefusedAddressError as error:
+                    raise FetchError(str(error), passing=False, by_limits=True) from error
                 except self._errors.HTTPError as error:
                     raise FetchError(_named(error), passing=True) from error
                 left -= time.monotonic() - started
@@ -166,10 +167,10 @@ def picture_suffix(content: bytes) -> str:
     if not content:
         raise FetchError("empty", passing=True)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
             kind = image.format or ""
             if image.width * image.height > MAX_PIXELS:
-                raise FetchError(f"{image.width} x {image.height} pixels", passing=False)
+                raise FetchError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}", passing=False)
             image.load()  # verify() would let half a JPEG pass
     except FetchError:
         raise
@@ -177,15 +178,15 @@ def picture_suffix(content: bytes) -> str:
         start = content[:200].lstrip().lower()
         what = "a web page" if start.startswith((b"<!doctype", b"<html", b"<")) else "no picture"
         raise FetchError(f"{what} instead of a picture", passing=False) from error
-    if kind not in _KINDS:
-        raise FetchError(f"a picture of kind {kind}; known: {', '.join(_KINDS)}", passing=False)
     return _KINDS[kind]
 
 
 def _host(url: str) -> str:
+    from urllib3.util import parse_url  # the parser of the connection: another one may see another host
+
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
+        parts = parse_url(url)
+        host = (parts.host or "").strip("[]").lower()
     except ValueError as error:
         raise FetchError(f"no address: {error}", passing=False) from error
     if parts.scheme not in ("http", "https") or not host:
@@ -197,4 +198,5 @@ def _named(error: Exception) -> str:
     """A short name for what urllib3 tells at length."""
     names = {"IncompleteRead": "truncated", "ProtocolError": "truncated", "ReadTimeoutError": "too slow"}
     names |= {"ConnectTimeoutError": "no connection", "NewConnectionError": "no connection"}
+    names |= {"NameResolutionError": "no connection"}
     return names.get(type(error).__name__, type(error).__name__)

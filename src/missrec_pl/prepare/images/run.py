@@ -142,9 +142,16 @@ def _image_paths(path: Path, folder: Path, addresses: Sequence[str | None]) -> l
 def _read_failures(path: Path) -> dict[str, tuple[str, str]]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.reader(stream) if len(row) == len(_HEADER)]  # a kill may cut the last line
+    try:
+        rows = _rows(path)
+    except (csv.Error, UnicodeDecodeError):
+        return {}  # all of them are tried again
     return {url: (again, reason) for url, again, reason in rows[1:]}
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [row for row in csv.reader(stream) if len(row) == len(_HEADER)]  # a kill may cut the last line
 
 
 def _append_failure(path: Path, url: str, told: tuple[str, str]) -> None:

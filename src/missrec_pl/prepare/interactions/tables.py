@@ -10,6 +10,7 @@ from pathlib import Path
 
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.interactions.database import quoted
+from missrec_pl.system.documents import checked_lines
 from missrec_pl.system.lookup import near_names
 
 
@@ -140,7 +141,7 @@ def lines_of(path: Path) -> Iterator[str]:
     try:
         # newline="": line ends inside quoted cells stay as they are
         with (gzip.open if is_packed else open)(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            for line in stream:
+            for line in checked_lines(stream, str(path)):
                 yield line
                 number += 1
     except UnicodeDecodeError as error:

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from missrec_pl.errors import DataError
+from missrec_pl.system.documents import MAX_DEPTH
+
 _TAG = re.compile(r"</?\w+[^>]*>")
 _SPACE = re.compile(r"[\s\"]+")
 
@@ -25,21 +28,27 @@ def has_text(fields: str | None) -> bool:
 
 
 def _sentences(fields: str | None) -> Iterator[str]:
-    for field in [] if fields is None else json.loads(fields):
+    try:
+        known = [] if fields is None else json.loads(fields)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the metadata of an item, {str(fields)[:60]!r}: {error}; mend or remove it") from error
+    for field in known:
         sentence = " ".join(dict.fromkeys(_parts(field)))
         if sentence.strip(". "):
             yield sentence.rstrip(". ") + "."
 
 
-def _parts(field: Any) -> Iterator[str]:
+def _parts(field: Any, depth: int = 0) -> Iterator[str]:
     """The texts of a field, however deep; a text that is a JSON list of texts (in a CSV cell) counts as a list."""
+    if depth > MAX_DEPTH:
+        raise DataError(f"the metadata of an item: lists nested deeper than {MAX_DEPTH}; mend or remove it")
     if isinstance(field, list):
         for part in field:
-            yield from _parts(part)
+            yield from _parts(part, depth + 1)
     elif isinstance(field, str):
         listed = _listed(field) if field.lstrip().startswith("[") else None
         if listed is not None:
-            yield from _parts(listed)
+            yield from _parts(listed, depth + 1)
         elif cleaned := _SPACE.sub(" ", _TAG.sub(" ", html.unescape(field))).strip():
             yield cleaned
     elif isinstance(field, int | float) and not isinstance(field, bool):

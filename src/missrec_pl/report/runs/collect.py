@@ -1,6 +1,5 @@
 """Find results.json files and read them into checked records."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from missrec_pl.errors import DataError
 from missrec_pl.report.output import HISTORY_EXCLUDED
 from missrec_pl.report.runs.records import BASELINES, INITS, PRETRAIN, RunResult, Training
+from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
 
 _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
@@ -133,10 +133,8 @@ class _Fields:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: invalid JSON ({error.msg}): repeat or remove the run") from None
-    except (OSError, UnicodeDecodeError) as error:
+        content = read_json(path, "repeat or remove the run")
+    except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, found a {type(content).__name__}")
