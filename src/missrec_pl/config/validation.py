@@ -13,7 +13,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.checkpoints.files import OWN
 from missrec_pl.config.compat import compat_mistakes
-from missrec_pl.config.targets import has_argument, target_mistakes, walk
+from missrec_pl.config.targets import has_argument, in_use, nameless_parts, target_mistakes, walk
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.config.wandb_key import wandb_mistakes
 from missrec_pl.errors import ConfigError
@@ -118,13 +118,13 @@ def _together(cfg: DictConfig) -> list[str]:
     if value_of(cfg, "data.split") == "train_only":
         if cfg.test:
             found.append("test=true: data.split=train_only leaves nobody to test; set test=false.")
-        if watching := [name for name in cfg.callbacks if value_of(cfg, f"callbacks.{name}.monitor")]:
+        if watching := [name for name in in_use(cfg, "callbacks") if value_of(cfg, f"callbacks.{name}.monitor")]:
             found.append(
                 f"callbacks: {', '.join(watching)} watch validation, but data.split=train_only validates "
                 "nobody; add callbacks=no_validation."
             )
     found += [*_monitors(cfg), *_last_checkpoint(cfg)]
-    if cfg.test and cfg.callbacks.get("model_checkpoint", True) is None:
+    if cfg.test and (cfg.get("callbacks") or {}).get("model_checkpoint", True) is None:
         found.append("callbacks.model_checkpoint=null: test=true tests the best checkpoint; set test=false.")
     if str(value_of(cfg, "trainer.accelerator")) in ("gpu", "cuda") and not torch.accelerator.is_available():
         found.append(f"trainer.accelerator={cfg.trainer.accelerator}: no GPU is visible here; use trainer=cpu.")
@@ -145,7 +145,7 @@ def _monitors(cfg: DictConfig) -> list[str]:
     found: list[str] = []
     ks = value_of(cfg, "metrics.ks")
     measured = {f"val/{name}@{k}" for name in ("recall", "ndcg") for k in ks or ()} | {"val/mrr"}
-    waiting = ("optimized_metric", *(f"callbacks.{name}.monitor" for name in cfg.callbacks))
+    waiting = ("optimized_metric", *(f"callbacks.{name}.monitor" for name in in_use(cfg, "callbacks")))
     for flag in () if cfg.phase.name == "baselines" else waiting:
         score = str(value_of(cfg, flag))
         is_new = not any(score in line for line in found)
@@ -196,13 +196,14 @@ def _sweep(cfg: DictConfig) -> list[str]:
 
 
 def _signatures(cfg: DictConfig) -> list[str]:
-    return target_mistakes(cfg, {**SUPPLIED, **{f"scorers.{name}": {"data"} for name in cfg.get("scorers") or {}}})
+    return target_mistakes(cfg, {**SUPPLIED, **{f"scorers.{name}": {"data"} for name in in_use(cfg, "scorers")}})
 
 
 _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _missing,
     choice_mistakes,
     range_mistakes,
+    nameless_parts,
     _phase_and_setting,
     _start,
     _together,

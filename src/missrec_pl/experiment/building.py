@@ -24,6 +24,7 @@ from missrec_pl.callbacks import (
     StepSeed,
 )
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
+from missrec_pl.config.targets import in_use
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
@@ -89,7 +90,7 @@ def build_network(cfg: DictConfig, shape: DataShape) -> Recommender:
 
 def build_scorers(cfg: DictConfig, shape: DataShape) -> Scorers:
     """The auxiliary scorers; in pre-training without those whose statistics belong to one catalogue."""
-    chosen = {str(name): node for name, node in (cfg.scorers or {}).items() if node is not None}
+    chosen = in_use(cfg, "scorers")
     if cfg.phase.name == "pretrain":
         dropped = [
             name for name, node in chosen.items() if getattr(get_class(node["_target_"]), "of_catalogue", False)
@@ -157,6 +158,11 @@ def build_module(
     return module
 
 
+def build_parts(cfg: DictConfig, group: str) -> list[Any]:
+    """The callbacks or loggers that are not switched off."""
+    return [instantiate(node) for node in in_use(cfg, group).values()]
+
+
 def build_trainer(
     cfg: DictConfig, datamodule: DomainDataModule, resumed: RunCheckpoint | None = None
 ) -> tuple[L.Trainer, RunClock]:
@@ -168,8 +174,8 @@ def build_trainer(
         resumed: what the run is continued from: the loggers go on there.
     """
     clock = RunClock()
-    chosen = [instantiate(callback) for callback in (cfg.callbacks or {}).values() if callback is not None]
-    loggers: list[Logger] = [instantiate(logger) for logger in (cfg.logger or {}).values()]
+    chosen = build_parts(cfg, "callbacks")
+    loggers: list[Logger] = build_parts(cfg, "logger")
     for logger in loggers:
         if resumed is not None and isinstance(logger, Continuable):
             logger.continue_from(resumed.logged_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
@@ -9,10 +10,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - train.py and eval.py import this before torch
 from missrec_pl.errors import MissrecError, printable
+from missrec_pl.experiment.arguments import ordered, without_null_groups
 from missrec_pl.experiment.old_flags import modern_arguments
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
@@ -41,9 +44,11 @@ def launch(main: Callable[[], Any]) -> None:
         main: the function that ``hydra.main`` decorated.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves exceptions to us
-    arguments, lines = modern_arguments(sys.argv[1:])
-    sys.argv[1:] = arguments
     _quieten()
+    configs = Path(inspect.getfile(inspect.unwrap(main))).parent / "configs"
+    with user_mistakes():
+        arguments, lines = modern_arguments(without_null_groups(ordered(sys.argv[1:]), configs))
+    sys.argv[1:] = arguments
     if is_first_process():
         for line in lines:
             print(f"note: {line}", file=sys.stderr)
