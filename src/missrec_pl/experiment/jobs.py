@@ -68,7 +68,8 @@ def run_as_own_command(output_dir: str) -> dict[str, Any]:
         error = RunError(
             f"the job in {output_dir} ended with exit code {ended.returncode}: see what it said above."
         )
-        error.exit_code = ended.returncode if ended.returncode > 0 else 1
+        code = ended.returncode
+        error.exit_code = code if code > 0 else 128 - code  # as a shell says it of a signal
         raise error
     results: dict[str, Any] = json.loads((Path(output_dir) / RESULTS_NAME).read_text(encoding="utf-8"))
     return results

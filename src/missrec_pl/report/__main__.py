@@ -18,6 +18,7 @@ from missrec_pl.report.commands import (
     table,
 )
 from missrec_pl.report.commands.base import Command, make_parser
+from missrec_pl.system.terminal import print_anything
 
 COMMANDS: dict[str, Command] = {
     "table": table.COMMAND,
@@ -50,4 +51,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_anything()
     sys.exit(main())
