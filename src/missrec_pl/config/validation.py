@@ -13,6 +13,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.checkpoints.files import OWN
 from missrec_pl.config.compat import compat_mistakes
+from missrec_pl.config.launched import launch_mistakes
 from missrec_pl.config.targets import has_argument, in_use, nameless_parts, target_mistakes, walk
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.config.wandb_key import wandb_mistakes
@@ -209,6 +210,7 @@ _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _together,
     compat_mistakes,
     wandb_mistakes,
+    launch_mistakes,
     _sweep,
     _signatures,
 )

@@ -9,7 +9,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from missrec_pl.checkpoints.reading import read_checkpoint
-from missrec_pl.config.run_folder import refuse_trained_folder
+from missrec_pl.config.run_folder import refuse_trained_folder, run_folder
 from missrec_pl.config.stored_values import StoredValues
 from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment import building
@@ -24,6 +24,7 @@ from missrec_pl.experiment.stored_runs import (
     stored_run,
 )
 from missrec_pl.modules.ranking import Ensemble, RankingModule
+from missrec_pl.system.one_writer import one_writer
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
@@ -40,9 +41,15 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         CheckpointError: ``ckpt`` cannot be read or does not fit.
         DataError: the data is missing or damaged.
     """
-    refuse_trained_folder(Path(cfg.paths.output_dir))
+    folder = run_folder(cfg)
+    refuse_trained_folder(folder)
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
+    with one_writer(folder):
+        return _evaluate(cfg)
+
+
+def _evaluate(cfg: DictConfig) -> dict[str, Any]:
     source_commit()  # before anybody commits something else
     checkpoint = read_checkpoint(cfg.ckpt)
     with complete_config(f"ckpt={cfg.ckpt}"):

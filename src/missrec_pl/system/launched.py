@@ -23,8 +23,8 @@ def is_first_process() -> bool:
 
 def launched_processes() -> tuple[int, str]:
     """How many processes a launcher has started for this run, and the launcher; 1 and nothing where none has."""
-    found = {by: int(os.environ.get(name) or 1) for name, by in _SIZES.items()}
+    found = [(int(os.environ.get(name) or 1), by) for name, by in _SIZES.items()]
     if "TORCHELASTIC_RUN_ID" in os.environ or "LOCAL_RANK" in os.environ:
-        found["torchrun"] = int(os.environ.get("WORLD_SIZE") or 1)
-    by = max(found, key=lambda name: found[name])
-    return (found[by], by) if found[by] > 1 else (1, "")
+        found.append((int(os.environ.get("WORLD_SIZE") or 1), "torchrun"))
+    count, by = max(found)
+    return (count, by) if count > 1 else (1, "")
