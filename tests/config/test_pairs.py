@@ -3,7 +3,6 @@
 from itertools import combinations
 
 import pytest
-from omegaconf import OmegaConf
 from runs import SMALL, composed
 from test_every_config import FILES, NEEDS
 
@@ -90,4 +89,3 @@ def test_debug_presets():
     )  # fmt: skip
     fractions = [limit.trainer[f"limit_{part}_batches"] for part in ("train", "val", "test")]
     assert (limit.trainer.max_epochs, fractions) == (3, [0.01, 0.05, 0.05])
-    assert OmegaConf.select(composed("debug=fdr"), "test") is True
