@@ -3,13 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from missrec_pl.experiment.cli import launch, user_mistakes
+from missrec_pl.experiment.cli import launch
+from missrec_pl.experiment.sweep import job
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="eval")
 def main(cfg: DictConfig) -> None:
     """Run the evaluation."""
-    with user_mistakes():
+    with job():
         from missrec_pl.experiment.evaluate import evaluate  # here, so that --help does not wait for torch
 
         evaluate(cfg)

@@ -13,6 +13,14 @@ from missrec_pl.callbacks.last_checkpoint import StopSignal
 from missrec_pl.errors import StoppedError
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """A parent that ignores SIGINT (a background job of a shell) hands that on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def fit(datamodule, make_trainer, tmp_path):
     """Fits with a LastCheckpoint and further callbacks; returns the steps at which it saved."""

@@ -26,11 +26,17 @@ def stop(process, run_dir):
     return process.returncode, [line for line in stderr.splitlines() if line.startswith("error: ")]
 
 
+def default_signals():
+    """A parent that ignores SIGINT (a background job of a shell) hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def start(*arguments):
     return subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, preexec_fn=default_signals,
     )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def targets():
             continue
         for path, node in walk(of_file(file)):
             is_plain = isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation()
-            if is_plain and "_target_" in node:
+            if is_plain and node.get("_target_"):
                 seen.setdefault(f"{path} {OmegaConf.to_yaml(node)}", (path, node))
     return list(seen.values())
 

@@ -11,8 +11,8 @@ from runs import tiny
 
 from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
-from missrec_pl.experiment.cli import RANKS, is_first_process
 from missrec_pl.experiment.train import train
+from missrec_pl.system.launched import RANKS, is_first_process
 
 
 @pytest.fixture

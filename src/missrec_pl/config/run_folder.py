@@ -6,14 +6,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from missrec_pl.checkpoints.files import LAST
-from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.errors import ConfigError, DataError, MissrecError
 from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
+from missrec_pl.system.one_writer import refuse_running_folder
 
 # Where a run lies and what it shows while it runs.
 _WITHOUT_EFFECT = ("paths.", "hydra.", "logger", "local", "launch", "callbacks.progress", "resume=")
 _OTHER_FOLDER = "choose another folder (hydra.run.dir, hydra.sweep.dir with -m), or delete that one."
+
+
+def run_folder(cfg: DictConfig) -> Path:
+    """The folder that a run writes to.
+
+    Raises:
+        ConfigError: nobody has said one, as in a notebook that composes the config itself.
+    """
+    try:
+        return Path(cfg.paths.output_dir)
+    except MissrecError:
+        raise
+    except Exception as error:  # Hydra's resolver raises what it likes
+        raise ConfigError(
+            "paths.output_dir: only a command makes a folder by itself; compose the config with "
+            "paths.output_dir=<folder>."
+        ) from error
 
 
 def refuse_taken_folder(folder: Path, overrides: Sequence[str], resume: str | None) -> None:
@@ -29,6 +49,7 @@ def refuse_taken_folder(folder: Path, overrides: Sequence[str], resume: str | No
     Raises:
         ConfigError: the folder is taken.
     """
+    refuse_running_folder(folder)
     if resume is not None:
         return
     results = _results(folder)

@@ -13,6 +13,8 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from missrec_pl.system.lookup import near_names
 
 _SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+OF_PARTS = ("callbacks", "logger", "scorers")
+"""Groups whose parts have names of their own, and may each be switched off."""
 _PLAIN = (int, float, bool, str, type(None))
 
 
@@ -28,6 +30,8 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
     """
     found = []
     for path, node in _targets(cfg):
+        if is_off(path, node):
+            continue
         name = node["_target_"]
         try:
             target = imported(str(name))
@@ -40,6 +44,31 @@ def target_mistakes(cfg: DictConfig, supplied: Mapping[str, Set[str]]) -> list[s
             continue
         found += _argument_mistakes(path, node, target, supplied.get(path, frozenset()))
     return found
+
+
+def in_use(cfg: DictConfig, group: str) -> dict[str, DictConfig]:
+    """The nodes of a group of several parts (:data:`OF_PARTS`) that are built; none where the group is absent.
+
+    A preset switches a part off by ``_target_: null``: it stays off when another preset sets one of its options.
+    """
+    nodes = cfg.get(group) or {}
+    return {str(name): node for name, node in nodes.items() if node is not None and not is_off(f"{group}.", node)}
+
+
+def is_off(path: str, node: DictConfig) -> bool:
+    """Whether a node is a part that is switched off."""
+    return path.startswith(tuple(f"{group}." for group in OF_PARTS)) and node.get("_target_", "") is None
+
+
+def nameless_parts(cfg: DictConfig) -> list[str]:
+    """Parts that have options and do not say of what."""
+    return [
+        f"{group}.{name}: has options ({', '.join(map(str, node))}) and no _target_; say {group}.{name}=null, or "
+        "choose a preset that has it."
+        for group in OF_PARTS
+        for name, node in in_use(cfg, group).items()
+        if not (isinstance(node, DictConfig) and "_target_" in node)
+    ]
 
 
 def has_argument(name: str, argument: str) -> bool:

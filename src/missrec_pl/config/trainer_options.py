@@ -7,6 +7,7 @@ import sys
 
 from omegaconf import DictConfig, OmegaConf
 
+from missrec_pl.config.targets import in_use
 from missrec_pl.config.values import value_of
 
 # What says it instead.
@@ -87,7 +88,7 @@ def _unvalidated(cfg: DictConfig) -> list[str]:
     reason = why_unvalidated(cfg)
     watching = [
         name
-        for name in value_of(cfg, "callbacks") or {}
+        for name in in_use(cfg, "callbacks")
         if str(value_of(cfg, f"callbacks.{name}.monitor") or "").startswith("val/")
     ]
     if reason is None or not watching or value_of(cfg, "train") is False:

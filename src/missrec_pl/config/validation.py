@@ -13,7 +13,8 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from missrec_pl.checkpoints.files import OWN
 from missrec_pl.config.compat import compat_mistakes
-from missrec_pl.config.targets import has_argument, target_mistakes, walk
+from missrec_pl.config.launched import launch_mistakes
+from missrec_pl.config.targets import has_argument, in_use, nameless_parts, target_mistakes, walk
 from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM, trainer_mistakes
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.config.wandb_key import wandb_mistakes
@@ -137,7 +138,7 @@ def _monitors(cfg: DictConfig) -> list[str]:
     measured = {f"val/{name}@{k}" for name in ("recall", "ndcg") for k in ks or ()} | {"val/mrr"}
     if cfg.phase.name == "baselines" or not ks:
         return []
-    callbacks = [f"callbacks.{name}" for name in value_of(cfg, "callbacks") or {}]
+    callbacks = [f"callbacks.{name}" for name in in_use(cfg, "callbacks")]
     for flag in ("optimized_metric", *(f"{callback}.monitor" for callback in callbacks)):
         score = str(value_of(cfg, flag))
         has_to_be_measured = flag == "optimized_metric" or score.startswith("val/")
@@ -194,19 +195,21 @@ def _sweep(cfg: DictConfig) -> list[str]:
 
 
 def _signatures(cfg: DictConfig) -> list[str]:
-    return target_mistakes(cfg, {**SUPPLIED, **{f"scorers.{name}": {"data"} for name in cfg.get("scorers") or {}}})
+    return target_mistakes(cfg, {**SUPPLIED, **{f"scorers.{name}": {"data"} for name in in_use(cfg, "scorers")}})
 
 
 _CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     _missing,
     choice_mistakes,
     range_mistakes,
+    nameless_parts,
     _phase_and_setting,
     _start,
     _together,
     trainer_mistakes,
     compat_mistakes,
     wandb_mistakes,
+    launch_mistakes,
     _sweep,
     _signatures,
 )

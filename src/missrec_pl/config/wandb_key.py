@@ -5,22 +5,18 @@ from __future__ import annotations
 import netrc
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from missrec_pl.config.targets import in_use
 
 _OFF = ("offline", "disabled", "dryrun")
 
 
 def wandb_mistakes(cfg: DictConfig) -> list[str]:
     """One line if ``logger=wandb`` would go online without a key."""
-    loggers: Any = OmegaConf.select(cfg, "logger", throw_on_resolution_failure=False) or {}
-    wanted = [
-        node
-        for node in loggers.values()
-        if isinstance(node, DictConfig) and "wandb" in str(node.get("_target_")).lower()
-    ]
+    wanted = [node for node in in_use(cfg, "logger").values() if "wandb" in str(node.get("_target_")).lower()]
     if not wanted or os.environ.get("WANDB_MODE", "online") in _OFF:
         return []
     if all(node.get("offline") or node.get("mode") in _OFF for node in wanted) or has_wandb_key():

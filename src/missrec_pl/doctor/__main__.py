@@ -9,6 +9,7 @@ from pathlib import Path
 import missrec_pl.system.passive_waiting  # noqa: F401 - before anything imports torch
 from missrec_pl.doctor import checks
 from missrec_pl.doctor.checks import OK, PROBLEM, Finding
+from missrec_pl.system.terminal import print_anything
 
 
 def findings(data_dir: Path, cache_dir: Path, output_dir: Path) -> Iterator[Finding]:
@@ -47,4 +48,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_anything()
     sys.exit(main())

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
+from missrec_pl.config.targets import in_use
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
@@ -76,7 +77,7 @@ def build_network(cfg: DictConfig, shape: DataShape) -> Recommender:
 
 def build_scorers(cfg: DictConfig, shape: DataShape) -> Scorers:
     """The auxiliary scorers; in pre-training without those whose statistics belong to one catalogue."""
-    chosen = {str(name): node for name, node in (cfg.scorers or {}).items() if node is not None}
+    chosen = in_use(cfg, "scorers")
     if cfg.phase.name == "pretrain":
         dropped = [
             name for name, node in chosen.items() if getattr(get_class(node["_target_"]), "of_catalogue", False)

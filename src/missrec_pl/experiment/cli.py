@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - train.py and eval.py import this before torch
-from missrec_pl.errors import MissrecError, printable
+from missrec_pl.errors import printable
+from missrec_pl.experiment.arguments import ordered, without_null_groups
+from missrec_pl.experiment.messages import lines_of, say
 from missrec_pl.experiment.old_flags import modern_arguments
+from missrec_pl.experiment.sweep import JobFailedError, all_failed, summary
 from missrec_pl.system.documents import read_yaml
-
-RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
+from missrec_pl.system.launched import is_first_process
+from missrec_pl.system.terminal import print_anything
 
 # What Lightning says that is no news about the run. Its sync_dist advice does not know that our metrics have
 # gathered the sums of all processes already.
@@ -33,8 +36,6 @@ NOISE = (
     ".*Experiment logs directory .* exists and is not empty.*",
 )
 
-_OLD_RELEASED_RUN = re.compile(r"'experiment/(released/run(\d\d))'")
-
 
 def launch(main: Callable[[], Any]) -> None:
     """Run a Hydra main function.
@@ -43,15 +44,30 @@ def launch(main: Callable[[], Any]) -> None:
         main: the function that ``hydra.main`` decorated.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves exceptions to us
-    arguments, lines = modern_arguments(sys.argv[1:])
-    sys.argv[1:] = arguments
+    print_anything()
     _quieten()
+    configs = Path(inspect.getfile(inspect.unwrap(main))).parent / "configs"
+    with user_mistakes():
+        arguments, lines = modern_arguments(without_null_groups(ordered(sys.argv[1:]), configs))
+    sys.argv[1:] = arguments
     if is_first_process():
         for line in lines:
             print(f"note: {line}", file=sys.stderr)
     with user_mistakes():
-        _check_own_configs(sys.argv[1:])
-        main()
+        try:
+            _check_own_configs(sys.argv[1:])
+            main()
+        except JobFailedError as error:  # Optuna found too many failures, or the jobs ran elsewhere
+            end = summary() if summary()[1] else (str(error), error.exit_code)
+        except ValueError:  # so says Optuna of a study without one good trial
+            if not all_failed():
+                raise
+            end = summary()
+        else:
+            end = summary()
+    if end[1]:
+        print(f"error: {printable(end[0])}", file=sys.stderr)
+        sys.exit(end[1])
 
 
 def _check_own_configs(arguments: Sequence[str]) -> None:
@@ -78,11 +94,10 @@ def user_mistakes() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        lines = _lines(error)
+        lines = lines_of(error)
         if not lines:
             raise
-        for line in lines:
-            print(f"error: {printable(line)}", file=sys.stderr)
+        say(lines, error)
         sys.exit(getattr(error, "exit_code", 2))
 
 
@@ -94,39 +109,3 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
     if not is_first_process():  # one process speaks
         logging.disable(logging.INFO)
-
-
-def is_first_process() -> bool:
-    """Whether this is the first process of its run, by what Lightning, torchrun and SLURM tell it at its start."""
-    return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)
-
-
-def _lines(error: BaseException | None) -> list[str]:
-    """The messages if this is a user's mistake, one line for each; nothing if it is a bug."""
-    from hydra.errors import HydraException, InstantiationException
-    from omegaconf.errors import OmegaConfBaseException
-
-    if error is None:
-        return []
-    if isinstance(error, MissrecError):
-        text = str(error).strip()
-        if text.startswith("Caught "):  # from a loader's worker, with its traceback
-            return [text.splitlines()[-1].partition(": ")[2]]
-        return text.splitlines()
-    if isinstance(error, InstantiationException) and (cause := _lines(error.__cause__)):
-        return cause
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, HydraException | OmegaConfBaseException) or "MisconfigurationException" in kinds:
-        text = str(error).partition("Config search path:")[0]
-        line = " ".join(part.strip() for part in text.splitlines() if part.strip())
-        if old := _OLD_RELEASED_RUN.search(line):
-            return [f"experiment={old[1]}: say experiment=released/run released.run={int(old[2])}."]
-        return [line + _advice(line)] if line else _lines(error.__cause__) or [repr(error)]
-    return []
-
-
-def _advice(line: str) -> str:
-    """What to do, where Hydra's message does not say it or not all of it."""
-    if line.startswith("Could not override"):
-        return ", if what its _target_ names takes it; `--cfg job` prints all keys."
-    return " `--help` lists the groups." if line.startswith("In '") else ""

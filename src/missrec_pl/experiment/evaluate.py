@@ -10,7 +10,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
-from missrec_pl.config.run_folder import refuse_trained_folder
+from missrec_pl.config.run_folder import refuse_trained_folder, run_folder
 from missrec_pl.config.stored_values import StoredValues
 from missrec_pl.config.validation import validate_config
 from missrec_pl.datamodules import DomainDataModule
@@ -28,6 +28,7 @@ from missrec_pl.experiment.stored_runs import (
 )
 from missrec_pl.experiment.trainer import build_trainer
 from missrec_pl.modules.ranking import Ensemble, RankingModule
+from missrec_pl.system.one_writer import one_writer
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,11 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         DataError: the data is missing or damaged.
         RunError: the machine has no room for it.
     """
-    refuse_trained_folder(Path(cfg.paths.output_dir))
+    folder = run_folder(cfg)
+    refuse_trained_folder(folder)
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
-    with told(cfg.paths.output_dir):
+    with told(cfg.paths.output_dir), one_writer(folder):
         return _run(cfg)
 
 

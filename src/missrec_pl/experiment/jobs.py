@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from missrec_pl.config.launched import used_processes
 from missrec_pl.errors import RunError
 from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
@@ -33,20 +33,10 @@ def needs_own_command(cfg: DictConfig) -> bool:
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return False
     strategy = str(OmegaConf.select(cfg, "trainer.strategy"))
-    starts_by_command = (_has_several_processes(cfg) or "ddp" in strategy) and not strategy.endswith(
+    starts_by_command = (used_processes(cfg) > 1 or "ddp" in strategy) and not strategy.endswith(
         ("spawn", "fork", "notebook")
     )
     return starts_by_command and "Basic" in str(HydraConfig.get().launcher) and not started_by_others()
-
-
-def _has_several_processes(cfg: DictConfig) -> bool:
-    devices, nodes = OmegaConf.select(cfg, "trainer.devices"), OmegaConf.select(cfg, "trainer.num_nodes")
-    named = list(devices) if isinstance(devices, ListConfig) else str(devices).split(",")
-    count = int(named[0]) if len(named) == 1 and str(named[0]).isdigit() else len(named)
-    if str(devices) in ("None", "auto", "-1"):  # as many as there are; of processors Lightning takes one
-        is_cpu = str(OmegaConf.select(cfg, "trainer.accelerator")) == "cpu"
-        count = 1 if is_cpu else torch.accelerator.device_count()
-    return count > 1 or nodes not in (None, 1)
 
 
 def run_as_own_command(output_dir: str) -> dict[str, Any]:
@@ -69,7 +59,8 @@ def run_as_own_command(output_dir: str) -> dict[str, Any]:
         error = RunError(
             f"the job in {output_dir} ended with exit code {ended.returncode}: see what it said above."
         )
-        error.exit_code = ended.returncode if ended.returncode > 0 else 1
+        code = ended.returncode
+        error.exit_code = code if code > 0 else 128 - code  # as a shell says it of a signal
         raise error
     results: dict[str, Any] = read_json(Path(output_dir) / RESULTS_NAME, "repeat the job")
     return results

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict
 from missrec_pl.callbacks import EpochLines
 from missrec_pl.checkpoints.files import find_checkpoint
 from missrec_pl.checkpoints.reading import read_checkpoint
-from missrec_pl.config.run_folder import refuse_taken_folder
+from missrec_pl.config.run_folder import refuse_taken_folder, run_folder
 from missrec_pl.config.stored_values import StoredValues, escaped
 from missrec_pl.config.trainer_options import settled_trainer
 from missrec_pl.config.validation import validate_config
@@ -28,6 +28,7 @@ from missrec_pl.experiment.run_results import finish, run_results, scalars
 from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import origin
 from missrec_pl.experiment.trainer import build_trainer, lightning_options
+from missrec_pl.system.one_writer import one_writer
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,12 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     validate_config(cfg)
     for line in settled_trainer(cfg):
         log.info(line)
+    folder = run_folder(cfg)
     if HydraConfig.initialized():  # else nobody knows which command this is
-        refuse_taken_folder(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task, cfg.resume)
+        refuse_taken_folder(folder, HydraConfig.get().overrides.task, cfg.resume)
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
-    with told(cfg.paths.output_dir):
+    with told(cfg.paths.output_dir), one_writer(folder):
         return _run(cfg)
 
 

@@ -26,6 +26,7 @@ from missrec_pl.callbacks import (
 )
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.config.shared import shared_config
+from missrec_pl.config.targets import in_use
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
 from missrec_pl.experiment import building
@@ -55,8 +56,8 @@ def build_trainer(
         *(RanksFile(folder), Limits(max_steps=options.pop("max_steps", -1))),
     ]
     with lightning_options():
-        chosen = _built(cfg.get("callbacks"))
-        loggers: list[Logger] = _built(cfg.get("logger"))
+        chosen = build_parts(cfg, "callbacks")
+        loggers: list[Logger] = build_parts(cfg, "logger")
         for logger in loggers:
             if resumed is not None and isinstance(logger, Continuable):
                 logger.continue_from(resumed.logged_steps)
@@ -76,9 +77,9 @@ def build_trainer(
     return trainer, clock
 
 
-def _built(group: DictConfig | None) -> list[Any]:
-    """What the entries of a group name; those that are null are off. Mappings arrive as plain ones."""
-    return [instantiate(node, _convert_="all") for node in (group or {}).values() if node is not None]
+def build_parts(cfg: DictConfig, group: str) -> list[Any]:
+    """The callbacks or loggers that are not switched off. Mappings arrive as plain ones."""
+    return [instantiate(node, _convert_="all") for node in in_use(cfg, group).values()]
 
 
 @contextmanager

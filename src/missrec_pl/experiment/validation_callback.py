@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,10 +13,11 @@ from missrec_pl.config.run_folder import refuse_taken_folder
 from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.cli import user_mistakes
+from missrec_pl.experiment.sweep import settle
 
 
 class ValidationCallback(Callback):
-    """Hydra callback: refuses a config before Hydra makes the run folder."""
+    """Hydra callback: refuses a config before Hydra makes the run folder; a failed job does not end a sweep."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the config of a single run; the jobs of a sweep are checked as they start."""
@@ -25,6 +27,10 @@ class ValidationCallback(Callback):
             folder = Path(config.hydra.run.dir)
             refuse_taken_folder(folder, config.hydra.overrides.task, config.resume)
             _make_folder(folder)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Keep a failed job of a sweep from ending the sweep."""
+        settle(config, job_return)
 
 
 def _make_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from missrec_pl.errors import MissrecError, printable
 from missrec_pl.prepare.commands import ALL
 from missrec_pl.system.trouble import trouble_of
+from missrec_pl.system.terminal import print_anything
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,4 +45,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_anything()
     sys.exit(main())

@@ -19,6 +19,7 @@ from missrec_pl.report.commands import (
 )
 from missrec_pl.report.commands.base import Command, make_parser
 from missrec_pl.system.trouble import trouble_of
+from missrec_pl.system.terminal import print_anything
 
 COMMANDS: dict[str, Command] = {
     "table": table.COMMAND,
@@ -56,4 +57,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_anything()
     sys.exit(main())
