@@ -99,7 +99,7 @@ def main() -> None:
             for batch in map(int, options.batch.split(",")):
                 residency, _, dtype = features.partition("/")
                 run = [f"features={residency}", f"features.dtype={dtype or 'float32'}", f"data.batch_size={batch}"]
-                run += [f"+trainer.max_steps={options.steps}", f"data.source.scale={options.scale}"]
+                run += [f"trainer.max_steps={options.steps}", f"data.source.scale={options.scale}"]
                 run += [f"paths.cache_dir={options.cache}", f"paths.output_dir={folder}"]
                 report = in_a_process(work="pretrain", overrides=[*FIXED, *run, *overrides])
                 reports.append({"features": features, "batch": batch, **report})

@@ -20,7 +20,7 @@ if what == "model":
     shape = DataShape(4, {"text": 3}, {"text": 4}, max_history=cfg.data.max_history, num_folds=2)
     built = [instantiate(cfg.model, data=shape)]
 elif what in ("callbacks", "logger"):
-    built = [instantiate(node) for node in cfg[what].values() if node is not None]
+    built = [instantiate(node) for node in cfg[what].values() if node["_target_"] is not None]
     assert len(built) >= 2
 else:
     built = [instantiate(cfg[what])]
@@ -48,7 +48,7 @@ def built(tmp_path, what, *overrides):
         ("model", ["model=sasrec"], ["SASRec"]),
         (
             "callbacks",
-            ["callbacks=annealed", "+callbacks.early_stopping={_target_:lightning.pytorch.callbacks.Timer}"],
+            ["callbacks=annealed", "+callbacks.timer={_target_:lightning.pytorch.callbacks.Timer}"],
             [
                 *("InterestRefresh", "TrainOnly", "Timer", "BestCheckpoint", "LastCheckpoint"),
                 *("EpochLines", "RichProgressBar", "WeightAverage"),

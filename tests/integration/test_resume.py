@@ -86,7 +86,7 @@ MIDWAY = ("data.batch_size=128", "trainer.max_epochs=3")
         pytest.param(("setting=transductive", "model=missrec"), 0, 0, marks=pytest.mark.slow),
         pytest.param(("phase=pretrain", "objective=missrec"), 1, 2, marks=pytest.mark.slow),
         pytest.param(("data.num_workers=1", "features=host"), 2, 1, marks=pytest.mark.slow),
-        pytest.param(("+trainer.accumulate_grad_batches=2",), 1, 1, marks=pytest.mark.slow),
+        pytest.param(("trainer.accumulate_grad_batches=2",), 1, 1, marks=pytest.mark.slow),
         pytest.param(
             ("callbacks.early_stopping.patience=1", "optim.optimizer.lr=1.0"), 1, 1, marks=pytest.mark.slow
         ),

@@ -95,7 +95,7 @@ def test_an_error_of_lightning_about_its_options_is_one_line(folder):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("prefix", ["", "+", "++"])
+@pytest.mark.parametrize("prefix", ["", "++"])
 def test_options_are_said_as_in_other_templates(prefix, tmp_path):
     cfg = tiny(tmp_path, f"{prefix}trainer.overfit_batches=3", f"{prefix}trainer.strategy=ddp_spawn")
     validate_config(cfg)

@@ -53,7 +53,7 @@ TOLD = [0.1, 0.1, 0.3, 0.3, 0.2, 0.3, 0.1, 0.1]
         ((), TOLD),
         (("+trainer.val_check_interval=0.5",), TOLD),
         (("+trainer.val_check_interval=0.5",), TOLD[1:]),
-        (("+trainer.check_val_every_n_epoch=2",), TOLD[1:]),
+        (("trainer.check_val_every_n_epoch=2",), TOLD[1:]),
     ],
     ids=["every epoch", "within an epoch", "twice an epoch", "every other epoch"],
 )

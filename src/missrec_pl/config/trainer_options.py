@@ -113,6 +113,6 @@ def settled_trainer(cfg: DictConfig) -> list[str]:
             f"trainer.strategy={strategy}: processes are started by command, as {cfg.trainer.strategy} does"
         )
     if count := OmegaConf.select(cfg, "trainer.overfit_batches"):
-        cfg.data.overfit_rows, cfg.trainer.overfit_batches = count * cfg.data.batch_size, None
+        cfg.data.overfit_rows, cfg.trainer.overfit_batches = count * cfg.data.batch_size, 0.0
         lines.append(f"trainer.overfit_batches={count}: data.overfit_rows={cfg.data.overfit_rows}")
     return lines

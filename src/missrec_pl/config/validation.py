@@ -141,7 +141,8 @@ def _monitors(cfg: DictConfig) -> list[str]:
     callbacks = [f"callbacks.{name}" for name in in_use(cfg, "callbacks")]
     for flag in ("optimized_metric", *(f"{callback}.monitor" for callback in callbacks)):
         score = str(value_of(cfg, flag))
-        has_to_be_measured = flag == "optimized_metric" or score.startswith("val/")
+        is_chosen = flag == "optimized_metric" and not score.startswith("test/")  # those `_sweep` refuses
+        has_to_be_measured = is_chosen or score.startswith("val/")
         if has_to_be_measured and score not in measured and not any(score in line for line in found):
             found.append(
                 f"{flag}={score}: is not measured with metrics.ks={list(ks)}; choose one of "

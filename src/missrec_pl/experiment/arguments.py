@@ -28,7 +28,8 @@ def ordered(arguments: Sequence[str]) -> list[str]:
     words = iter(arguments)
     for word in words:
         if not word.startswith("-"):
-            overrides.append(word)
+            # What Lightning's options stand at in the config is theirs, too: adding one says it.
+            overrides.append(f"+{word}" if word.startswith("+trainer.") else word)
             continue
         options.append(word)
         if word in _WITH_VALUE:

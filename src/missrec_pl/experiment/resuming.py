@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from missrec_pl.checkpoints.reading import Checkpoint
 from missrec_pl.checkpoints.transfer import modalities_of
@@ -197,8 +197,10 @@ def _why_not(cfg: DictConfig, name: str, theirs: StoredValues, module: TrainingM
     """Why a changed option of network or scorers would do nothing: the checkpoint's weights take its place."""
     if not name.startswith(("model.", "scorers.")) or name.endswith("._target_"):
         return None
-    states = []
     group, _, key = name.rpartition(".")
+    if not _is_plain((theirs.stated(group) or {}).get(key)):
+        return None  # nothing that a checkpoint names is built here; this run builds what its own config says
+    states = []
     for values in (theirs.stated(group) or {}, OmegaConf.select(cfg, group) or {}):
         run = cfg.copy()
         with open_dict(run):
@@ -213,3 +215,10 @@ def _why_not(cfg: DictConfig, name: str, theirs: StoredValues, module: TrainingM
     if one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one):
         return None
     return "it says where training starts, and a continued run has its checkpoint's weights"
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a stored value is a number, a text without an interpolation, nothing, or a list of these."""
+    if isinstance(value, list | ListConfig):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and "${" not in value)

@@ -23,12 +23,19 @@ def one_writer(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another run writes there now.
     """
+    was_there = folder.exists()
     lock = _lock(folder) if is_first_process() else None
     try:
         yield
     finally:
         if lock is not None:
+            if [file.name for file in folder.iterdir()] == [
+                LOCK_NAME
+            ]:  # a mistake, found before anything was written
+                (folder / LOCK_NAME).unlink()
             lock.release()
+            if not was_there and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def refuse_running_folder(folder: Path) -> None:
