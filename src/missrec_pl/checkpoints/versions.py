@@ -61,6 +61,7 @@ _OLD_ADAPTERS = ["adapters", "fusion", "history_bias", "cooccurrence", "content"
 _ADDED = {
     "matmul_precision": "highest",
     "compile": False,
+    "trainer.accumulate_grad_batches": 1,
     "data.num_negatives": None,
     "data.prefetch_factor": 2,
     "data.num_folds": 10,
