@@ -32,18 +32,21 @@ def _connected(connection: HTTPConnection, *, allow_private: bool) -> socket.soc
     raise NewConnectionError(connection, f"no connection: {problem}") from problem
 
 
-class _Http(HTTPConnection):
+class _Checked:
+    """Connects to addresses that were looked at."""
+
     allow_private = False
 
     def _new_conn(self) -> socket.socket:
-        return _connected(self, allow_private=self.allow_private)
+        return _connected(self, allow_private=self.allow_private)  # type: ignore[arg-type]
 
 
-class _Https(HTTPSConnection):
-    allow_private = False
+class _Http(_Checked, HTTPConnection):
+    pass
 
-    def _new_conn(self) -> socket.socket:
-        return _connected(self, allow_private=self.allow_private)
+
+class _Https(_Checked, HTTPSConnection):
+    pass
 
 
 class _PrivateHttp(_Http):
