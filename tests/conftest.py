@@ -23,6 +23,15 @@ settings.register_profile("busy machine", deadline=None)  # a shared core makes 
 settings.load_profile("busy machine")
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that train are silent about what says nothing, as the entry points are; other warnings stay errors."""
+    noise = importlib.import_module("missrec_pl.experiment.cli").NOISE
+    for item in items:
+        if {"compat", "integration", "noise"} & set(item.path.parts):
+            for message in noise:
+                item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))
+
+
 @pytest.fixture(autouse=True)
 def _nothing_announced_yet():
     """What is logged once per process may be logged in every test."""

@@ -1,11 +1,14 @@
 """Tiny runs through the composition root, for the tests of configs, runs and command lines."""
 
+import copy
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -14,7 +17,16 @@ QUIET = ("trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null")
 
 
 def composed(*overrides, config="train"):
-    """A config as the command line would compose it."""
+    """A config as the command line would compose it; what differs in its places alone is composed once."""
+    where = [one.partition("=") for one in overrides if one.startswith("paths.")]
+    cfg = copy.deepcopy(_composed(config, tuple(one for one in overrides if not one.startswith("paths."))))
+    for name, _, value in where:
+        OmegaConf.update(cfg, name, value)
+    return cfg
+
+
+@cache
+def _composed(config, overrides):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(config, overrides=list(overrides))
 

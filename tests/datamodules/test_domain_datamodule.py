@@ -175,3 +175,16 @@ def test_loaders_prepare_ahead_and_pin_for_a_gpu(make_datamodule, monkeypatch, h
 def test_unknown_candidates_are_refused():
     with pytest.raises(ConfigError, match=r"data\.candidates='drawn': choose one of all, in_batch, sampled"):
         DomainDataModule([], candidates="drawn")
+
+
+def test_more_processes_than_users_are_refused(make_datamodule):
+    """One process would rank nobody, and the others would wait for it."""
+    datamodule = ready(make_datamodule())
+    count = len(datamodule.sequences.test)
+    for processes in (count, count + 1):
+        datamodule.trainer = SimpleNamespace(global_rank=0, world_size=processes)
+        if processes == count:
+            assert len(datamodule.test_dataloader()) == 1
+            continue
+        with pytest.raises(ConfigError, match=rf"{count} users to evaluate for {processes} processes: lower"):
+            datamodule.test_dataloader()

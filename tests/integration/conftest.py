@@ -1,22 +1,9 @@
-"""Runs that several tests look at, and silence about what says nothing."""
-
-from pathlib import Path
+"""Runs that several tests look at."""
 
 import pytest
 from runs import tiny
 
-from missrec_pl.experiment.cli import NOISE
 from missrec_pl.experiment.train import train
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items):
-    """The entry points silence the same advice; every other warning stays an error."""
-    for item in items:
-        if HERE in item.path.parents:
-            for message in NOISE:
-                item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))
 
 
 @pytest.fixture(scope="session")

@@ -56,8 +56,12 @@ def test_a_run_asks_no_other_machine_and_keeps_the_environment_to_itself(tmp_pat
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setenv("MY_SECRET", "correct-horse-battery")
-    train(tiny(tmp_path, "+trainer.limit_train_batches=1"))
+    said = ["+note=${oc.env:MY_SECRET}", "+trainer.limit_train_batches=1"]
+    monkeypatch.setattr("missrec_pl.experiment.train.command", lambda: {"overrides": said})
+    results = train(tiny(tmp_path, *said))
+    assert results["overrides"] == said
     assert asked == []
+    assert "correct-horse" not in (tmp_path / "run" / "results.json").read_text()
     for name in ("best.ckpt", "last.ckpt"):
         with zipfile.ZipFile(tmp_path / "run" / "checkpoints" / name) as archive:
             (pickled,) = [archive.read(entry) for entry in archive.namelist() if entry.endswith("data.pkl")]

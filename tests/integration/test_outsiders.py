@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = (
     *("data=synthetic", "trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null", "data.batch_size=64"),
-    "baselines.names=[]",
+    *("baselines.names=[]", "++trainer.limit_train_batches=20"),
 )
 
 
@@ -50,7 +50,7 @@ def outside(tmp_path_factory):
     (folder / "myconfigs" / "data").mkdir()
     (folder / "myconfigs" / "data" / "mine.yaml").write_text(
         "defaults: [base]\nname: mine\nsource:\n  _target_: mypkg.rest.Source\n"
-        "  cache_dir: ${paths.cache_dir}\n  num_domains: 1\n"
+        "  cache_dir: ${paths.cache_dir}\n  num_domains: 1\n  num_users: 200\n"
     )
     return folder
 

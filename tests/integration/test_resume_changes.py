@@ -87,8 +87,13 @@ def test_a_schedule_takes_the_changed_rates_and_options(schedule, changed, halve
         (("finetune.from_scratch=[encoder]",), "finetune.parts=None, .*state of the weights that trained"),
         (("data.split=train_only", "callbacks=no_validation"), "data.split=.*fitted before training"),
         (("model.fusion_concentration=0.5",), "fusion_concentration=.*where training starts"),
+        (
+            ("optimized_metric=val/mrr",),
+            "callbacks.early_stopping.monitor=val/ndcg@10, .*best so far is of another",
+        ),
+        (("callbacks=averaged",), "callbacks.weight_average=None, .*an average of the weights begins"),
     ],
-    ids=["optimiser", "schedule on", "amsgrad", "parts", "split", "initial value"],
+    ids=["optimiser", "schedule on", "amsgrad", "parts", "split", "initial value", "score", "average"],
 )
 def test_what_cannot_be_applied_is_refused(changed, message, halves, shared, request):
     with pytest.raises(CheckpointError, match=message):
@@ -102,6 +107,19 @@ def test_another_schedule_or_none_is_refused(changed, halves):
     linear = "{_target_: torch.optim.lr_scheduler.LinearLR, _partial_: true, total_iters: 3}"
     with pytest.raises(CheckpointError, match=r"optim.scheduler.*knows nothing of the steps"):
         halves(f"optim.scheduler={linear}", changed=(changed,), name="refused")
+
+
+def test_options_of_callbacks_are_applied_and_announced(halves, shared, caplog):
+    """Lightning restores the patience of early stopping with its state."""
+    changed = ("callbacks.early_stopping.patience=3", "+callbacks.early_stopping.min_delta=0.5")
+    run = halves(changed=changed, name="patience")
+    (state,) = [state for key, state in stored(run)["callbacks"].items() if key.startswith("EarlyStopping")]
+    assert state["patience"] == 3
+    told = [record.message for record in caplog.records if record.message.startswith("resume: callbacks.")]
+    assert told == [
+        "resume: callbacks.early_stopping.min_delta was None and is now 0.5",
+        "resume: callbacks.early_stopping.patience was 10 and is now 3",
+    ]
 
 
 def snapshot(folder):

@@ -127,7 +127,13 @@ def test_pretraining_of_ids_is_refused(shared):
 
 def test_two_processes_are_one(shared, trained):
     said = ("data=synthetic", *SIZES, "model.hidden_size=16", "model.inner_size=16", "model.dropout=0")
-    common = (*said, "trainer.max_epochs=1", "callbacks.progress=null", f"paths.cache_dir={shared}/cache")
+    common = (
+        *said,
+        "+data.source.num_users=200",
+        "trainer.max_epochs=1",
+        "callbacks.progress=null",
+        f"paths.cache_dir={shared}/cache",
+    )
     for trainer, folder in (("cpu", "one"), ("ddp_sim", "two")):
         done = run_cli(*common, f"trainer={trainer}", f"hydra.run.dir={shared / folder}")
         assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from runs import tiny
 
 from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM, settled_trainer
 from missrec_pl.config.validation import validate_config
-from missrec_pl.errors import ConfigError
+from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.experiment.train import train
 
 WORKS = {
@@ -69,7 +69,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("option", WORKS)
 def test_an_option_works(option, folder):
     results = train(
-        tiny(folder, *("+" + one for one in FEW[:1]), FEW[1], f"++trainer.{option}={WORKS[option]}", name=option)
+        tiny(folder, *("++" + one for one in FEW[:1]), FEW[1], f"++trainer.{option}={WORKS[option]}", name=option)
     )
     assert 0 < results["metrics"]["test/mrr"] <= 1
     assert results["num_evaluated_users"] == results["num_test_users"]
@@ -79,17 +79,17 @@ def test_an_option_works(option, folder):
 @pytest.mark.parametrize("option", SET_BY_THE_PROGRAM)
 def test_what_the_program_sets_is_refused_with_the_flag_that_does_it(option, tmp_path):
     with pytest.raises(ConfigError, match=f"^trainer.{option}=1: the program sets it itself; "):
-        validate_config(tiny(tmp_path, f"+trainer.{option}=1"))
+        validate_config(tiny(tmp_path, f"++trainer.{option}=1"))
 
 
 @pytest.mark.parametrize("option", REFUSED)
 def test_what_leaves_nothing_to_do_is_refused(option, tmp_path):
     with pytest.raises(ConfigError, match=REFUSED[option]):
-        validate_config(tiny(tmp_path, f"+trainer.{option}"))
+        validate_config(tiny(tmp_path, f"++trainer.{option}"))
 
 
 def test_an_error_of_lightning_about_its_options_is_one_line(folder):
-    cfg = tiny(folder, *("+" + one for one in FEW[:1]), "trainer.val_check_interval=1000", name="beyond")
+    cfg = tiny(folder, *("++" + one for one in FEW[:1]), "trainer.val_check_interval=1000", name="beyond")
     with pytest.raises(ConfigError, match=r"^trainer: `val_check_interval` .1000. must be") as caught:
         train(cfg)
     assert "\n" not in str(caught.value)
@@ -122,6 +122,10 @@ def test_only_testing_a_checkpoint_gives_its_metrics(folder):
     assert not tested["timing"]["fit_s"]
     scores = {name: value for name, value in trained["metrics"].items() if name.startswith("test/")}
     assert tested["metrics"] == scores
+    assert (tested["init"], tested["ckpt"]) == ("scratch", None)
+    unknown = tiny(folder, *said, "train=false", "setting=transductive", f"ckpt={checkpoint}", name="unknown")
+    with pytest.raises(CheckpointError, match=r"was not trained for this data: .* would be random"):
+        train(unknown)
 
 
 def test_a_part_of_the_users_is_told_and_the_baselines_rank_the_same_users(folder):
@@ -143,6 +147,7 @@ def test_a_part_of_the_users_is_told_and_the_baselines_rank_the_same_users(folde
         (("train=false", "test=false"), "train=false test=false: leaves nothing to do|tests a checkpoint"),
         (("optimized_metric=train/loss",), "optimized_metric=train/loss: is not measured"),
         (("callbacks.early_stopping.monitor=train/loss",), "early_stopping.mode=max: train/loss is a loss"),
+        (("callbacks.model_checkpoint.mode=min",), "model_checkpoint.mode=min: val/ndcg@10 is a score, the more"),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(flags, message, tmp_path):

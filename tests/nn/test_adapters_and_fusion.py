@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
 from missrec_pl.nn.blocks.modalities import (
-    NO_EVIDENCE,
+    NOTHING_TO_COMPARE,
     DynamicFusion,
     ModalityAdapters,
     comparable,
@@ -72,7 +72,7 @@ def test_static_fusion_is_one_product_with_the_mean_of_what_is_present(none):
     fused = fusion(USER, groups)
     some = ~is_missing.all(1)
     torch.testing.assert_close(fused[:, some], fuse_by_loops(0.0, is_missing)[:, some])
-    assert (fused[:, none] == NO_EVIDENCE).all()
+    assert (fused[:, none] == NOTHING_TO_COMPARE).all()
     fused.sum().backward()
     assert (tokens.grad[is_missing] == 0).all()
     assert (tokens.grad[~is_missing] != 0).any(-1).all()
@@ -94,7 +94,7 @@ def test_no_modality_at_all_is_the_lowest_cosine():
     is_missing = IS_MISSING.clone()
     is_missing[2] = True
     fused = fused_by(DynamicFusion(3.0), TOKENS, is_missing)
-    assert (fused[:, 2] == NO_EVIDENCE).all()
+    assert (fused[:, 2] == NOTHING_TO_COMPARE).all()
     assert fused.isfinite().all()
 
 

@@ -1,21 +1,7 @@
-"""The data of the label-noise tests, and silence about what says nothing."""
-
-from pathlib import Path
+"""The data of the label-noise tests."""
 
 import pytest
 from noisy_data import write_truths
-
-from missrec_pl.experiment.cli import NOISE
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items):
-    """The entry points silence the same advice; every other warning stays an error."""
-    for item in items:
-        if HERE in item.path.parents:
-            for message in NOISE:
-                item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,16 @@ class Handler(BaseHTTPRequestHandler):
     def answer_to_file(self, rest: str) -> None:
         self.redirect("file:///etc/hostname")
 
+    def answer_to_nowhere(self, rest: str) -> None:
+        self.redirect("http://[")
+
+    def answer_odd_numbers(self, rest: str) -> None:
+        """Digits that are no number: int() takes none of them."""
+        self.send_response(503)
+        self.send_header("Retry-After", "²")
+        self.send_header("Content-Length", "9" * 5000)
+        self.end_headers()
+
     def redirect(self, target: str) -> None:
         self.send_response(302)
         self.send_header("Location", target)

@@ -63,13 +63,15 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
             "elsewhere",
             "loop",
             "to-file",
+            "to-nowhere",
+            "odd-numbers",
         ]
         good = ["ok/1.jpg", "ok/2.jpg", "ok/1.jpg", "flaky/a", "moved/a"]
         urls = [f"{server.url}/{path}" for path in good] + [f"{server.url}/{kind}/x" for kind in kinds]
         shop = shop_of(tmp_path / "shop", [*urls, None, "ftp://x/y", "http://[", "http://127.0.0.1:9/closed"])
         assert main(["images", str(shop), *HASTY]) == 0
         printed = capsys.readouterr().out
-        assert pictures(shop) == [jpeg(1), jpeg(2), jpeg(1), jpeg(99), jpeg(50), *[None] * 15]
+        assert pictures(shop) == [jpeg(1), jpeg(2), jpeg(1), jpeg(99), jpeg(50), *[None] * 17]
         assert "4 downloaded, 0 there before, 1 items without" in printed
         for reason in (
             "HTTP 404",
@@ -83,6 +85,8 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
             "more than 5 redirects",
             "no http or https address",
             "no connection",
+            "redirected to no address",
+            "HTTP 503",
         ):
             assert f"failed: {reason}" in printed
         assert server.asked["/ok/1.jpg"] == 1
@@ -94,7 +98,7 @@ def test_pictures_come_and_everything_else_is_told(tmp_path: Path, capsys: pytes
         assert main(["images", str(shop), *HASTY, "--retries", "0"]) == 0
         again = {path for path, number in server.asked.items() if number > before.get(path, 0)}
         passing, by_limits = (
-            {"/truncated/x", "/slow/x", "/silent/x"},
+            {"/truncated/x", "/slow/x", "/silent/x", "/odd-numbers/x"},
             {"/large/x", "/large-untold/x", "/elsewhere/x"},
         )
         assert again == passing | by_limits  # what another run may mend, and nothing else

@@ -233,6 +233,31 @@ def test_source_order_and_batches_make_no_difference(tmp_path: Path, monkeypatch
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{'Shoes', 'Home'}", None),
+        ("b'Craft'", None),
+        ("1e999", "Out of range float"),
+        ("2 + 1j", "a complex is no value of a product"),
+        ("...", "a ellipsis is no value of a product"),
+    ],
+)
+def test_python_literals_without_a_json_form(
+    value: str, told: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = raw_files.amazon_ratings(tmp_path / "r.csv", "amazon2014")
+    metadata = tmp_path / "meta.json"
+    metadata.write_text("".join(f"{{'asin': 'B{n}', 'title': 'Glue', 'brand': {value}}}\n" for n in (1, 2)))
+    arguments = ["--format", "amazon2014", "--metadata", str(metadata), "--k-core", "1"]
+    code = main(["interactions", str(source), str(tmp_path / "out"), *arguments])
+    err = capsys.readouterr().err
+    assert (code == 0) == (told is None), err
+    if told is not None:
+        assert f"meta.json:1: {told}" in err
+        assert not (tmp_path / "out").exists()
+
+
 MISTAKES = {
     "no metadata": (("--format", "amazon2018"), "without --metadata"),
     "nothing survives": (

@@ -157,6 +157,15 @@ def test_another_protocol_is_a_data_set_of_its_own(tmp_path, capsys):
     assert sum("| groceries | inductive" in line for line in lines) == 1
 
 
+def test_a_test_of_some_users_stands_beside_no_other(tmp_path, capsys):
+    write(tmp_path, "whole", num_evaluated_users=2098, num_test_users=2098)
+    write(tmp_path, "part", num_evaluated_users=1024, num_test_users=2098, baselines={"popularity": TEXT_KNN})
+    lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()
+    marked = [line for line in lines if line.startswith("| groceries (PARTIAL: 1,024 of 2,098 test users) |")]
+    assert len(marked) == 2
+    assert sum("| groceries | inductive" in line for line in lines) == 1
+
+
 def test_each_data_set_has_its_baselines_and_runs_together(tmp_path, capsys):
     write(tmp_path, "a", data="meat")
     write(tmp_path, "b", data="deli", baselines={"image_knn": TEXT_KNN, "popularity": POPULARITY})

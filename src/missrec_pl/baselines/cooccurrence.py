@@ -134,7 +134,7 @@ class HybridKNN(TunableBaseline):
         ]
 
     def scores_with(self, histories: Histories, settings: Settings) -> SparseScores:
-        """Items without any evidence score 0."""
+        """Items without any count score 0."""
         of_content, of_pairs = (_unprefixed(prefix, settings) for prefix in ("content", "cooccurrence"))
 
         def merge() -> tuple[Layout, np.ndarray, np.ndarray, np.ndarray]:

@@ -6,13 +6,14 @@ from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
 from missrec_pl.callbacks.limits import Limits
 from missrec_pl.callbacks.nan_guard import NanGuard
 from missrec_pl.callbacks.ranks_file import RanksFile
-from missrec_pl.callbacks.records import ComputeLine, EpochLines, RunClock, RunRecord
+from missrec_pl.callbacks.records import ComputeLine, ConfiguredOptions, EpochLines, RunClock, RunRecord
 from missrec_pl.callbacks.training import StepSeed, TrainOnly, WeightAverage
 
 __all__ = [
     "AtomicCheckpointIO",
     "BestCheckpoint",
     "ComputeLine",
+    "ConfiguredOptions",
     "EpochLines",
     "InterestRefresh",
     "LastCheckpoint",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import lightning as L
@@ -179,6 +180,27 @@ class RunClock(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop the test's clock."""
         self.test_seconds += time.perf_counter() - self._test_start
+
+
+class ConfiguredOptions(L.Callback):
+    """Gives callbacks their configured options back where a checkpoint brings its own, such as a patience.
+
+    Args:
+        callbacks: the callbacks as the config has made them.
+    """
+
+    def __init__(self, callbacks: Iterable[L.Callback]) -> None:
+        self._configured = [
+            (callback, name, getattr(callback, name))
+            for callback in callbacks
+            for name in sorted(callback.state_dict().keys() & inspect.signature(type(callback)).parameters.keys())
+            if hasattr(callback, name)
+        ]
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The checkpoint has been read."""
+        for callback, name, value in self._configured:
+            setattr(callback, name, value)
 
 
 class RunRecord(L.Callback):

@@ -151,10 +151,10 @@ def _monitors(cfg: DictConfig) -> list[str]:
             )
     for callback in callbacks:
         monitor, mode = (str(value_of(cfg, f"{callback}.{name}")) for name in ("monitor", "mode"))
-        if monitor.startswith("train/") and mode == "max":
-            found.append(
-                f"{callback}.mode=max: {monitor} is a loss, the less the better; say {callback}.mode=min."
-            )
+        better = "min" if monitor.startswith("train/") else "max" if monitor.startswith("val/") else mode
+        if mode in ("min", "max") and mode != better:
+            what = "a loss, the less" if better == "min" else "a score, the more"
+            found.append(f"{callback}.mode={mode}: {monitor} is {what} the better; say {callback}.mode={better}.")
     return found
 
 

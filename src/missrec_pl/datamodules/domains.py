@@ -205,6 +205,10 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
         return resumed
 
     def _evaluation(self, rows: EvaluationRows, *, is_training: bool = False) -> DataLoader[SequenceBatch]:
+        if len(rows) < (processes := self._shard()["world_size"]):  # one would wait for what another never does
+            raise ConfigError(
+                f"there are {len(rows)} users to evaluate for {processes} processes: lower trainer.devices."
+            )
         histories = EvaluationHistories(self.sequences, rows, self.max_history)
         sampler = ShardedEvalSampler(histories.lengths(), self.eval_batch_size, **self._shard())
         return self._loader(histories, self._resumed(sampler) if is_training else sampler)

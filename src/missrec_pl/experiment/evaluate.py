@@ -9,11 +9,9 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
+from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.config.run_folder import refuse_trained_folder, run_folder
-from missrec_pl.config.stored_values import StoredValues
 from missrec_pl.config.validation import validate_config
-from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.failures import told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
@@ -25,6 +23,8 @@ from missrec_pl.experiment.stored_runs import (
     load_members,
     load_module,
     stored_run,
+    tested_as,
+    warn_of_changes,
 )
 from missrec_pl.experiment.trainer import build_trainer
 from missrec_pl.modules.ranking import Ensemble, RankingModule
@@ -65,11 +65,7 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
         L.seed_everything(run.seed, workers=True, verbose=False)
         datamodule = building.build_datamodule(run)
         first = load_module(run, checkpoint, datamodule)
-    if changed := _changed_since(checkpoint, datamodule):
-        log.warning(
-            "data: the content of %s changed since the checkpoint was trained: it counts as other data, zero-shot",
-            ", ".join(changed),
-        )
+    warn_of_changes(checkpoint, datamodule)
     module: RankingModule = first
     if cfg.ensemble:
         check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")
@@ -77,26 +73,12 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     trainer, clock = build_trainer(run, datamodule)
     trainer.test(module, datamodule=datamodule, verbose=False)
     results = run_results(run, trainer, first, datamodule, clock, {})
-    start = StoredValues(checkpoint.config, f"ckpt={cfg.ckpt}").stated("ckpt")
-    results |= {"phase": "eval", "checkpoint": str(cfg.ckpt), "ckpt": start}
+    results |= {"phase": "eval", "checkpoint": str(cfg.ckpt)}
+    results |= tested_as(checkpoint, datamodule, f"ckpt={cfg.ckpt}")
     results["timing"]["fit_s"] = None
     if cfg.ensemble:
         results |= building.count_parameters(module)
         results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
-    if checkpoint.config["phase"]["name"] == "pretrain" or not building.is_same_data(checkpoint, datamodule):
-        results["init"] = "zero_shot"
-        if changed := _changed_since(checkpoint, datamodule):
-            results["changed_since_training"] = changed
-    else:
-        results["init"] = "scratch" if results["ckpt"] is None else "pretrained"
     if trainer.is_global_zero:
         finish(Path(run.paths.output_dir), results)
     return results
-
-
-def _changed_since(checkpoint: Checkpoint, datamodule: DomainDataModule) -> list[str]:
-    """Domains of the same name as at training, whose content is another."""
-    domains = [one for one in datamodule.catalogue.domains if one.name in checkpoint.data]
-    return [
-        one.name for one in domains if checkpoint.data[one.name] not in (one.fingerprint, one.file_fingerprint())
-    ]

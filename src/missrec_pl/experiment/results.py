@@ -64,7 +64,8 @@ def command() -> dict[str, Any]:
 
     Returns:
         ``experiment``: the overlay; ``experiment_model``: the model's config that the overlay, or the default,
-        chooses by itself, whatever ``model=`` says; ``overrides``: what the command line says.
+        chooses by itself, whatever ``model=`` says; ``overrides``: what the command line says, its references
+        not filled in.
     """
     if not HydraConfig.initialized():
         return {"experiment": None, "experiment_model": None, "overrides": []}

@@ -44,8 +44,12 @@ _REFUSED = {
     "finetune.parts": "the optimiser has state of the weights that trained",
     "data.split": _OTHER_PARTS,
     "data.num_folds": _OTHER_PARTS,
+    "callbacks.weight_average": "an average of the weights begins with the first step",
 }
 """Changes that a continued run cannot follow, and why."""
+_OTHER_SCORE = "the best so far is of another score"
+_SHOWN = ("progress", "epoch_lines", "last_checkpoint")
+"""Callbacks that decide about nothing."""
 
 
 def check_resume(
@@ -85,6 +89,8 @@ def check_resume(
     changed = _differing(theirs, cfg, _names(theirs, cfg))
     for name in changed:
         reason = _REFUSED.get(name) or _why_not(cfg, name, theirs, module)
+        if name.startswith("callbacks.") and name.endswith((".monitor", ".mode")):
+            reason = _OTHER_SCORE
         if reason is not None:
             now = OmegaConf.select(cfg, name)
             raise CheckpointError(
@@ -175,7 +181,21 @@ def _names(theirs: StoredValues, ours: DictConfig) -> list[str]:
         names.append("trainer.max_epochs")
     if (theirs.stated("optim.scheduler") is None) != (OmegaConf.select(ours, "optim.scheduler") is None):
         names.append("optim.scheduler")
+    names += _callback_options(theirs, ours)
     return names + [name for group in _GROUPS for name in _keys(theirs, ours, group)]
+
+
+def _callback_options(theirs: StoredValues, ours: DictConfig) -> list[str]:
+    """Options of the callbacks that both runs have, and the names of those that one of them lacks."""
+    found = []
+    for name in _keys(theirs, ours, "callbacks"):
+        one, other = theirs.stated(name), OmegaConf.select(ours, name)
+        is_on = [node is not None and node.get("_target_") is not None for node in (one, other)]
+        if name.rpartition(".")[2] in _SHOWN or not any(is_on):
+            continue
+        options = _keys(theirs, ours, name) if all(is_on) else [name]
+        found += [option for option in options if not option.endswith(".dirpath")]
+    return found
 
 
 def _keys(theirs: StoredValues, ours: DictConfig, group: str) -> list[str]:

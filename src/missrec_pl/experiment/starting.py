@@ -25,12 +25,25 @@ log = logging.getLogger(__name__)
 
 
 def load_weights(
-    cfg: DictConfig, checkpoint: Checkpoint, module: TrainingModule, datamodule: DomainDataModule
+    cfg: DictConfig,
+    checkpoint: Checkpoint,
+    module: TrainingModule,
+    datamodule: DomainDataModule,
+    *,
+    is_tested: bool = False,
 ) -> TransferReport:
     """Start the network from a checkpoint's weights and log what was loaded, what is new and what was left.
 
+    Args:
+        cfg: the config.
+        checkpoint: the checkpoint.
+        module: the network and its scorers.
+        datamodule: the data.
+        is_tested: whether the weights are tested as they are, so that none may be left to train.
+
     Raises:
-        CheckpointError: the checkpoint is of another model or of other sizes.
+        CheckpointError: the checkpoint is of another model or of other sizes, or would leave weights random that
+            are tested.
     """
     check_architecture(cfg, checkpoint, module, f"ckpt={cfg.ckpt}")
     same_items = is_same_data(checkpoint, datamodule)
@@ -43,7 +56,20 @@ def load_weights(
     report += transfer_scorers(module.scorers, checkpoint.scorers, datamodule.catalogue.modalities, theirs)
     for line in report.lines():
         log.info(line)
+    if is_tested:
+        _refuse_untrained(report, checkpoint, module, f"ckpt={cfg.ckpt}")
     return report
+
+
+def _refuse_untrained(report: TransferReport, checkpoint: Checkpoint, module: TrainingModule, flag: str) -> None:
+    empty = tuple(f"fitted.{name}." for name in module.model.fitted)
+    if untrained := [name for name in report.new if not name.startswith(empty)]:
+        reasons = "; ".join(f"{name} ({report.new[name]})" for name in untrained)
+        raise CheckpointError(
+            f"{flag} was not trained for this data: {reasons} would be random. Fine-tune it "
+            "first, or evaluate an inductive checkpoint on the modalities that it knows "
+            f"({', '.join(feature_modalities_of(checkpoint.weights))})."
+        )
 
 
 def check_architecture(cfg: DictConfig, checkpoint: Checkpoint, module: TrainingModule, flag: str) -> None:

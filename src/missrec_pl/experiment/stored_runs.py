@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationKeyError
 
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
-from missrec_pl.checkpoints.transfer import feature_modalities_of
 from missrec_pl.config.stored import current, with_paths
 from missrec_pl.config.stored_values import StoredValues
 from missrec_pl.datamodules import DomainDataModule
@@ -143,16 +142,39 @@ def load_module(run: DictConfig, checkpoint: Checkpoint, datamodule: DomainDataM
     module = building.build_module(run, datamodule, shape=shape, for_training=False)
     for line in building.describe(run, datamodule, module):
         log.info(line)
-    report = load_weights(run, checkpoint, module, datamodule)
-    empty = tuple(f"fitted.{name}." for name in module.model.fitted)
-    if untrained := [name for name in report.new if not name.startswith(empty)]:
-        reasons = "; ".join(f"{name} ({report.new[name]})" for name in untrained)
-        raise CheckpointError(
-            f"ckpt={run.ckpt} was not trained for this data: {reasons} would be random. Fine-tune it "
-            "first, or evaluate an inductive checkpoint on the modalities that it knows "
-            f"({', '.join(feature_modalities_of(checkpoint.weights))})."
-        )
+    load_weights(run, checkpoint, module, datamodule, is_tested=True)
     return module
+
+
+def tested_as(checkpoint: Checkpoint, datamodule: DomainDataModule, flag: str) -> dict[str, Any]:
+    """What ``results.json`` says of a checkpoint that is tested without training.
+
+    Returns:
+        ``init``: ``zero_shot`` on data that it was not fine-tuned on, else as its own run began; ``ckpt``: what
+        that run began with; ``changed_since_training``, if any: domains of the same name with another content.
+    """
+    start = StoredValues(checkpoint.config, flag).stated("ckpt")
+    if checkpoint.config["phase"]["name"] != "pretrain" and building.is_same_data(checkpoint, datamodule):
+        return {"init": "scratch" if start is None else "pretrained", "ckpt": start}
+    changed = changed_since(checkpoint, datamodule)
+    return {"init": "zero_shot", "ckpt": start, **({"changed_since_training": changed} if changed else {})}
+
+
+def warn_of_changes(checkpoint: Checkpoint, datamodule: DomainDataModule) -> None:
+    """Say whose content is not what the checkpoint was trained on."""
+    if changed := changed_since(checkpoint, datamodule):
+        log.warning(
+            "data: the content of %s changed since the checkpoint was trained: it counts as other data, zero-shot",
+            ", ".join(changed),
+        )
+
+
+def changed_since(checkpoint: Checkpoint, datamodule: DomainDataModule) -> list[str]:
+    """Domains of the same name as at training, whose content is another."""
+    domains = [one for one in datamodule.catalogue.domains if one.name in checkpoint.data]
+    return [
+        one.name for one in domains if checkpoint.data[one.name] not in (one.fingerprint, one.file_fingerprint())
+    ]
 
 
 def load_members(cfg: DictConfig, first: DictConfig, datamodule: DomainDataModule) -> list[TrainingModule]:

@@ -18,6 +18,7 @@ from missrec_pl.config.run_folder import refuse_taken_folder, run_folder
 from missrec_pl.config.stored_values import StoredValues, escaped
 from missrec_pl.config.trainer_options import settled_trainer
 from missrec_pl.config.validation import validate_config
+from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import check_baselines, run_baselines
 from missrec_pl.experiment.failures import explained, told
@@ -26,8 +27,9 @@ from missrec_pl.experiment.results import command, source_commit
 from missrec_pl.experiment.resuming import check_resume
 from missrec_pl.experiment.run_results import finish, run_results, scalars
 from missrec_pl.experiment.starting import load_weights
-from missrec_pl.experiment.stored_runs import origin
+from missrec_pl.experiment.stored_runs import origin, tested_as, warn_of_changes
 from missrec_pl.experiment.trainer import build_trainer, lightning_options
+from missrec_pl.modules import TrainingModule
 from missrec_pl.system.one_writer import one_writer
 
 log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     module = building.build_module(cfg, datamodule)
     for line in building.describe(cfg, datamodule, module):
         log.info(line)
-    resumed = None
+    resumed, tested = None, {}
     if cfg.resume is not None:
         resumed = read_checkpoint(cfg.resume, "resume")
         if (results := check_resume(cfg, resumed, module, datamodule)) is not None:
@@ -79,17 +81,11 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
         before = StoredValues(resumed.config, f"resume={cfg.resume}")
         cfg.command.ckpt_origin = before.words("command", "ckpt_origin")
     elif cfg.ckpt is not None:
-        start = read_checkpoint(cfg.ckpt)
-        load_weights(cfg, start, module, datamodule)
-        cfg.command.ckpt_origin = origin(start)
+        tested = _start_from_weights(cfg, module, datamodule)
     trainer, clock = build_trainer(cfg, datamodule, resumed)
     try:
         with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size), lightning_options(trainer):
-            validation, checkpoint = {}, ""
-            if cfg.train:
-                trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
-                validation = _best_validation(trainer) or scalars(trainer.callback_metrics, "val/")
-                checkpoint = str(getattr(trainer.checkpoint_callback, "best_model_path", ""))
+            validation, checkpoint = _fit(cfg, trainer, module, datamodule) if cfg.train else ({}, "")
             if cfg.test:
                 if cfg.train and not checkpoint:
                     log.warning("the run kept no checkpoint: the weights at its end are tested")
@@ -97,12 +93,32 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
                 trainer.test(module, datamodule=datamodule, verbose=False, **where)
             results = run_results(cfg, trainer, module, datamodule, clock, validation)
             kept = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
-            results |= {"checkpoint": kept if cfg.train else cfg.ckpt, "trained": bool(cfg.train)}
+            results |= {"checkpoint": kept if cfg.train else cfg.ckpt, "trained": bool(cfg.train), **tested}
             if trainer.is_global_zero:
                 finish(Path(cfg.paths.output_dir), results)
     finally:
         _finish_loggers()
     return results
+
+
+def _start_from_weights(cfg: DictConfig, module: TrainingModule, datamodule: DomainDataModule) -> dict[str, Any]:
+    """Load ``ckpt``; what results.json says of it where nothing trains."""
+    start = read_checkpoint(cfg.ckpt)
+    load_weights(cfg, start, module, datamodule, is_tested=not cfg.train)
+    cfg.command.ckpt_origin = origin(start)
+    if cfg.train:
+        return {}
+    warn_of_changes(start, datamodule)
+    return tested_as(start, datamodule, f"ckpt={cfg.ckpt}")
+
+
+def _fit(
+    cfg: DictConfig, trainer: L.Trainer, module: TrainingModule, datamodule: DomainDataModule
+) -> tuple[dict[str, float], str]:
+    """Train; the validation scores and the path of the best checkpoint, "" where none is kept."""
+    trainer.fit(module, datamodule=datamodule, ckpt_path=cfg.resume, weights_only=True)
+    validation = _best_validation(trainer) or scalars(trainer.callback_metrics, "val/")
+    return validation, str(getattr(trainer.checkpoint_callback, "best_model_path", ""))
 
 
 def _settle(cfg: DictConfig) -> None:
@@ -120,7 +136,9 @@ def _settle(cfg: DictConfig) -> None:
         if cfg.phase.name == "finetune":
             cfg.finetune.parts = cfg.finetune.from_ckpt if cfg.ckpt is not None else cfg.finetune.from_scratch
         # Kept in the checkpoint: an evaluation is of the same experiment.
-        cfg.command = {**command(), "ckpt_origin": None}
+        said = command()
+        # As it was typed: what a reference leads to, such as a variable of the environment, is nobody's business.
+        cfg.command = {**said, "overrides": [escaped(word) for word in said["overrides"]], "ckpt_origin": None}
 
 
 def _best_validation(trainer: L.Trainer) -> dict[str, float]:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from missrec_pl.callbacks import (
     AtomicCheckpointIO,
     ComputeLine,
+    ConfiguredOptions,
     Limits,
     NanGuard,
     RanksFile,
@@ -67,7 +68,7 @@ def build_trainer(
         trainer: L.Trainer = instantiate(
             options,
             _convert_="all",
-            callbacks=[*own, *chosen],
+            callbacks=[*own, *chosen, ConfiguredOptions(chosen)],
             logger=loggers or False,
             plugins=[AtomicCheckpointIO(), *(instantiate(options.pop("plugins", None) or []))],
             use_distributed_sampler=False,

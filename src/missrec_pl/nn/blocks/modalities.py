@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 # The cosine of a candidate that has no modality at all: the lowest there is, so that it is ranked last.
-NO_EVIDENCE = -1.0
+NOTHING_TO_COMPARE = -1.0
 
 
 class ModalityAdapters(nn.Module):
@@ -103,7 +103,7 @@ class DynamicFusion(nn.Module):
         parts = [
             self.fuse([user @ tokens.T for tokens in group.tokens])
             if group.tokens
-            else user.new_full((len(user), len(group.columns)), NO_EVIDENCE)
+            else user.new_full((len(user), len(group.columns)), NOTHING_TO_COMPARE)
             for group in candidates
         ]
         if len(parts) == 1:

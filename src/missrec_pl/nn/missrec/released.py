@@ -1,4 +1,4 @@
-"""The network that the authors' released code trains, with its faults mended or, for comparison, kept."""
+"""The network that the authors' released code trains, with its faults corrected or, for comparison, kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SequenceFusion = Literal["add", "contextual"]
 class MISSRecReleased(SequenceModel):
     """The encoder reads interest tokens; the items query it; the last item's output is the user state.
 
-    Mended against the release: a missing modality takes no part (the release feeds the adapter's bias), the
+    Corrected against the release: a missing modality takes no part (the release feeds the adapter's bias), the
     padding interest is no token, and padding is no candidate. ``compat`` keeps the release's faults: the same
     weights under the same names, used as :class:`AsReleased` says.
 

@@ -124,7 +124,10 @@ class Fetcher:
     def _checked(self, response: BaseHTTPResponse, url: str, first: str) -> str | None:
         """Where the server redirects to, or None if this is the answer; raises FetchError where it is neither."""
         if response.status in (301, 302, 303, 307, 308):
-            target = urljoin(url, response.headers.get("Location", ""))
+            try:
+                target = urljoin(url, response.headers.get("Location", ""))
+            except ValueError as error:
+                raise FetchError(f"redirected to no address: {error}", passing=False) from error
             host = _host(target)
             if host != first and not self._limits.allowed_hosts & {host, "*"}:
                 told = f"redirected to {host}; allow it with --allow-host {host}"
@@ -132,11 +135,9 @@ class Fetcher:
             return target
         if response.status != 200:
             passing = response.status in (408, 425, 429) or response.status >= 500
-            asked = response.headers.get("Retry-After", "")
-            wait_s = min(float(asked), _MAX_WAIT) if asked.isdigit() else 0.0
+            wait_s = min(float(_number(response, "Retry-After")), _MAX_WAIT)
             raise FetchError(f"HTTP {response.status}", passing=passing, wait_s=wait_s)
-        length = response.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) > self._limits.max_bytes:
+        if _number(response, "Content-Length") > self._limits.max_bytes:
             raise self._too_large()
         return None
 
@@ -192,6 +193,14 @@ def _host(url: str) -> str:
     if parts.scheme not in ("http", "https") or not host:
         raise FetchError("no http or https address", passing=False)
     return host
+
+
+def _number(response: BaseHTTPResponse, header: str) -> int:
+    """The number in a header; 0 where it says something else, ``10 ** 18`` for numbers past all limits."""
+    text = response.headers.get(header, "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    return int(text) if len(text) <= 18 else 10**18
 
 
 def _named(error: Exception) -> str:

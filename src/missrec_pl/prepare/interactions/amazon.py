@@ -128,5 +128,20 @@ def _translated(path: Path, out: Path, keys: tuple[str, ...]) -> Path:
                 raise DataError(
                     f"{path}:{number}: neither JSON nor a Python literal of one product: {line[:60]!r}"
                 )
-            target.write(json.dumps({key: entry[key] for key in keys if key in entry}) + "\n")
+            try:
+                text = json.dumps(
+                    {key: entry[key] for key in keys if key in entry}, allow_nan=False, default=_plain
+                )
+            except (TypeError, ValueError, RecursionError) as error:
+                raise DataError(f"{path}:{number}: {error}: {line[:60]!r}; mend or remove the line") from error
+            target.write(text + "\n")
     return out
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for: sets as lists in the order of their texts, bytes as text."""
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    raise TypeError(f"a {type(value).__name__} is no value of a product")

@@ -48,7 +48,7 @@ def read_result(path: Path) -> RunResult:
     fields.require(_COMMON_KEYS if phase == PRETRAIN else _COMMON_KEYS + _FINETUNE_KEYS)
     timing = fields.inner("timing")
     timing.require(("fit_s",))
-    protocol = tuple(name for name, is_on in fields.inner("protocol").values.items() if is_on)
+    protocol = (*(name for name, is_on in fields.inner("protocol").values.items() if is_on), *_partial(fields))
     model = fields.text("model")
     has_start = phase not in (PRETRAIN, BASELINES)
     init = fields.text("init") if has_start else ""
@@ -79,6 +79,14 @@ def read_result(path: Path) -> RunResult:
         epochs=len(timing.values.get("epoch_s", [])),
         cpu_seconds=timing.seconds("fit_cpu_s") or None,
     )
+
+
+def _partial(fields: "_Fields") -> list[str]:
+    """What tells a test of some of the users from a test of all, so that no table sets them side by side."""
+    if "num_evaluated_users" not in fields.values or "num_test_users" not in fields.values:
+        return []  # of an earlier version, which tested all
+    tested, every = fields.whole_number("num_evaluated_users"), fields.whole_number("num_test_users")
+    return [f"PARTIAL: {tested:,} of {every:,} test users"] if 0 < tested < every else []
 
 
 @dataclass(frozen=True)

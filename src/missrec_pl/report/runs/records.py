@@ -41,7 +41,9 @@ class RunResult(Training):
     metrics: Mapping[str, float]  # {"val/ndcg@10": ..., "test/mrr": ..., "test/mrr/history_excluded": ...}
     baselines: Mapping[str, Mapping[str, float]]  # the metrics of each, named like the run's
     seconds: float  # of the fit by the clock on the wall; 0 without a fit
-    protocol: tuple[str, ...]  # deviations from the default protocol, e.g. ("compat",)
+    protocol: tuple[
+        str, ...
+    ]  # deviations from the default protocol, e.g. ("compat",), a test of some users among them
     modalities: tuple[str, ...]  # of the data, in the paper's order
     reads: tuple[str, ...]  # by the network: ids, features, attributes, timestamps; empty in old results
     interest: tuple[str, Any] | None  # method and number (or share) of the prototypes; None without interests
