@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from missrec_pl.checkpoints.transfer import transfer_weights
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.table import ItemTable
+from missrec_pl.errors import ConfigError
 from missrec_pl.losses import Softmax
 from missrec_pl.modules import TrainingModule
 from missrec_pl.modules.histories import with_masked_place
@@ -38,6 +40,11 @@ def test_fresh_gru_weights_are_those_of_recbole():
     for weight in (network.gru.weight_hh_l1, network.output.weight):
         assert 0.98 / 8 < weight.abs().max() <= 1 / 8
     assert not [name for name, _ in network.gru.named_parameters() if "bias" in name]
+
+
+def test_an_embedding_has_a_width():
+    with pytest.raises(ConfigError, match=r"model\.embedding_size=0: must be a whole number from 1"):
+        GRU4Rec(SHAPE, embedding_size=0)
 
 
 def test_fresh_bert_weights():
@@ -116,3 +123,23 @@ def test_training_teaches_the_mask(hides):
         asked = with_masked_place(Histories(ROWS, LENGTH))
         state = network.encode_histories(asked, items).state[torch.arange(2), LENGTH]
         torch.testing.assert_close(module.encode(batch, items).state, state)
+
+
+class Bare(GRU4Rec):
+    """A network with weights of its own, not of a module: one of the items, one of all."""
+
+    item_bound = ("item_embedding.", "popularity")
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.popularity = torch.nn.Parameter(torch.zeros(data.num_items + 1))
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+
+def test_weights_without_a_module_are_transferred_one_by_one():
+    source = Bare(DataShape(4, {})).state_dict()
+    source["scale"] = torch.tensor([7.0])
+    network = Bare(DataShape(9, {}))
+    report = transfer_weights(network, source)
+    assert set(report.new) == {"item_embedding.weight", "popularity"}
+    assert network.scale.item() == 7.0

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from missrec_pl.errors import ConfigError
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 
@@ -23,6 +24,9 @@ class GRU4Rec(Recommender):
         hidden_size: width ``H`` of the GRU's states.
         num_layers: GRU layers.
         dropout: dropout probability of the embedded histories; nothing else is dropped.
+
+    Raises:
+        ConfigError: an ``embedding_size`` below 1.
     """
 
     example = "shifted"
@@ -39,6 +43,8 @@ class GRU4Rec(Recommender):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        if embedding_size < 1:
+            raise ConfigError(f"model.embedding_size={embedding_size}: must be a whole number from 1.")
         self.item_embedding = nn.Embedding(data.num_items + 1, embedding_size)
         self.dropout = Dropout(dropout)
         self.gru = nn.GRU(embedding_size, hidden_size, num_layers, bias=False, batch_first=True)
