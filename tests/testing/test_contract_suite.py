@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from missrec_pl.nn.bert4rec import BERT4Rec
 from missrec_pl.nn.contract import Items, Recommender, Users
+from missrec_pl.nn.gru4rec import GRU4Rec
 from missrec_pl.nn.interests import InterestSettings
 from missrec_pl.nn.missrec import ContextEncoder, IDOnly, InterestEncoder, MISSRec, MISSRecReleased
 from missrec_pl.nn.sasrec import SASRec
@@ -12,6 +14,9 @@ from missrec_pl.testing import ContractError, check_recommender
 SMALL = {"hidden_size": 8, "num_heads": 2, "inner_size": 10, "dropout": 0.0}
 MISSREC = {**SMALL, "interests": InterestSettings(num_prototypes=6)}
 NETWORKS = {
+    "bert4rec": (BERT4Rec, SMALL),
+    "gru4rec": (GRU4Rec, {"embedding_size": 6, "hidden_size": 8, "dropout": 0.0}),
+    "gru4rec of two layers": (GRU4Rec, {"embedding_size": 8, "hidden_size": 8, "num_layers": 2, "dropout": 0.0}),
     "sasrec": (SASRec, SMALL),
     "sasrec of features": (SASRec, {**SMALL, "items_from": "features"}),
     "missrec": (MISSRec, MISSREC),
@@ -27,6 +32,8 @@ NETWORKS = {
     "interest encoder": (InterestEncoder, MISSREC),
 }
 
+SLOW = ("bert4rec", "gru4rec")
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_our_networks_keep_the_contract(name):
@@ -34,7 +41,9 @@ def test_our_networks_keep_the_contract(name):
     check_recommender(network, options, processes=False)
 
 
-@pytest.mark.parametrize("name", ["sasrec", "released collaborative"])
+@pytest.mark.parametrize(
+    "name", ["sasrec", "released collaborative", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_two_processes_are_one(name):
     network, options = NETWORKS[name]
     check_recommender(network, options)

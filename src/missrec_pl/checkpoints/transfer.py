@@ -170,4 +170,5 @@ def feature_modalities_of(weights: Iterable[str]) -> list[str]:
 
 
 def _unit(name: str) -> str:
-    return name.rpartition(".")[0]
+    """The module that a tensor belongs to; the network's own tensors are for themselves."""
+    return name.rpartition(".")[0] or name

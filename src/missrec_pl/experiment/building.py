@@ -70,6 +70,11 @@ def build_network(cfg: DictConfig, shape: DataShape) -> Recommender:
             "phase=pretrain: the network fits a part to one catalogue by folds, which is no use in another; say "
             "data.num_folds=0."
         )
+    if network.example == "cloze" and cfg.data.get("example") == "shifted":
+        raise ConfigError(
+            f"data.example=shifted: {type(network).__name__} sees what comes after a place, its target too; leave "
+            "data.example out, or use cloze or prefix."
+        )
     if "attributes" in network.reads and not shape.attributes:
         raise ConfigError(f"model={type(network).__name__} reads attributes, and the data has none.")
     return network

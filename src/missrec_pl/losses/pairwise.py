@@ -7,6 +7,7 @@ from abc import abstractmethod
 import torch.nn.functional as F
 from torch import Tensor
 
+from missrec_pl.data.candidates import CandidateKind
 from missrec_pl.errors import ConfigError
 from missrec_pl.losses.base import Loss
 from missrec_pl.losses.step import Step
@@ -15,7 +16,8 @@ from missrec_pl.losses.step import Step
 class Pairwise(Loss):
     """Base of the losses that compare the target with random items of its own."""
 
-    candidates, num_negatives = "per_row", 1
+    candidates: CandidateKind = "per_row"
+    num_negatives = 1
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""

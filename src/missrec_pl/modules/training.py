@@ -194,12 +194,16 @@ class TrainingModule(RankingModule):
         histories = self.histories(batch)
         if isinstance(batch, TornBatch):
             histories, items = torn(batch, histories, items)
-        places = None if is_view else batch.place
-        return encode_users(self.model, histories, items, num_buckets=self.length_buckets, places=places)
+        asked, places = self.asked(histories, batch), None if is_view else batch.place
+        return encode_users(self.model, asked, items, num_buckets=self.length_buckets, places=places)
 
     def histories(self, batch: SequenceBatch) -> Histories:
         """The histories of a batch, for a network."""
         return Histories(batch.history, batch.length, batch.is_masked, batch.future, batch.times)
+
+    def asked(self, histories: Histories, batch: SequenceBatch) -> Histories:
+        """What the network sees: a cloze network is asked at a hidden place behind where the batch hides none."""
+        return with_masked_place(histories) if self.model.example == "cloze" and batch.place is None else histories
 
     def logits(self, state: Tensor, rows: Histories, items: Items, candidates: Items) -> Tensor:
         """``[R, C]`` scores over temperature plus the auxiliary scorers, never in less than float32.
@@ -251,8 +255,9 @@ class TrainingModule(RankingModule):
         limit = min(self.max_logits, _CACHED_LOGITS) if self.device.type == "cpu" else self.max_logits
         step = max(1, limit // self.catalogue.num_items)
         histories = self.histories(batch)
-        asked = with_masked_place(histories) if self.model.example == "cloze" else histories
-        state = encode_users(self.model, asked, items, num_buckets=self.length_buckets).state
+        state = encode_users(
+            self.model, self.asked(histories, batch), items, num_buckets=self.length_buckets
+        ).state
         for start in range(0, len(batch), step):
             block = slice(start, start + step)
             rows = rows_of(batch, block)

@@ -170,7 +170,8 @@ class Recommender(nn.Module, ABC):
     Attributes:
         reads: what the loader has to bring; an instance may narrow it.
         example: the training examples that the network is made for. ``prefix``: a target a row; ``shifted``: one
-            at every place, so that a sequence takes one causal pass; ``cloze``: at hidden places.
+            at every place, so that a sequence takes one causal pass; ``cloze``: at hidden places, and where
+            nothing is hidden (evaluation, prefixes) at one behind the history.
         item_bound: prefixes of weights and buffers that belong to the catalogue: ``ckpt=`` on other items leaves
             them behind.
         adapters: prefixes that ``finetune=adapters`` trains after ``ckpt=``; empty: everything trains.
