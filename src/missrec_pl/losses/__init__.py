@@ -3,6 +3,7 @@
 from missrec_pl.losses.base import Loss, Softmax
 from missrec_pl.losses.contrast import Contrastive
 from missrec_pl.losses.pairwise import BCE, BPR, GBCE
+from missrec_pl.losses.sampled import SampledSoftmax
 from missrec_pl.losses.step import Step
 
-__all__ = ["BCE", "BPR", "GBCE", "Contrastive", "Loss", "Softmax", "Step"]
+__all__ = ["BCE", "BPR", "GBCE", "Contrastive", "Loss", "SampledSoftmax", "Softmax", "Step"]
