@@ -91,7 +91,16 @@ def test_ids_start_fresh_on_other_items(shared, trained, caplog):
 
 def test_features_pretrain_and_take_ids_beside(shared):
     """On other items than those of pre-training."""
-    train(run(shared, "sasrec_text", "phase=pretrain", "test=false", name="pretrained"))
+    train(
+        run(
+            shared,
+            "sasrec_text",
+            "phase=pretrain",
+            "test=false",
+            "trainer.limit_train_batches=3",
+            name="pretrained",
+        )
+    )
     said = ("setting=transductive", f"ckpt={shared}/pretrained/checkpoints/best.ckpt")
     results = train(run(shared, "sasrec_text", *said, "finetune=full", name="transductive"))
     assert results["reads"] == ["features", "ids"]
