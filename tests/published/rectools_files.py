@@ -78,6 +78,8 @@ class RecTools:
     def check_losses(self, network, mapping, times):
         checked = set()
         for name, (loss, is_softmax) in self.losses().items():
+            if f"loss_{name}" not in self.out:
+                continue
             negatives = None if isinstance(loss, Softmax) else self.negatives
             _, losses = step_of(
                 network, loss, self.history, self.target, negatives=negatives, place=self.place, times=times

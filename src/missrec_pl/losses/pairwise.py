@@ -121,8 +121,8 @@ class BPR(Pairwise):
         temperature: see :class:`Loss`.
         eval_temperature: see :class:`Loss`.
         mask_duplicates: see :class:`Pairwise`.
-        reference: adds 1e-10 inside the logarithm, as RecBole does: a target far below its negative then learns
-            nothing.
+        reference: adds 1e-10 inside the logarithm, as RecBole does: a target far below its negative then hardly
+            learns.
     """
 
     def __init__(

@@ -16,8 +16,8 @@ from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Reco
 class HSTU(Recommender):
     """HSTU blocks on items and positions from the newest; a score is the cosine with the item's embedding.
 
-    The temperature is the loss's. Published code (RecTools) leaves it at 1, where cosines barely train, and gives
-    the oldest item of a history the time of the second one in validation; neither is repeated here. Time buckets
+    The temperature is the loss's. Published code (RecTools) leaves it at 1 unless told, and in validation gives
+    the oldest item of a history the time of the second one; neither is repeated here. Time buckets
     are numbered with the natural logarithm and log10(2), so that they are finer than powers of 2; that is kept.
 
     Args:
