@@ -42,6 +42,7 @@ def losses_of(loss, logits, target, negatives, num_items):
         items=Items(torch.zeros(num_items + 1, 1), ids),
         users=SimpleNamespace(state=None),
         batch=batch,
+        max_logits=0,  # each row's own are told
         rows=None,
         scores=lambda *_: logits,
         mask_duplicates=loss.mask_duplicates,

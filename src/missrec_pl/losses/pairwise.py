@@ -34,7 +34,7 @@ class Pairwise(Loss):
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""
-        logits, column = step.logits(step.candidates)
+        logits, column = step.logits()
         place = column[:, None]
         others = logits.scatter(1, place, float("-inf"))
         count = others.isfinite().sum(1)

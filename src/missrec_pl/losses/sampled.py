@@ -82,9 +82,9 @@ class SampledSoftmax(Loss):
         """See :meth:`Loss.forward`."""
         if self.correction == "inclusion":
             return {"loss": -step.log_prob(step.candidates)}
-        logits, column = step.logits(step.candidates)
+        logits, column = step.logits()
         if self.shares is not None:
-            log_q = self.shares.log_share[step.candidates.ids]
+            log_q = self.shares.log_share[step.candidate_ids]
             logits = less_log_q(logits, log_q, None if self.correction == "popularity" else column)
         return {"loss": next_item(logits, column)}
 

@@ -108,21 +108,21 @@ class SASRec(Recommender):
         self.final_norm = nn.Identity() if eps is None else nn.LayerNorm(hidden_size, eps)
 
     def encode_items(self, inputs: ItemInputs) -> Items:
-        """See :meth:`Recommender.encode_items`: ``[U, D]``; with two tables, the one of histories is an extra."""
+        """See :meth:`Recommender.encode_items`: ``[U, D]``; of two tables, the one of scores."""
+        if hasattr(self, "output_embedding"):
+            return Items(self.output_embedding(inputs.ids), inputs.ids)
         parts = [self.item_embedding(inputs.ids)] if "ids" in self.reads else []
         if "features" in self.reads:
             tokens = self.item_adapters(inputs.table.features, inputs.table.rows, len(inputs.ids))
             parts.append(tokens.sum(1))
-        vectors: Tensor = sum(parts[1:], start=parts[0])
-        if not hasattr(self, "output_embedding"):
-            return Items(vectors, inputs.ids)
-        return Items(self.output_embedding(inputs.ids), inputs.ids, {"input": vectors})
+        return Items(sum(parts[1:], start=parts[0]), inputs.ids)
 
     def encode_histories(self, history: Histories, items: Items) -> Users:
         """See :meth:`Recommender.encode_histories`: a state for every place, ``[B, L, D]``."""
         is_seen = self.reference and self.kind.sees_padding
         laid = left_padded(history, self.max_history) if is_seen else right_padded(history)
-        vectors = F.embedding(laid.rows, items.extra.get("input", items.vectors)) * self.scale
+        table = self.item_embedding(items.ids) if hasattr(self, "output_embedding") else items.vectors
+        vectors = F.embedding(laid.rows, table) * self.scale
         place = positions(laid.length, laid.rows.shape[1], self.max_history, self.kind.positions_from)
         x: Tensor = self.dropout(self.input_norm(vectors + self.position_embedding(place)))
         for block in self.blocks:
