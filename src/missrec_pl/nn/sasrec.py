@@ -31,8 +31,9 @@ class SASRec(Recommender):
 
     Faults of the published programs that ``reference`` repeats: RecBole learns a row for the padding item, which
     its softmax has as a class (``objective.padding_candidate``); RecTools lets items attend to the padding on
-    their left. RecTools and gSASRec count positions from the newest item, so that in training on shifted sequences
-    an item's position depends on how many follow it.
+    their left; gSASRec begins with embeddings ``N(0, 1)``, as torch makes them, instead of ``N(0, .02^2)``.
+    RecTools and gSASRec count positions from the newest item, so that in training on shifted sequences an item's
+    position depends on how many follow it.
 
     Args:
         data: sizes of the data.
@@ -100,7 +101,8 @@ class SASRec(Recommender):
         self.dropout = Dropout(dropout)
         sizes = BlockSizes(hidden_size, num_heads, inner_size, dropout)
         self.blocks = nn.ModuleList(self.kind.block(sizes) for _ in range(num_layers))
-        self.apply(self.kind.initialise)
+        published = self.kind.reference_initialise
+        self.apply(published if reference and published is not None else self.kind.initialise)
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):
                 module.eps = self.kind.norm_eps

@@ -108,6 +108,7 @@ class BlockKind:
     Attributes:
         block: makes a block of the given sizes.
         initialise: gives a module fresh weights.
+        reference_initialise: the same as published, in reference mode, where that was found to be a fault.
         positions_from: whether position 0 is the oldest item of a history (``start``) or the newest (``end``).
         norm_eps: epsilon of every LayerNorm but the final one.
         has_input_norm: whether LayerNorm and dropout, or dropout alone, follow the sum of item and position.
@@ -126,6 +127,7 @@ class BlockKind:
     sees_padding: bool = False
     zeroes_padding: bool = False
     trains_padding: bool = False
+    reference_initialise: Callable[[nn.Module], None] | None = None
 
 
 BLOCKS = {
@@ -133,7 +135,9 @@ BLOCKS = {
         EncoderBlock, initialise, "start", norm_eps=1e-12, has_input_norm=True, trains_padding=True
     ),
     "rectools": BlockKind(QueryNormBlock, xavier, final_norm_eps=1e-8, sees_padding=True, zeroes_padding=True),
-    "gsasrec": BlockKind(UnprojectedQueryNormBlock, torch_default, final_norm_eps=1e-5),
+    "gsasrec": BlockKind(
+        UnprojectedQueryNormBlock, initialise, final_norm_eps=1e-5, reference_initialise=torch_default
+    ),
     "ligr": BlockKind(LiGRBlock, xavier, sees_padding=True),
 }
 
