@@ -33,7 +33,8 @@ NEEDS = {
     "experiment/released/run": ["released.run=2", f"released.starts.pretrained='{CONFIGS / 'train.yaml'}'"],
 }
 
-# Where a YAML file states another value than the signature's default: a choice's own value, with its reason.
+# Where a YAML file states another value than the signature's default: a choice's own value, with its reason. By
+# the flag, or by the class.
 VARIANTS = {
     "objective.": "weights of a paper, or of the release",
     "trainer.": "how this project trains",
@@ -45,6 +46,7 @@ VARIANTS = {
     "model.compat": "the released network in reference mode",
     "model.collaborative": "a preset's further modality",
     "model.fusion_concentration": "a preset's static mean",
+    "SASRec.": "other programs' blocks, and their published sizes",
     "model.positions_from": "the literal network counts from the start",
     "interest.method.top_delta": "eq. (4) as printed",
     "data.name": "what a data set is called",
@@ -136,7 +138,8 @@ def test_yaml_states_the_default_of_the_signature_or_a_known_variant():
                 continue  # what it says is compared at its own place
             if value == parameter.default and type(value) is type(parameter.default):
                 continue
-            reason = next((start for start in VARIANTS if flag.startswith(start)), None)
+            starts = (start for start in VARIANTS if flag.startswith(start) or f"{name}.{key}".startswith(start))
+            reason = next(starts, None)
             used.add(reason)
             if reason is None:
                 drifted.append(f"{flag}: {value!r} in YAML, {parameter.default!r} in {node['_target_']}")

@@ -52,8 +52,8 @@ class ToldStep(Step):
     gather_histories = gather
     of_rows = gather
 
-    def logits(self, candidates):
-        assert candidates.ids.tolist() == self.candidates.ids.tolist()
+    def logits(self, candidates=None):
+        assert candidates is None or candidates.ids.tolist() == self.candidates.ids.tolist()
         return self.told, self.column
 
     def log_prob(self, candidates):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import lightning as L
 import torch
+from hydra.errors import ConfigCompositionException
 from noisy_data import NAME
 from omegaconf import OmegaConf
 from runs import composed
@@ -93,7 +94,13 @@ def known(module, optimizers=()):
 def small(*said):
     """A config on the tiny domain; its choices of data and sizes give way, all others stay."""
     needed = [one for name in said for one in HERE.get(name, ())]
-    return composed(*RUN, *SMALL, *said, *needed)
+    try:
+        return composed(*RUN, *SMALL, *said, *needed)
+    except ConfigCompositionException:  # a network without one of the sizes
+        options = composed(*RUN, *said, *needed).model
+        lacking = [one for one in SMALL if one.startswith("model.") and one[6 : one.index("=")] not in options]
+        sizes = [one for one in SMALL if one not in lacking]
+        return composed(*RUN, *sizes, *said, *needed)
 
 
 def content(cfg):

@@ -6,12 +6,15 @@ import torch
 from missrec_pl.nn.bert4rec import BERT4Rec
 from missrec_pl.nn.contract import Items, Recommender, Users
 from missrec_pl.nn.gru4rec import GRU4Rec
+from missrec_pl.nn.hstu import HSTU
 from missrec_pl.nn.interests import InterestSettings
+from missrec_pl.nn.ligr import LiGR
 from missrec_pl.nn.missrec import ContextEncoder, IDOnly, InterestEncoder, MISSRec, MISSRecReleased
 from missrec_pl.nn.sasrec import SASRec
 from missrec_pl.testing import ContractError, check_recommender
 
 SMALL = {"hidden_size": 8, "num_heads": 2, "inner_size": 10, "dropout": 0.0}
+HSTU_SMALL = {"hidden_size": 8, "num_heads": 2, "dropout": 0.0}
 MISSREC = {**SMALL, "interests": InterestSettings(num_prototypes=6)}
 NETWORKS = {
     "bert4rec": (BERT4Rec, SMALL),
@@ -19,6 +22,14 @@ NETWORKS = {
     "gru4rec of two layers": (GRU4Rec, {"embedding_size": 8, "hidden_size": 8, "num_layers": 2, "dropout": 0.0}),
     "sasrec": (SASRec, SMALL),
     "sasrec of features": (SASRec, {**SMALL, "items_from": "features"}),
+    "sasrec of features and ids": (SASRec, {**SMALL, "items_from": "features", "item_ids": True, "cosine": True}),
+    "sasrec of rectools": (SASRec, {**SMALL, "block": "rectools", "scale": True}),
+    "sasrec of rectools, as published": (SASRec, {**SMALL, "block": "rectools", "reference": True}),
+    "gsasrec": (SASRec, {**SMALL, "block": "gsasrec", "table": "separate"}),
+    "ligr": (LiGR, SMALL),
+    "ligr of features, as published": (LiGR, {**SMALL, "items_from": "features", "reference": True}),
+    "hstu": (HSTU, HSTU_SMALL),
+    "hstu without times": (HSTU, {**HSTU_SMALL, "relative_time": False, "cosine": False}),
     "missrec": (MISSRec, MISSREC),
     "missrec with ids": (MISSRec, {**MISSREC, "item_ids": True}),
     "missrec from the start": (MISSRec, {**MISSREC, "positions_from": "start"}),
@@ -32,7 +43,7 @@ NETWORKS = {
     "interest encoder": (InterestEncoder, MISSREC),
 }
 
-SLOW = ("bert4rec", "gru4rec")
+SLOW = ("bert4rec", "gru4rec", "gsasrec", "hstu")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -60,6 +71,8 @@ class Plain(Recommender):
         self.table = torch.nn.Embedding(data.num_items + 1, 4, padding_idx=0)
         self.unused = torch.nn.Linear(2, 2) if fault == "unused weights" else None
         self.reads = frozenset({"features"} if fault == "wrong declaration" else {"ids"})
+        if fault == "unread times":
+            self.reads |= {"timestamps"}
 
     def encode_items(self, inputs):
         vectors = self.table(inputs.ids)
@@ -94,6 +107,7 @@ def test_the_smallest_network_keeps_it():
         ("unused weights", "no gradient reaches unused.weight"),
         ("reads features", "reads features and does not declare"),
         ("wrong declaration", "declares features and does not read"),
+        ("unread times", "declares timestamps and does not read"),
     ],
 )
 def test_faults_are_noticed(fault, message):

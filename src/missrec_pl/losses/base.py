@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from missrec_pl.data.candidates import CandidateKind
 from missrec_pl.losses.step import Step
+from missrec_pl.nn.fitted import Fitted
 
 Augmentation = Callable[[Any], tuple[Any, Any]]
 
@@ -44,13 +45,29 @@ class Loss(nn.Module, ABC):
         self.temperature = temperature
         self.eval_temperature = temperature if eval_temperature is None else eval_temperature
 
+    def fitted_parts(self) -> list[Fitted]:
+        """What the loss knows of the training data, such as how often items are met."""
+        return [part for part in self.modules() if isinstance(part, Fitted)]
+
     @abstractmethod
     def forward(self, step: Step) -> dict[str, Tensor]:
         """``loss [R]``, which is minimised, and further values ``[R]`` or ``[B]`` that are only logged."""
 
 
 class Softmax(Loss):
-    """``-log softmax(logits)`` of the target; over all items unless ``data.candidates`` says otherwise."""
+    """``-log softmax(logits)`` of the target; over all items unless ``data.candidates`` says otherwise.
+
+    Args:
+        temperature: see :class:`Loss`.
+        eval_temperature: see :class:`Loss`.
+        padding_candidate: whether the padding item is a class, as in RecBole and RecTools: a fault.
+    """
+
+    def __init__(
+        self, temperature: float = 1.0, eval_temperature: float | None = None, *, padding_candidate: bool = False
+    ) -> None:
+        super().__init__(temperature, eval_temperature)
+        self.padding_candidate = padding_candidate
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""

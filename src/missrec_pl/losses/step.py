@@ -17,6 +17,8 @@ from missrec_pl.nn.contract import DataShape, Histories, Items, Recommender
 from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.system.processes import first_own_row, gather_rows, row_counts
 
+_SCORES_PER_ROW = 32  # scores of the table's items cost as much as gathering one item of a row, and its gradient
+
 Logits = Callable[[Tensor, Histories, Items, Items], Tensor]
 """State ``[R, D]``, what its rows come after, the items these refer to, candidates -> ``[R, C]``."""
 
@@ -139,16 +141,39 @@ class Step:
             return self.batch.target - (0 if self.padding_candidate else 1)
         if self.batch.candidates is None:
             return self.own
-        if self.candidates.ids.dim() == 2:
+        if self.batch.candidates.rows.dim() == 2:
             return torch.zeros_like(self.batch.target)
         return torch.searchsorted(self.batch.candidates.rows, self.batch.target)
 
-    def logits(self, candidates: Items) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def candidate_ids(self) -> Tensor:
+        """``[C]`` or ``[R, K]`` global ids of the candidates; nothing else of them is gathered."""
+        chosen = self.batch.candidates
+        return self.candidates.ids if self._is_whole or chosen is None else self.items.ids[chosen.rows]
+
+    def logits(self, candidates: Items | None = None) -> tuple[Tensor, Tensor]:
         """``[R, C]`` score over temperature plus auxiliary scorers, and the target's column ``[R]``.
 
         For the step's own candidates. Other copies of the target, padding and filler are at minus infinity.
+
+        Args:
+            candidates: :attr:`candidates`; None spares gathering them where each row has many of its own.
         """
-        return self._logits(candidates, 0), self._column
+        if candidates is not None or not self._is_cheaper_whole:
+            return self._logits(self.candidates if candidates is None else candidates, 0), self._column
+        assert self.batch.candidates is not None
+        scores = self.scores(self.users.state, self.rows, self.items, self.items.span(1))
+        own = scores.gather(1, self.batch.candidates.rows - 1)
+        return self._without_copies(own, self.candidate_ids, 0), self._column
+
+    @property
+    def _is_cheaper_whole(self) -> bool:
+        """Whether scores of all items of the table cost less than gathering each row's own."""
+        chosen = self.batch.candidates
+        if self._is_whole or chosen is None or chosen.rows.dim() == 1:
+            return False
+        (count, width), table = chosen.rows.shape, len(self.items.ids) - 1
+        return table <= _SCORES_PER_ROW * width and count * table <= self.max_logits
 
     def log_prob(self, candidates: Items) -> Tensor:
         """``[R]`` log-probability of the target among the candidates, corrected where these are a sample.
@@ -175,11 +200,14 @@ class Step:
     def _logits(self, candidates: Items, start: int) -> Tensor:
         """Logits of candidates from number ``start`` on, other copies of the target at minus infinity."""
         logits = self.scores(self.users.state, self.rows, self.items, candidates)
-        may_repeat = not self._is_whole and (self.batch.candidates is None or candidates.ids.dim() == 2)
+        return self._without_copies(logits, candidates.ids, start)
+
+    def _without_copies(self, logits: Tensor, ids: Tensor, start: int) -> Tensor:
+        may_repeat = not self._is_whole and (self.batch.candidates is None or ids.dim() == 2)
         if not (self.mask_duplicates and may_repeat):
             return logits
         columns = start + torch.arange(logits.shape[1], device=logits.device)
-        is_copy = (self.target[:, None] == candidates.ids) & (columns != self._column[:, None])
+        is_copy = (self.target[:, None] == ids) & (columns != self._column[:, None])
         return logits.masked_fill(is_copy, float("-inf"))
 
     def _corrected(self, candidates: Items, start: int) -> Tensor:

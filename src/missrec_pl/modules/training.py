@@ -94,8 +94,8 @@ class TrainingModule(RankingModule):
 
     @property
     def fitted_parts(self) -> list[Fitted]:
-        """The fitted parts of the network and of the scorers."""
-        return [*self.model.fitted_parts(), *self.scorers.fitted_parts()]
+        """The fitted parts of the network, of the scorers and of the loss."""
+        return [*self.model.fitted_parts(), *self.scorers.fitted_parts(), *self.loss.fitted_parts()]
 
     @property
     def _ddp_params_and_buffers_to_ignore(self) -> list[str]:

@@ -52,9 +52,7 @@ class Scene:
         self.network = self.fresh()
         self.table = data.catalogue.whole(torch.device("cpu"))
         self._fit()
-        width = data.max_history
-        rows, length, _ = data.sequences.windows(data.sequences.test.user, data.sequences.test.target, width)
-        self.histories = Histories(torch.from_numpy(rows[:12]), torch.from_numpy(length[:12]))
+        self.histories = self._histories("timestamps" in self.network.reads)
 
     def fresh(self) -> Recommender:
         """A further network of the same kind, with weights of its own that are the same every time."""
@@ -79,6 +77,21 @@ class Scene:
         """The network in a Lightning module that trains it with plain SGD."""
         return TrainingModule(
             network or self.network, Softmax(), partial(torch.optim.SGD, lr=0.05), data=self.shape
+        )
+
+    def _histories(self, with_times: bool) -> Histories:
+        """A dozen test histories; with the times of the items and of the request."""
+        sequences, width = self.data.sequences, self.data.max_history
+        user, target = sequences.test.user[:12], sequences.test.target[:12]
+        rows, length, _ = sequences.windows(user, target, width)
+        times = None
+        if with_times:
+            self.data.choose(with_times=True)
+            times = sequences.clock(user, target - length, length, target)
+        return Histories(
+            torch.from_numpy(rows),
+            torch.from_numpy(length),
+            times=None if times is None else torch.from_numpy(times),
         )
 
     def _fit(self) -> None:

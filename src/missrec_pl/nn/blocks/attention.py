@@ -19,15 +19,16 @@ class MultiHeadAttention(nn.Module):
         hidden_size: width ``D``, a multiple of ``num_heads``.
         num_heads: attention heads.
         dropout: probability of dropping an attention weight while training.
+        projects: whether a linear layer follows the heads.
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float, *, projects: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = Dropout(dropout)
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.output: nn.Module = nn.Linear(hidden_size, hidden_size) if projects else nn.Identity()
 
     def forward(
         self,

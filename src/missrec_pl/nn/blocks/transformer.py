@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,17 +39,18 @@ class BlockSizes:
 
 
 class FeedForward(nn.Module):
-    """Position-wise feed-forward layer with exact GELU."""
+    """Position-wise feed-forward layer, by default with exact GELU."""
 
-    def __init__(self, sizes: BlockSizes) -> None:
+    def __init__(self, sizes: BlockSizes, activation: Callable[[Tensor], Tensor] = F.gelu) -> None:
         super().__init__()
+        self.activation = activation
         self.expand = nn.Linear(sizes.hidden_size, sizes.inner_size)
         self.contract = nn.Linear(sizes.inner_size, sizes.hidden_size)
         self.dropout = Dropout(sizes.dropout)
 
     def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
         """Apply the layer to every vector."""
-        out: Tensor = self.contract(self.dropout(F.gelu(self.expand(x))))
+        out: Tensor = self.contract(self.dropout(self.activation(self.expand(x))))
         return out
 
 
