@@ -11,6 +11,7 @@ from missrec_pl.errors import ConfigError
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "missrec_pl.nn.missrec": ("ContextEncoder", "IDOnly", "InterestEncoder", "MISSRec", "MISSRecReleased"),
+    "missrec_pl.nn.fdsa": ("FDSA",),
     "missrec_pl.nn.sasrec": ("SASRec",),
     "missrec_pl.nn.interests": ("InterestSettings",),
     "missrec_pl.nn.scorers": ("Content", "Cooccurrence", "SeenItems"),

@@ -128,6 +128,11 @@ def _reads_what_it_declares(scene: Scene) -> None:
     }
     moved = _scores(scene, scene.network, table=replace(scene.table, features=features))
     _same_as_declared(moved, wanted, "features", reads)
+    attributes = {  # each item has those of the one before it
+        name: torch.cat([values[:1], values[1:].roll(1, 0)]) for name, values in scene.table.attributes.items()
+    }
+    moved = _scores(scene, scene.network, table=replace(scene.table, attributes=attributes))
+    _same_as_declared(moved, wanted, "attributes", reads)
     _require("timestamps" in reads or scene.histories.times is None, "times come only where they are declared")
     known = {"ids", "features", "attributes", "timestamps"}
     _require(reads <= known, f"reads={sorted(reads)}: choose among {sorted(known)}")
