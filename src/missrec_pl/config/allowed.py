@@ -12,10 +12,11 @@ from missrec_pl.errors import ConfigError
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "missrec_pl.nn.missrec": ("ContextEncoder", "IDOnly", "InterestEncoder", "MISSRec", "MISSRecReleased"),
     "missrec_pl.nn.fdsa": ("FDSA",),
+    "missrec_pl.nn.s3rec": ("S3Rec",),
     "missrec_pl.nn.sasrec": ("SASRec",),
     "missrec_pl.nn.interests": ("InterestSettings",),
     "missrec_pl.nn.scorers": ("Content", "Cooccurrence", "SeenItems"),
-    "missrec_pl.losses": ("BCE", "BPR", "GBCE", "Contrastive", "Softmax"),
+    "missrec_pl.losses": ("BCE", "BPR", "GBCE", "Contrastive", "S3Rec", "Softmax"),
     "missrec_pl.clustering.methods": ("DPCKNN", "KMeans", "KMeansReleased", "NoInterests", "RandomTokens"),
     "missrec_pl.data.augmentations": ("FeatureDropout", "ItemDrop", "WordDrop"),
     "missrec_pl.data.augmentations_released": ("ReleasedViews",),

@@ -3,6 +3,7 @@
 from missrec_pl.losses.base import Loss, Softmax
 from missrec_pl.losses.contrast import Contrastive
 from missrec_pl.losses.pairwise import BCE, BPR, GBCE
+from missrec_pl.losses.s3rec import S3Rec
 from missrec_pl.losses.step import Step
 
-__all__ = ["BCE", "BPR", "GBCE", "Contrastive", "Loss", "Softmax", "Step"]
+__all__ = ["BCE", "BPR", "GBCE", "Contrastive", "Loss", "S3Rec", "Softmax", "Step"]

@@ -21,10 +21,10 @@ Side = Literal["features", "attributes", "noise"]
 class FDSA(Recommender):
     """Two causal encoders of one shape, joined at every place by a linear layer and the LayerNorm that they share.
 
-    One reads ID embeddings, the other a vector of side information: its fields (modalities, or attribute fields)
-    weighted by a softmax of ``w2 . relu(W1 e + b1) + b2``. Candidates are ID embeddings alone. A field that an item
-    lacks takes no part. Published faults, mended unless ``reference``: UniSRec's code trains on frozen noise in
-    place of text, see :class:`SideFeatures`; in RecBole's an unknown single-valued attribute is a value like
+    One reads ID embeddings, the other a vector of side information: its fields (modalities or attribute fields)
+    weighted by a softmax of ``w2 . relu(W1 e + b1) + b2``. Candidates are ID embeddings alone. A field that an
+    item lacks takes no part. Published faults, mended unless ``reference``: UniSRec's code trains on frozen noise
+    in place of text, see :class:`SideFeatures`; in RecBole's an unknown single-valued attribute is a value like
     others, and an item without any value has a zero vector that takes part in the softmax.
 
     Args:
@@ -104,6 +104,7 @@ class FDSA(Recommender):
             return tokens, is_missing
         fields, missing = [], []
         for name, table in self.attribute_embeddings.items():
+            assert isinstance(table, nn.Embedding)
             values = inputs.attributes(name)
             is_none = (values == 0).all(1)
             if self.reference:

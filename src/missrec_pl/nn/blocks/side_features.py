@@ -1,11 +1,10 @@
-"""Features of items as side information: adapters with a relu, and the frozen noise that one published code reads."""
+"""Features of items as side information: adapters with a relu, and the noise that one published code reads."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from missrec_pl.nn.blocks.modalities import ModalityAdapters
 from missrec_pl.nn.contract import DataShape, ItemInputs
 
 
@@ -23,12 +22,11 @@ class SideFeatures(nn.Module):
 
     def __init__(self, data: DataShape, hidden_size: int, *, noise: bool = False) -> None:
         super().__init__()
-        self.linear = ModalityAdapters(data.feature_dims, hidden_size).linear
+        dims = data.feature_dims
+        self.linear = nn.ModuleDict({name: nn.Linear(dim, hidden_size) for name, dim in dims.items()})
         self.noise = nn.ModuleDict()
         if noise:
-            self.noise.update(
-                {name: nn.Embedding(data.num_items + 1, dim) for name, dim in data.feature_dims.items()}
-            )
+            self.noise.update({name: nn.Embedding(data.num_items + 1, dim) for name, dim in dims.items()})
             self.noise.requires_grad_(False)
 
     def forward(self, inputs: ItemInputs) -> tuple[Tensor, Tensor]:
@@ -39,6 +37,6 @@ class SideFeatures(nn.Module):
         tokens = []
         for name, linear in self.linear.items():
             rows, features = inputs.present(name)
-            adapted = linear(features.to(linear.weight.dtype)).relu()
+            adapted = linear(features.to(next(linear.parameters()).dtype)).relu()
             tokens.append(adapted.new_zeros(len(inputs.ids), adapted.shape[1]).index_copy(0, rows, adapted))
         return torch.stack(tokens, 1), inputs.is_missing
