@@ -54,10 +54,12 @@ class Names:
         return own.keys() - filled
 
     def check_gradients(self, network, gradients, rtol=1e-5):
+        """Elements above 1 bring a rounding of their size into all others: gradients are compared by their largest."""
         weights = dict(network.named_parameters())
         for theirs, gradient in gradients.items():
             ours, rows = self.of(theirs)
-            assert_equal(weights[ours].grad[rows], gradient, rtol, name=f"grad.{theirs}")
+            largest = gradient.abs().max().clamp_min(1)
+            assert_equal(weights[ours].grad[rows] / largest, gradient / largest, rtol, name=f"grad.{theirs}")
 
 
 def item_table(num_rows, features=None, attributes=None):
