@@ -54,7 +54,7 @@ class Names:
         return own.keys() - filled
 
     def check_gradients(self, network, gradients, rtol=1e-5):
-        """Elements above 1 bring a rounding of their size into all others: gradients are compared by their largest."""
+        """By their largest element, where it is above 1: its rounding is in the others' sums."""
         weights = dict(network.named_parameters())
         for theirs, gradient in gradients.items():
             ours, rows = self.of(theirs)

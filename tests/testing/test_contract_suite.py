@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from missrec_pl.nn.contract import Items, Recommender, Users
+from missrec_pl.nn.fdsa import FDSA
 from missrec_pl.nn.interests import InterestSettings
 from missrec_pl.nn.missrec import ContextEncoder, IDOnly, InterestEncoder, MISSRec, MISSRecReleased
+from missrec_pl.nn.s3rec import S3Rec
 from missrec_pl.nn.sasrec import SASRec
 from missrec_pl.testing import ContractError, check_recommender
 
@@ -14,6 +16,10 @@ MISSREC = {**SMALL, "interests": InterestSettings(num_prototypes=6)}
 NETWORKS = {
     "sasrec": (SASRec, SMALL),
     "sasrec of features": (SASRec, {**SMALL, "items_from": "features"}),
+    "fdsa": (FDSA, SMALL),
+    "fdsa of attributes": (FDSA, {**SMALL, "side": "attributes"}),
+    "fdsa of noise": (FDSA, {**SMALL, "reference": True}),
+    "s3rec": (S3Rec, SMALL),
     "missrec": (MISSRec, MISSREC),
     "missrec with ids": (MISSRec, {**MISSREC, "item_ids": True}),
     "missrec from the start": (MISSRec, {**MISSREC, "positions_from": "start"}),
