@@ -36,7 +36,7 @@ class Heads(nn.Module):
 
 
 class S3Rec(Recommender):
-    """SASRec's network, in pre-training bidirectional with hidden items, for :class:`missrec_pl.losses.S3Rec`.
+    """Post-norm Transformer blocks: causal, and in pre-training bidirectional with hidden items.
 
     Both phases count positions from the oldest item. In RecBole's code pre-training pads on the left and
     fine-tuning on the right, so that a position means something else in either (``reference``).
