@@ -4,14 +4,27 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 
+from missrec_pl.data.domain.files import ATTRIBUTES
 from missrec_pl.data.sequences import Sequences
 
 
 class MemoryDomain:
     """What the data layer reads of a domain, from plain lists: feature rows 1..N, None where an item has none."""
 
-    def __init__(self, name, *, features, num_items=None, sequences=((1,),), timestamps=None, dtype=np.float32):
+    def __init__(
+        self,
+        name,
+        *,
+        features,
+        num_items=None,
+        sequences=((1,),),
+        timestamps=None,
+        dtype=np.float32,
+        attributes=None,
+    ):
+        self._attributes = attributes
         self.name = name
         self.path = Path("memory") / name
         self.num_items = num_items or len(next(iter(features.values())))
@@ -31,6 +44,9 @@ class MemoryDomain:
 
     def present(self, modality):
         return self._present[modality]
+
+    def attributes(self):
+        return None if self._attributes is None else pa.array(self._attributes, ATTRIBUTES)
 
     def forget_features(self):
         """Everything is in memory."""

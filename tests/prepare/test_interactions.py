@@ -42,6 +42,7 @@ def test_amazon(edition: str, kind: str, tmp_path: Path) -> None:
     domain = Domain.open(out, verify=True)
     assert as_words(domain) == FIRST_TIMES
     assert domain.texts()[1:] == ["Glue & Tape. Home Craft. Gorilla.", "Shoe Polish. Home Shoes Care."]
+    assert domain.attributes().to_pylist() == [["Home", "Craft"], ["Home", "Shoes", "Care"]]
     assert domain.sequences.timestamps is not None
     assert domain.sequences.timestamps.tolist() == [50, 100, 10, 20, 5, 6]
     assert pq.read_table(out / "items.parquet")["image_url"][0].as_py() == "http://x/1"
@@ -56,6 +57,7 @@ def test_movielens_with_pictures_on_disk(tmp_path: Path) -> None:
     domain = Domain.open(tmp_path / "out", verify=True)
     assert as_words(domain) == FIRST_TIMES
     assert domain.texts()[1:] == ["Glue, the film. Home Craft.", "Shoes."]
+    assert domain.attributes().to_pylist() == [["Home", "Craft"], []]
     assert domain.image_paths() == ["", "", "../posters/B2.png"]
     assert domain.modalities == {}
 

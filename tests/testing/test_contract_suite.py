@@ -5,11 +5,13 @@ import torch
 
 from missrec_pl.nn.bert4rec import BERT4Rec
 from missrec_pl.nn.contract import Items, Recommender, Users
+from missrec_pl.nn.fdsa import FDSA
 from missrec_pl.nn.gru4rec import GRU4Rec
 from missrec_pl.nn.hstu import HSTU
 from missrec_pl.nn.interests import InterestSettings
 from missrec_pl.nn.ligr import LiGR
 from missrec_pl.nn.missrec import ContextEncoder, IDOnly, InterestEncoder, MISSRec, MISSRecReleased
+from missrec_pl.nn.s3rec import S3Rec
 from missrec_pl.nn.sasrec import SASRec
 from missrec_pl.testing import ContractError, check_recommender
 
@@ -30,6 +32,10 @@ NETWORKS = {
     "ligr of features, as published": (LiGR, {**SMALL, "items_from": "features", "reference": True}),
     "hstu": (HSTU, HSTU_SMALL),
     "hstu without times": (HSTU, {**HSTU_SMALL, "relative_time": False, "cosine": False}),
+    "fdsa": (FDSA, SMALL),
+    "fdsa of attributes": (FDSA, {**SMALL, "side": "attributes"}),
+    "fdsa of noise": (FDSA, {**SMALL, "reference": True}),
+    "s3rec": (S3Rec, SMALL),
     "missrec": (MISSRec, MISSREC),
     "missrec with ids": (MISSRec, {**MISSREC, "item_ids": True}),
     "missrec from the start": (MISSRec, {**MISSREC, "positions_from": "start"}),

@@ -103,6 +103,7 @@ def drop_words(batch: SequenceBatch, keep: Tensor) -> SequenceBatch:
         is_missing=torch.cat([items.is_missing, items.is_missing]),
         rows={name: torch.cat([rows, rows + size]) for name, rows in items.rows.items()},
         features={name: torch.cat([rows, dropped[name].to(rows)]) for name, rows in items.features.items()},
+        attributes={name: torch.cat([values, values]) for name, values in items.attributes.items()},
     )
     is_dropped = ~keep & (batch.history != 0)
     return replace(batch, history=batch.history + size * is_dropped, items=table)

@@ -73,6 +73,7 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
             num_items=catalogue.num_items,
             feature_dims=dict(catalogue.feature_dims),
             num_present=dict(zip(catalogue.modalities, present, strict=True)),
+            attributes=catalogue.num_attribute_values,
             max_history=self.max_history,
             num_folds=self.num_folds,
         )

@@ -60,10 +60,11 @@ def build_network(cfg: DictConfig, shape: DataShape) -> Recommender:
             f"model._target_={cfg.model['_target_']}: is no missrec_pl.nn.Recommender but a "
             f"{type(network).__name__}; see docs/extending.md."
         )
-    if cfg.phase.name == "pretrain" and "ids" in network.reads:
+    if cfg.phase.name == "pretrain" and "ids" in network.reads and not _keeps_items(cfg):
         raise ConfigError(
             f"phase=pretrain: {type(network).__name__} reads item IDs, which mean nothing on other items; "
-            "pre-train a network of features (setting=inductive), or train this one with phase=finetune."
+            "pre-train a network of features (setting=inductive), choose an objective for the same items if the "
+            "network has one, or train this one with phase=finetune."
         )
     if cfg.phase.name == "pretrain" and any(part.folds for part in network.fitted_parts()):
         raise ConfigError(
@@ -78,6 +79,11 @@ def build_network(cfg: DictConfig, shape: DataShape) -> Recommender:
     if "attributes" in network.reads and not shape.attributes:
         raise ConfigError(f"model={type(network).__name__} reads attributes, and the data has none.")
     return network
+
+
+def _keeps_items(cfg: DictConfig) -> bool:
+    """Whether the loss pre-trains for the very items that it sees."""
+    return getattr(get_class(cfg.objective["_target_"]), "same_catalogue", False) is True
 
 
 def build_scorers(cfg: DictConfig, shape: DataShape) -> Scorers:

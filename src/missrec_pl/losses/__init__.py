@@ -4,7 +4,20 @@ from missrec_pl.losses.base import Loss, Softmax
 from missrec_pl.losses.contrast import Contrastive
 from missrec_pl.losses.pairwise import BCE, BPR, GBCE
 from missrec_pl.losses.ranking_max import BPRMax, TOP1Max
+from missrec_pl.losses.s3rec import S3Rec
+from missrec_pl.losses.sampled import SampledSoftmax
 from missrec_pl.losses.step import Step
 
-__all__ = ["BCE", "BPR", "GBCE", "BPRMax", "Contrastive", "Loss", "SampledSoftmax", "Softmax", "Step", "TOP1Max"]
-from missrec_pl.losses.sampled import SampledSoftmax
+__all__ = [
+    "BCE",
+    "BPR",
+    "GBCE",
+    "BPRMax",
+    "Contrastive",
+    "Loss",
+    "S3Rec",
+    "SampledSoftmax",
+    "Softmax",
+    "Step",
+    "TOP1Max",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -26,6 +26,7 @@ class Loss(nn.Module, ABC):
             ``sampled``, of each target for ``per_row``.
         mask_duplicates: whether a candidate that is the row's target again is taken out.
         padding_candidate: whether the padding item is among ``all``.
+        same_catalogue: whether it pre-trains for the very items it sees, so that a network may read their IDs.
         views: makes the two views of a batch that the loss compares; None for none. Pre-training only.
 
     Args:
@@ -38,6 +39,7 @@ class Loss(nn.Module, ABC):
     num_negatives: int = 8192
     mask_duplicates: bool = True
     padding_candidate: bool = False
+    same_catalogue: ClassVar[bool] = False
     views: Augmentation | None = None
 
     def __init__(self, temperature: float = 1.0, eval_temperature: float | None = None) -> None:

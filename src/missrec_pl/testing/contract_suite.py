@@ -133,6 +133,11 @@ def _reads_what_it_declares(scene: Scene) -> None:
         items = scene.items()
         moved = scene.network.score(Users(scene.state(slower, items)), items.span(1))
         _same_as_declared(moved, wanted, "timestamps", reads)
+    attributes = {  # each item has those of the one before it
+        name: torch.cat([values[:1], values[1:].roll(1, 0)]) for name, values in scene.table.attributes.items()
+    }
+    moved = _scores(scene, scene.network, table=replace(scene.table, attributes=attributes))
+    _same_as_declared(moved, wanted, "attributes", reads)
     known = {"ids", "features", "attributes", "timestamps"}
     _require(reads <= known, f"reads={sorted(reads)}: choose among {sorted(known)}")
     if "ids" not in reads and not scene.network.fitted_parts():  # the same content under other ids

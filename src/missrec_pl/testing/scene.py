@@ -23,11 +23,14 @@ from missrec_pl.system.processes import Share
 MakeNetwork = Callable[..., Recommender]
 
 _DIMS, _MISSING = {"text": 7, "image": 5}, {"text": 0.1, "image": 0.4}
-_SIZES = {"num_users": 40, "num_items": 30, "num_interests": 3, "min_length": 4, "max_length": 9}
+_SIZES: dict[str, Any] = {
+    **{"num_users": 40, "num_items": 30, "num_interests": 3, "min_length": 4, "max_length": 9},
+    "attributes": True,
+}
 
 
 def small_data(folder: Path, **options: Any) -> DomainDataModule:
-    """A data module on one generated domain: 30 items, of which some lack the text and more the image."""
+    """A data module on one generated domain: 30 items; some lack the text, more the image or attributes."""
     source = SyntheticDomains(folder, num_domains=1, dims=_DIMS, missing=_MISSING, **_SIZES)
     chosen: dict[str, Any] = {"batch_size": 16, "max_history": 6, "num_folds": 3, **options}
     data = DomainDataModule(source, **chosen)

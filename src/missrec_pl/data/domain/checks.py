@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from missrec_pl.data.domain.files import BLOCK_ROWS, Features, Strings, as_strings
+from missrec_pl.data.domain.files import BLOCK_ROWS, Features, Lists, Strings, as_strings
 from missrec_pl.data.domain.manifest import DTYPES
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import DataError
@@ -26,11 +26,17 @@ def check_features(names: list[str], dtype: str, target: Path) -> None:
         raise DataError(f"{target}: a view has the name of a modality; give it another")
 
 
-def check_items(raw_item_ids: Strings, texts: Strings, images: Sequence[str | None] | None, target: Path) -> None:
+def check_items(
+    raw_item_ids: Strings,
+    texts: Strings,
+    images: Sequence[str | None] | None,
+    target: Path,
+    attributes: Lists | None = None,
+) -> None:
     """Raises DataError if there are no items, columns differ in length, or an id occurs twice."""
     if not len(raw_item_ids):
         raise DataError(f"{target}: a domain needs at least one item")
-    for what, found in (("texts", texts), ("image paths", images)):
+    for what, found in (("texts", texts), ("image paths", images), ("lists of attributes", attributes)):
         if found is not None and len(found) != len(raw_item_ids):
             raise DataError(f"{target}: {len(found)} {what} for {len(raw_item_ids)} items")
     _check_unique(raw_item_ids, "item", target)

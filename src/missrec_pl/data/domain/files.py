@@ -21,6 +21,9 @@ BLOCK_ROWS = 65_536
 Features: TypeAlias = "npt.NDArray[np.floating[Any]]"
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Strings: TypeAlias = "Sequence[str] | pa.StringArray"
+Lists: TypeAlias = Sequence[Sequence[str]]
+ATTRIBUTES = pa.list_(pa.string())
+"""Type of the optional column ``attributes`` of ``items.parquet``."""
 _SCHEMA = pa.schema(
     {
         "user": pa.int32(),
@@ -169,8 +172,9 @@ def write_items(
     images: Sequence[str | None] | None,
     presence: Mapping[str, Flags],
     image_urls: Sequence[str | None] | None = None,
+    attributes: Lists | None = None,
 ) -> None:
-    """Writes ``items.parquet``; without ``image_urls`` it has no such column."""
+    """Writes ``items.parquet``; without ``image_urls`` or ``attributes`` it has no such column."""
     count = len(raw_item_ids)
     columns = {
         "item": pa.array(np.arange(1, count + 1, dtype=np.int32)),
@@ -178,6 +182,7 @@ def write_items(
         "text": as_strings(texts),
         "image": pa.nulls(count, pa.string()) if images is None else pa.array(list(images), pa.string()),
         **({} if image_urls is None else {"image_url": pa.array(list(image_urls), pa.string())}),
+        **({} if attributes is None else {"attributes": pa.array(list(attributes), ATTRIBUTES)}),
         **{f"has_{name}": pa.array(present) for name, present in presence.items()},
     }
     pq.write_table(pa.table(columns), folder / ITEMS, compression="zstd")

@@ -4,6 +4,7 @@ Padding item 0 has feature row 0 (zeros); real items are 1..N. No feature matrix
 """
 
 import hashlib
+import json
 import mmap
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from missrec_pl.data.domain.checks import check_checksums, check_rows
-from missrec_pl.data.domain.files import Features, map_features, read_columns
+from missrec_pl.data.domain.files import ATTRIBUTES, Features, map_features, read_columns
 from missrec_pl.data.domain.manifest import ITEMS, SEQUENCES, Manifest, ModalityInfo
 from missrec_pl.data.sequences import Sequences, lists_of
 from missrec_pl.errors import DataError
@@ -104,6 +105,23 @@ class Domain:
         """Image files [N+1] as the preparation saw them; the empty string where there is none."""
         return ["", *(path or "" for path in self._column(ITEMS, "image"))]
 
+    def attributes(self) -> pa.ListArray | None:
+        """Attribute values of items 1..N, null or empty where an item has none; None without such a column.
+
+        Raises:
+            DataError: The column holds something else than lists of strings.
+        """
+        path = self.path / ITEMS
+        table = read_columns(path, [], optional=["attributes"])
+        if not table.num_columns:
+            return None
+        column = table["attributes"]
+        if column.type != ATTRIBUTES:
+            raise DataError(
+                f"{path}: attributes are {column.type}, expected {ATTRIBUTES}; prepare the domain again"
+            )
+        return pa.concat_arrays(column.chunks)
+
     def raw_item_ids(self) -> list[str]:
         """The source's item ids [N+1]; the empty string for padding."""
         return ["", *self._column(ITEMS, "raw_id")]
@@ -114,7 +132,7 @@ class Domain:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of item ids, which modalities items have, features and sequences: what a network sees.
+        """Sha256 of item ids, which modalities items have, features, attributes, sequences: what a network sees.
 
         The same for the same data, wherever it lies and whichever version of a library wrote the files.
         """
@@ -122,6 +140,8 @@ class Domain:
         for name in (*self.modalities, *self.views):
             digest.update(f"\0{name}\0{self.manifest.sha256[self.info(name).file]}\0".encode())
             digest.update(self.present(name).tobytes())
+        if (attributes := self.attributes()) is not None:
+            digest.update(json.dumps(attributes.to_pylist()).encode())
         for array in (self.sequences.items.astype("<i4"), self.sequences.offsets.astype("<i8")):
             digest.update(array.tobytes())
         return digest.hexdigest()

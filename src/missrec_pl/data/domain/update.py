@@ -1,4 +1,4 @@
-"""Adding features, or pictures' paths, to a domain folder: the new folder takes the old one's place whole."""
+"""Adding features, picture paths or attributes to a domain folder: the new folder replaces the old one whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from missrec_pl.data.domain.checks import check_features, sha256_of
-from missrec_pl.data.domain.files import BLOCK_ROWS, FeatureMatrix, read_columns, write_features
+from missrec_pl.data.domain.files import (
+    ATTRIBUTES,
+    BLOCK_ROWS,
+    FeatureMatrix,
+    Lists,
+    read_columns,
+    write_features,
+)
 from missrec_pl.data.domain.manifest import ITEMS, MANIFEST, FeatureDtype, Manifest
 from missrec_pl.data.domain.replacing import real_path, replacing
 from missrec_pl.errors import DataError
@@ -56,13 +63,26 @@ def set_image_paths(path: Path, images: Sequence[str | None]) -> None:
     Raises:
         DataError: The folder is damaged, or the number of paths is another than N.
     """
+    _replace_column(path, "image", pa.array(list(images), pa.string()), "image paths")
+
+
+def set_attributes(path: Path, attributes: Lists) -> None:
+    """Adds or replaces the attribute values of items 1..N, such as categories; an empty list where there is none.
+
+    Raises:
+        DataError: The folder is damaged, or the number of lists is another than N.
+    """
+    _replace_column(path, "attributes", pa.array(list(attributes), ATTRIBUTES), "lists of attributes")
+
+
+def _replace_column(path: Path, name: str, column: pa.Array, what: str) -> None:
     path = real_path(path)
     manifest = Manifest.read(path)
-    if len(images) != manifest.items:
-        raise DataError(f"{path}: {len(images)} image paths for {manifest.items} items")
+    if len(column) != manifest.items:
+        raise DataError(f"{path}: {len(column)} {what} for {manifest.items} items")
     with replacing(path, overwrite=True) as folder:
         _link(path, folder, {ITEMS, MANIFEST})
-        _rewrite_items(path, folder, {"image": pa.array(list(images), pa.string())})
+        _rewrite_items(path, folder, {name: column})
         replace(manifest, sha256={**manifest.sha256, ITEMS: sha256_of(folder / ITEMS)}).write(folder)
 
 

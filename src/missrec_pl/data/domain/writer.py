@@ -45,6 +45,7 @@ def stream_domain(
     views: Mapping[str, FeatureMatrix] | None = None,
     image_paths: Sequence[str | None] | None = None,
     image_urls: Sequence[str | None] | None = None,
+    attributes: files.Lists | None = None,
     created_by: Mapping[str, Any] | None = None,
     dtype: FeatureDtype = "float32",
     overwrite: bool = False,
@@ -63,6 +64,7 @@ def stream_domain(
         views: Other features of the same items, such as ``text_worddrop``; no modalities.
         image_paths: Image files of items 1..N, None where there is none.
         image_urls: Addresses of images of items 1..N, None where there is none.
+        attributes: Attribute values of items 1..N, such as categories; None: nothing is known of them.
         created_by: Information about program and source, kept in ``domain.json``.
         dtype: How features are stored.
         overwrite: Replace an existing folder instead of refusing.
@@ -75,12 +77,12 @@ def stream_domain(
     target, matrices = Path(path), {**features, **(views or {})}
     check_name(name, str(target), "domain")
     check_features([*features, *(views or {})], dtype, target)
-    check_items(raw_item_ids, texts, image_paths, target)
+    check_items(raw_item_ids, texts, image_paths, target, attributes)
     users = _checked(users, len(raw_item_ids), target)
     with replacing(target, overwrite=overwrite) as folder:
         presence = {key: matrix.present for key, matrix in matrices.items()}
         infos = files.write_features(folder, matrices, len(raw_item_ids), dtype, target, block_rows)
-        files.write_items(folder, raw_item_ids, texts, image_paths, presence, image_urls)
+        files.write_items(folder, raw_item_ids, texts, image_paths, presence, image_urls, attributes)
         counts = files.write_sequences(folder, users, row_group or _STREAMED_ROW_GROUP)
         _write_manifest(folder, name, infos, list(features), len(raw_item_ids), *counts, created_by)
     return target

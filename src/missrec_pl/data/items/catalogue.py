@@ -13,6 +13,7 @@ from torch import Tensor
 
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.manifest import FeatureDtype
+from missrec_pl.data.items.attributes import attribute_values
 from missrec_pl.data.items.feature_rows import feature_dims_of, read_features
 from missrec_pl.data.items.table import ItemTable
 from missrec_pl.errors import ConfigError, DataError
@@ -73,6 +74,7 @@ class Catalogue:
         self.feature_dims = feature_dims_of(self.domains, self.modalities)
         self.offsets = np.cumsum([0] + [domain.num_items for domain in self.domains])
         self.is_missing = self._missing()
+        self.attributes, self.num_attribute_values = attribute_values(self.domains)
         present = (~self.is_missing).T.contiguous()
         compact_rows = torch.where(present, present.cumsum(1), 0)
         self._compact_row = dict(zip(self.modalities, compact_rows, strict=True))
@@ -112,7 +114,8 @@ class Catalogue:
         """
         is_missing = self.is_missing[ids.cpu()].to(ids.device)
         rows = {name: (~is_missing[:, m]).nonzero().squeeze(1) for m, name in enumerate(self.modalities)}
-        table = ItemTable(ids, is_missing, rows, {})
+        attributes = {name: values[ids.cpu()].to(ids.device) for name, values in self.attributes.items()}
+        table = ItemTable(ids, is_missing, rows, {}, attributes=attributes)
         return self.fill(table) if with_features else table
 
     def fill(self, table: ItemTable) -> ItemTable:

@@ -42,6 +42,7 @@ class SyntheticSpec:
         dims: Feature width of every modality; ``text`` has to be among them.
         missing: Share of items without a modality, 0..1; 0 where a modality is not named. None: image 0.4.
         noise: Standard deviation of the noise on features whose own is about 1.
+        attributes: Whether items have attributes: the kind of their interest and a trait; every fourth item none.
 
     Raises:
         ConfigError: The values cannot work together.
@@ -56,6 +57,7 @@ class SyntheticSpec:
     dims: Mapping[str, int] = field(default_factory=lambda: {"text": 24, "image": 16})
     missing: Mapping[str, float] | None = None
     noise: float = 0.3
+    attributes: bool = False
 
     def __post_init__(self) -> None:
         self.dims = dict(self.dims)  # plain values, whatever the config gave
@@ -77,6 +79,8 @@ class SyntheticSpec:
     def inputs(self, number: int) -> dict[str, Any]:
         """What the content of domain ``number`` depends on, as plain values."""
         own = {one.name: getattr(self, one.name) for one in fields(SyntheticSpec)}
+        if not self.attributes:  # content as before there was a choice
+            del own["attributes"]
         return {"version": VERSION, "domain": number, **own}
 
 
@@ -137,6 +141,9 @@ def write_synthetic(folder: Path, number: int, spec: SyntheticSpec, *, overwrite
         raw_user_ids=[f"{name}-user-{user}" for user in range(spec.num_users)],
         features=features,
         views=views,
+        attributes=[_attributes(*one) for one in zip(range(spec.num_items), latents, interests, strict=True)]
+        if spec.attributes
+        else None,
         overwrite=overwrite,
         created_by={"program": "missrec_pl.data.synthetic", **spec.inputs(number)},
     )
@@ -199,3 +206,8 @@ def _walk(
 def _text(latent: Floats, interest: int) -> str:
     traits = " ".join(f"trait{axis}{'high' if value > 0 else 'low'}" for axis, value in enumerate(latent))
     return f"kind{interest} {traits}"
+
+
+def _attributes(item: int, latent: Floats, interest: int) -> list[str]:
+    """The kind, and the side of the first axis."""
+    return [] if item % 4 == 3 else [f"kind{interest}", "high" if latent[0] > 0 else "low"]

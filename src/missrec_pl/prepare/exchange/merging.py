@@ -44,6 +44,7 @@ def merge_domains(paths: Sequence[Path], out: Path, *, overwrite: bool = False) 
         views={name: _stacked(domains, name) for name in views},
         image_paths=[_absolute(domain, image) for domain in domains for image in domain.image_paths()[1:]],
         image_urls=_image_urls(domains),
+        attributes=_attributes(domains),
         created_by={
             "program": "missrec_pl.prepare.merge",
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,6 +110,17 @@ def _image_urls(domains: Sequence[Domain]) -> list[str | None] | None:
         return None
     none: list[str | None] = [None]
     return [url for domain, urls in zip(domains, known, strict=True) for url in urls or none * domain.num_items]
+
+
+def _attributes(domains: Sequence[Domain]) -> list[list[str]] | None:
+    known = [domain.attributes() for domain in domains]
+    if all(one is None for one in known):
+        return None
+    return [
+        values or []
+        for domain, lists in zip(domains, known, strict=True)
+        for values in ([[]] * domain.num_items if lists is None else lists.to_pylist())
+    ]
 
 
 def _absolute(domain: Domain, image: str) -> str | None:

@@ -45,6 +45,7 @@ class Edition:
         return self.keys[0]
 
 
+_CATEGORIES = 1  # among an edition's fields
 EDITIONS = {  # by the name that ``--format`` takes
     "amazon2014": Edition(
         columns=("user", "item", "rating", "time"),
@@ -89,7 +90,7 @@ def read_amazon(edition: Edition, ratings: Path, metadata: Path | None, work: Pa
     else:
         relation, sql = _ratings(edition, ratings, keys)
     interactions = selected(relation, **sql, unit=edition.time_unit)
-    return Source(interactions, None if metadata is None else _items(edition, metadata, work))
+    return Source(interactions, None if metadata is None else _items(edition, metadata, work), _CATEGORIES)
 
 
 def _ratings(edition: Edition, path: Path, keys: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -20,7 +20,7 @@ from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
 from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.tables import Source
-from missrec_pl.prepare.interactions.texts import item_text
+from missrec_pl.prepare.interactions.texts import item_attributes, item_text
 from missrec_pl.system.lookup import require_folder
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def convert(
         **options.told,
     }
     with working_database(out, memory=options.memory, threads=options.threads) as (connection, folder):
-        load(connection, read(folder), report)
+        source = read(folder)
+        load(connection, source, report)
         steps = clean(connection, options.filters, where, report)
         report(f"writing {out}")
         items = _numbered_items(connection)
@@ -105,10 +106,17 @@ def convert(
             features={},
             image_paths=None if options.images is None else options.images.paths(raw_ids.to_pylist(), out),
             image_urls=items["image_url"].to_pylist() if pc.any(items["image_url"].is_valid()).as_py() else None,
+            attributes=_attributes(items["fields"].to_pylist(), source.attributes),
             created_by={**created_by, "filters": [asdict(step) for step in steps]},
             overwrite=options.overwrite,
         )
     return steps
+
+
+def _attributes(fields: Sequence[str | None], number: int | None) -> list[list[str]] | None:
+    """Attribute values of every item, of the given field; None where there is no such field, or nobody has any."""
+    found = [] if number is None else [item_attributes(one, number) for one in fields]
+    return found if any(found) else None
 
 
 def _numbered_items(connection: DuckDBPyConnection) -> pa.Table:

@@ -19,7 +19,8 @@ from missrec_pl.prepare.interactions.tables import (
     selected,
 )
 
-_TEXT_WORDS = ("title", "name", "categor", "genre", "class", "brand")
+_LIST_WORDS = ("categor", "genre", "class")
+_TEXT_WORDS = ("title", "name", *_LIST_WORDS, "brand")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def read_movielens(folder: Path) -> Source:
     fields = [column(pick(titles, ("title",), movies))]
     if "genres" in titles:
         fields.append("CASE genres WHEN '(no genres listed)' THEN NULL ELSE string_split(genres, '|') END")
-    return Source(interactions, described(delimited(movies, titles, header=True), key, fields))
+    items = described(delimited(movies, titles, header=True), key, fields)
+    return Source(interactions, items, 1 if "genres" in titles else None)
 
 
 def read_atomic(folder: Path, text: Sequence[str]) -> Source:
@@ -89,7 +91,7 @@ def read_atomic(folder: Path, text: Sequence[str]) -> Source:
     if not chosen:
         raise DataError(f"{items}: no field looks like a title among {', '.join(known)}; name some with --text")
     key = column(pick(known, ("item_id",), items))
-    return Source(interactions, described(relation, key, [column(name) for name in chosen]))
+    return Source(interactions, described(relation, key, [column(name) for name in chosen]), _listing(chosen))
 
 
 def read_table(path: Path, metadata: Path | None, columns: Columns) -> Source:
@@ -111,7 +113,13 @@ def read_table(path: Path, metadata: Path | None, columns: Columns) -> Source:
     url = "NULL"
     if columns.image_url is not None:
         url = column(pick(known, (columns.image_url,), metadata, "--image-url"))
-    return Source(interactions, described(relation, key, fields, url))
+    return Source(interactions, described(relation, key, fields, url), _listing(columns.text))
+
+
+def _listing(names: Sequence[str]) -> int | None:
+    """Which column is named like categories; None: none is."""
+    found = (number for number, name in enumerate(names) if any(word in name.lower() for word in _LIST_WORDS))
+    return next(found, None)
 
 
 def _interactions(relation: str, names: Sequence[str], columns: Columns, path: Path, *, flags: bool = True) -> str:

@@ -23,10 +23,12 @@ class Source:
             1970), ``rating`` (number, NULL where there is none) and ``time_text`` (where ``time_ms`` is NULL).
         items: ``SELECT`` with ``item``, ``fields`` (a JSON list: title, categories, brand, each a text or a
             list) and ``image_url``; None if nothing is known of the items.
+        attributes: which of the fields lists attributes, such as categories; None: none does.
     """
 
     interactions: str
     items: str | None
+    attributes: int | None = None
 
 
 def require_file(path: Path, what: str) -> Path:

@@ -22,17 +22,26 @@ def item_text(fields: str | None) -> str:
     return " ".join(_sentences(fields)) if has_text(fields) else ""
 
 
+def item_attributes(fields: str | None, number: int) -> list[str]:
+    """The distinct values of one of the fields, such as categories; see :func:`item_text`."""
+    known = _fields(fields)
+    return list(dict.fromkeys(_parts(known[number]))) if number < len(known) else []
+
+
 def has_text(fields: str | None) -> bool:
     """Whether ``item_text`` of the fields is not empty; faster than making the text."""
     return any(char.isalnum() for sentence in _sentences(fields) for char in sentence)
 
 
-def _sentences(fields: str | None) -> Iterator[str]:
+def _fields(fields: str | None) -> list[Any]:
     try:
-        known = [] if fields is None else json.loads(fields)
+        return [] if fields is None else list(json.loads(fields))
     except (ValueError, RecursionError) as error:
         raise DataError(f"the metadata of an item, {str(fields)[:60]!r}: {error}; mend or remove it") from error
-    for field in known:
+
+
+def _sentences(fields: str | None) -> Iterator[str]:
+    for field in _fields(fields):
         sentence = " ".join(dict.fromkeys(_parts(field)))
         if sentence.strip(". "):
             yield sentence.rstrip(". ") + "."
