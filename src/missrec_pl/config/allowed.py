@@ -12,6 +12,7 @@ from missrec_pl.errors import ConfigError
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "missrec_pl.nn.missrec": ("ContextEncoder", "IDOnly", "InterestEncoder", "MISSRec", "MISSRecReleased"),
     "missrec_pl.nn.sasrec": ("SASRec",),
+    "missrec_pl.nn.unisrec": ("UniSRec",),
     "missrec_pl.nn.interests": ("InterestSettings",),
     "missrec_pl.nn.scorers": ("Content", "Cooccurrence", "SeenItems"),
     "missrec_pl.losses": ("BCE", "BPR", "GBCE", "Contrastive", "Softmax"),
