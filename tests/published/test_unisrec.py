@@ -163,7 +163,9 @@ def test_pretraining(path):
     scene, batch, view = pretraining(path)
     network, out = scene.network, scene.out
     experts = network.item_adapters.experts["text"]
-    assert_equal(experts.gates(real(scene.inputs["item_emb_list"], batch.length)), real(out["gates"], batch.length))
+    assert_equal(
+        experts.gates(real(scene.inputs["item_emb_list"], batch.length)), real(out["gates"], batch.length)
+    )
     items = network.encode_items(ItemInputs(batch.items))
     assert_equal(real(items.vectors[batch.history], batch.length), real(out["item_emb"], batch.length))
     assert_equal(F.normalize(items.vectors[batch.target], dim=-1), out["pos_items_emb"])
@@ -206,7 +208,7 @@ def test_pretraining_mended(path):
 
 @pytest.mark.parametrize("path", cases(FOLDER, "unisrec_inductive_"))
 def test_zesrec_is_unisrec_with_a_linear_adapter(path):
-    """Nothing of it was published: UniSRec's items as features and an adapter that changes nothing test the rest."""
+    """Nothing of it was published: UniSRec's items as features, and an adapter of ones, test all the rest."""
     scene = Scene(path)
     vectors, width = scene.out["adaptor_all_items"], len(scene.out["target_emb"][0])
     shape = scene.shape.changed(feature_dims={"text": width})

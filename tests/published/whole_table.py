@@ -36,8 +36,9 @@ def encoder_names(layers: int) -> dict[str, str]:
 
 def joined_names(layers: int) -> dict[str, str]:
     """Ours by theirs, with ``{}`` for key and value, which we have one after the other."""
+    ours = "encoder.blocks.{}.self_attention.key_value.{}"
     return {
-        f"{BLOCK.format(layer)}multi_head_attention.{{}}.{kind}": f"encoder.blocks.{layer}.self_attention.key_value.{kind}"
+        f"{BLOCK.format(layer)}multi_head_attention.{{}}.{kind}": ours.format(layer, kind)
         for layer in range(layers)
         for kind in ("weight", "bias")
     }
@@ -70,19 +71,19 @@ def table_of(features: torch.Tensor | None, num_items: int) -> ItemTable:
     present = {} if features is None else {"text": ids[1:]}
     is_missing = torch.zeros(num_items + 1, len(present), dtype=torch.bool)
     is_missing[0] = True
-    return ItemTable(ids, is_missing, present, {name: features[rows] for name, rows in present.items()}, is_whole=True)
+    return ItemTable(
+        ids, is_missing, present, {name: features[rows] for name, rows in present.items()}, is_whole=True
+    )
 
 
 def distinct(table: ItemTable, batch: SequenceBatch) -> SequenceBatch:
-    """The same batch as pre-training sees it: its item table is not the catalogue, so candidates are its targets."""
+    """The same batch as in pre-training: its item table is not the catalogue, so candidates are its targets."""
     return batch.with_items(ItemTable(table.ids, table.is_missing, table.rows, table.features, views=table.views))
 
 
 def batch_of(inputs, table: ItemTable) -> SequenceBatch:
     target = inputs["item_id"]
-    return SequenceBatch(
-        inputs["item_id_list"], inputs["item_length"], target, torch.zeros_like(target), table
-    )
+    return SequenceBatch(inputs["item_id_list"], inputs["item_length"], target, torch.zeros_like(target), table)
 
 
 def users_of(network, batch: SequenceBatch) -> tuple[GroupedUsers, Histories]:

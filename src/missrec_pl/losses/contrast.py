@@ -135,8 +135,8 @@ def seq_seq(
         own_column: position of each row of ``state`` in the global batch.
         temperature: ``tau``.
         form: ``"paper"`` leaves ``<u_i, u_i>`` out of the denominator, ``"literal"`` keeps it as printed in
-            eq. (6), ``"released"`` contrasts with the second views alone, and so does ``"views"``, but for those of
-            histories with the same target (UniSRec).
+            eq. (6), ``"released"`` contrasts with the second views alone, and so does ``"views"``, but for those
+            of histories with the same target (UniSRec).
         is_copy: what ``"views"`` leaves out; None: nothing.
         duplicate_logit: the logit of these; see :class:`Loss`.
 

@@ -16,11 +16,12 @@ from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Reco
 class UniSRec(Recommender):
     """Mixtures of parametric whitenings make items of features, a causal Transformer users of items.
 
-    A score is a cosine. With ``item_ids`` (transductive) every item has a learned ID embedding, too, which is added
-    both in histories and as a candidate. Mended faults of the published code, of which ``reference`` repeats the
-    first: a missing feature and the padding item are adapted as zeros; the padding item is a class of the softmax
-    (``objective.padding_candidate``); a masked duplicate keeps a logit of 0 (``objective.duplicate_logit``); item
-    drop leaves out the item before (``objective.augmentation``); frozen layers keep their dropout in fine-tuning.
+    A score is a cosine. With ``item_ids`` (transductive) every item has a learned ID embedding, too, which is
+    added both in histories and as a candidate. Mended faults of the published code, of which ``reference`` repeats
+    the first: a missing feature and the padding item are adapted as zeros; the padding item is a class of the
+    softmax (``objective.padding_candidate``); a masked duplicate keeps a logit of 0
+    (``objective.duplicate_logit``); item drop leaves out the item before (``objective.augmentation``); frozen
+    layers keep their dropout in fine-tuning.
 
     Args:
         data: sizes of the data.
@@ -37,7 +38,11 @@ class UniSRec(Recommender):
 
     example = "prefix"
     item_bound = ("id_embedding.",)
-    adapters = ("item_adapters.", "encoder.input_norm.", "id_embedding.")  # all that the published code leaves free
+    adapters = (
+        "item_adapters.",
+        "encoder.input_norm.",
+        "id_embedding.",
+    )  # all that the published code leaves free
     may_differ = ("item_adapters.",)
     decides = ("num_heads",)
 

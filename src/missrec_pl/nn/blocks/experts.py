@@ -16,7 +16,7 @@ NOISE_FLOOR = 0.01  # smallest standard deviation of the gates' noise, as publis
 
 
 class Experts(nn.Module):
-    """``sum_e g_e(x) W_e (x - b_e)``: whitenings whose shift and map are learned, weighed by gates of the features.
+    """``sum_e g_e(x) W_e (x - b_e)``: whitenings with a learned shift and map, weighed by gates of the features.
 
     The gates are a softmax over all experts; in training noise of a learned size is added to their logits. Each
     expert drops features by a draw of its own, before the shift; gates see all of them.
