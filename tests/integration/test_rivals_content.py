@@ -5,14 +5,20 @@ import torch
 from runs import composed, places
 
 from missrec_pl.checkpoints.reading import read_checkpoint
-from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.evaluate import evaluate
 from missrec_pl.experiment.train import train
 from missrec_pl.fitting import product_codes
 
 SMALL = ("model.hidden_size=16", "model.inner_size=16", "data.batch_size=64", "baselines.names=[]")
-QUIET = ("trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null")
-DATA = ("data=synthetic", "data.by_phase.pretrain.count=1", "+data.source.num_users=80", "+data.source.num_items=60")
+FAST = ("+phase.module.length_buckets=1",)
+QUIET = ("trainer=cpu", "trainer.max_epochs=1", "trainer.limit_train_batches=3", "callbacks.progress=null")
+DATA = (
+    "data=synthetic",
+    "data.by_phase.pretrain.count=1",
+    "+data.source.num_users=80",
+    "+data.source.num_items=60",
+)
 OPTIONS = {
     "unisrec": ("model.num_experts=2",),
     "zesrec": (),
@@ -34,7 +40,7 @@ class Runs:
 
     def config(self, run, *said):
         where = places(self.folder, f"{self.name}_{run}")
-        return composed(*DATA, f"model={self.name}", *SMALL, *OPTIONS[self.name], *QUIET, *where, *said)
+        return composed(*DATA, f"model={self.name}", *SMALL, *FAST, *OPTIONS[self.name], *QUIET, *where, *said)
 
     def train(self, run, *said):
         if run not in self.made:
@@ -105,15 +111,13 @@ def test_unisrec_has_ids_where_it_is_transductive(runs):
 
 
 @pytest.mark.parametrize("name", ["unisrec", "vqrec"])
-def test_reference_mode_runs_in_every_phase(runs, name, caplog):
+def test_reference_mode_pretrains(runs, name, caplog):
     caplog.set_level("INFO")
     said = (f"model={name}_reference", "data.modalities=[text]", *SMALL[:2], *OPTIONS[name])
     drop = ("+objective.augmentation.item_drop_share=1.0",) if name == "unisrec" else ()
     runs[name].train("published", *said, *drop, "phase=pretrain")
     assert "train/seq_item" in caplog.text
     assert ("train/seq_seq" in caplog.text) == (name == "unisrec")
-    results = runs[name].train("tuned", *said, f"ckpt={runs[name].best('published')}", "finetune=full")
-    assert results["metrics"]["val/recall@10"] > 0
 
 
 def test_new_items_have_new_codes_and_the_same_items_keep_theirs(runs):
@@ -151,16 +155,6 @@ def test_a_resumed_run_is_an_undisturbed_one_and_fits_nothing(runs, monkeypatch)
     one, other = vqrec.weights("whole", "last"), vqrec.weights("rest", "last")
     for weight in one:
         assert torch.equal(one[weight], other[weight]), weight
-
-
-def test_too_few_items_for_the_codes(runs):
-    with pytest.raises(DataError, match=r"^model.code_cap=256: needs as many items"):
-        runs["vqrec"].train("few", "model.code_cap=256")
-
-
-def test_values_of_a_code_are_a_power_of_two(runs):
-    with pytest.raises(ConfigError, match=r"^model.code_cap=12: must be a power of 2"):
-        runs["vqrec"].train("odd", "model.code_cap=12")
 
 
 def test_made_up_items_need_codes(runs):

@@ -151,7 +151,7 @@ class Assignment(nn.Module):
         hard = torch.zeros_like(soft)
         for one, place in zip(hard, soft.detach().double().cpu().numpy(), strict=True):
             one[linear_sum_assignment(place, maximize=True)] = 1.0
-        return hard + soft - soft.detach()
+        return hard + (soft - soft.detach())
 
     def forward(self, table: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
         """The table with its rows permuted within each place."""
