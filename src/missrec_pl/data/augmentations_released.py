@@ -31,8 +31,8 @@ class ReleasedViews:
     Args:
         probability: probability of dropping an item, or an item's words.
         item_drop_share: share of batches whose items are dropped; the others need the view ``text_worddrop``.
-        by_modality: True leaves images where they were (MISSRec's release, of networks with a token for each
-            modality); False drops items as wholes (UniSRec's release, which has text alone).
+        by_modality: True leaves images where they were, as the release does whose networks have a token for each
+            modality; False drops items as wholes (UniSRec's release, which has text alone).
     """
 
     def __init__(

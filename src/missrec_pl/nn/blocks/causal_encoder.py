@@ -1,4 +1,4 @@
-"""The sequence encoder that RecBole's SASRec, UniSRec and VQ-Rec share."""
+"""The sequence encoder that UniSRec and VQ-Rec have from RecBole."""
 
 from __future__ import annotations
 
