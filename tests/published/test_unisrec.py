@@ -135,7 +135,7 @@ def pretraining(path, **options):
     scene = Scene(path, **options)
     batch, inputs = distinct(scene.table, scene.batch), scene.inputs
     keep, words = inputs["keep_draw"], {WORD_DROPPED: inputs["feature_table_aug"][1:]}
-    if "worddrop" in path.stem:
+    if torch.equal(inputs["item_id_list_aug"], inputs["item_id_list"]):  # the words of texts were dropped
         table = batch.items
         with_views = ItemTable(table.ids, table.is_missing, table.rows, table.features, views=words)
         view = drop_words(batch.with_items(with_views), keep)
