@@ -11,7 +11,7 @@ from missrec_pl.experiment.train import train
 from missrec_pl.fitting import product_codes
 
 SMALL = ("model.hidden_size=16", "model.inner_size=16", "data.batch_size=64", "baselines.names=[]")
-FAST = ("+phase.module.length_buckets=1",)
+FAST = ("+phase.module.length_buckets=1", "model.dropout=0.1")  # at 16 units 0.5 may drop all of them
 QUIET = ("trainer=cpu", "trainer.max_epochs=1", "trainer.limit_train_batches=3", "callbacks.progress=null")
 DATA = (
     "data=synthetic",
