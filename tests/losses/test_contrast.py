@@ -52,6 +52,22 @@ def test_a_target_alone_loses_nothing():
     assert loss.item() == logits.grad.item() == 0
 
 
+def test_views_leave_out_histories_with_the_same_target():
+    random = torch.Generator().manual_seed(0)
+    state, second = (torch.randn(3, 4, generator=random, dtype=torch.float64) for _ in range(2))
+    unit = [torch.nn.functional.normalize(one, dim=-1) for one in (state, second)]
+    cosines = (unit[0] @ unit[1].T / TEMPERATURE).tolist()
+    is_copy = torch.tensor([[False, False, True], [False, False, False], [True, False, False]])
+    said = (state, state, second, torch.arange(3), TEMPERATURE, "views")
+    found = seq_seq(*said, is_copy=is_copy)
+    wanted = [softmax_loss(cosines[0][:2], 0), softmax_loss(cosines[1], 1), softmax_loss(cosines[2][1:], 1)]
+    assert found.tolist() == pytest.approx(wanted)
+    counted = seq_seq(*said, is_copy=is_copy, duplicate_logit=0.0)
+    wanted = [softmax_loss([*cosines[0][:2], 0.0], 0), wanted[1], softmax_loss([0.0, *cosines[2][1:]], 2)]
+    assert counted.tolist() == pytest.approx(wanted)
+    torch.testing.assert_close(seq_seq(*said), seq_seq(*said[:-1], "released"))
+
+
 @pytest.fixture
 def states():
     random = torch.Generator().manual_seed(0)

@@ -79,6 +79,23 @@ def losses_of(told, ids, loss=None):
     return -step.log_prob(step.candidates)
 
 
+def test_a_masked_duplicate_may_keep_a_logit():
+    told = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 0.2], [0.0, 1.0, 4.0]])
+    loss = Contrastive(duplicate_logit=0.0)
+    step, _ = make_step([1, 2, 1], loss=loss, told=told)
+    step.duplicate_logit = loss.duplicate_logit
+    logits, _ = step.logits(step.candidates)
+    assert logits.tolist() == [[1.0, 2.0, 0.0], told[1].tolist(), [0.0, 1.0, 4.0]]
+    assert Contrastive().duplicate_logit == -math.inf
+
+
+def test_the_last_target_of_each_history():
+    step, _ = make_step([1, 2, 4], history=torch.ones(2, 3, dtype=torch.long), place=torch.tensor([0, 1, 3]))
+    assert step.last_target.tolist() == [IDS[2], IDS[4]]
+    step, _ = make_step([1, 2, 4])
+    assert step.last_target.tolist() == [IDS[1], IDS[2], IDS[4]]
+
+
 def test_in_batch_candidates_are_the_targets():
     step, _ = make_step([3, 1, 3, 5])
     assert step.target.tolist() == [5, 2, 5, 9]

@@ -7,10 +7,13 @@ from tiny_runs import MODELS, make_model, make_scorers
 from missrec_pl.checkpoints.transfer import (
     TransferReport,
     feature_modalities_of,
+    modalities_of,
     transfer_scorers,
     transfer_weights,
 )
 from missrec_pl.errors import CheckpointError
+from missrec_pl.nn import DataShape
+from missrec_pl.nn.unisrec import UniSRec
 
 TEXT, BOTH = {"text": 6}, {"text": 6, "image": 4}
 
@@ -140,6 +143,19 @@ def test_features_of_another_encoder_get_a_fresh_adapter():
     assert report.new["item_adapters.linear.image.weight"] == why["image"]
     assert f"new    item_adapters.linear.image.weight: {why['image']}" in report.lines()
     assert "item_adapters.linear.text.weight" in report.loaded
+
+
+def test_an_adapter_of_many_weights_is_fresh_as_a_whole():
+    def mixture(dims):
+        return UniSRec(DataShape(7, dims), hidden_size=8, num_heads=2, inner_size=8, num_experts=3)
+
+    weights = {f"item_adapters.experts.image.{name}" for name in ("gate", "noise", "shift", "weight")}
+    report = transfer(mixture({"text": 3, "image": 5}), state(mixture({"text": 3, "image": 4})))
+    assert set(report.new) == weights
+    why = {"image": "features by clip in the checkpoint, by dinov2 here"}
+    report = transfer(mixture(BOTH), state(mixture(BOTH)), other_encoders=why)
+    assert set(report.new) == weights
+    assert modalities_of(state(mixture(BOTH))) == list(BOTH)
 
 
 def marked(dims):

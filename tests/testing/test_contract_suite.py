@@ -13,10 +13,13 @@ from missrec_pl.nn.ligr import LiGR
 from missrec_pl.nn.missrec import ContextEncoder, IDOnly, InterestEncoder, MISSRec, MISSRecReleased
 from missrec_pl.nn.s3rec import S3Rec
 from missrec_pl.nn.sasrec import SASRec
+from missrec_pl.nn.unisrec import UniSRec
+from missrec_pl.nn.vqrec import VQRec
 from missrec_pl.testing import ContractError, check_recommender
 
 SMALL = {"hidden_size": 8, "num_heads": 2, "inner_size": 10, "dropout": 0.0}
 HSTU_SMALL = {"hidden_size": 8, "num_heads": 2, "dropout": 0.0}
+CODES = {**SMALL, "code_dim": 2, "code_cap": 4}
 MISSREC = {**SMALL, "interests": InterestSettings(num_prototypes=6)}
 NETWORKS = {
     "bert4rec": (BERT4Rec, SMALL),
@@ -45,6 +48,10 @@ NETWORKS = {
     "released collaborative": (MISSRecReleased, {**MISSREC, "collaborative": 3, "item_ids": True}),
     "released, static fusion": (MISSRecReleased, {**MISSREC, "fusion_concentration": None}),
     "ids only": (IDOnly, MISSREC),
+    "unisrec": (UniSRec, {**SMALL, "num_experts": 2, "adapter_dropout": 0.0}),
+    "unisrec with ids": (UniSRec, {**SMALL, "num_experts": 2, "item_ids": True}),
+    "vqrec": (VQRec, CODES),
+    "vqrec, learned assignment": (VQRec, {**CODES, "assignment": "learned"}),
     "context encoder": (ContextEncoder, MISSREC),
     "interest encoder": (InterestEncoder, MISSREC),
 }

@@ -14,6 +14,9 @@ from missrec_pl.nn.contract import Recommender
 from missrec_pl.nn.missrec.collaborative import COLLABORATIVE
 from missrec_pl.nn.scorers import Scorers
 
+# Weights of the adapter of a modality, whatever the adapter is: item_adapters.linear.text.weight.
+_ADAPTER = re.compile(r"item_adapters\.\w+\.([^.]+)\.")
+
 
 @dataclass
 class TransferReport:
@@ -118,7 +121,7 @@ def transfer_weights(
     may_differ = (*model.may_differ, *model.item_bound)
     fresh = tensors.fresh()
     for modality, why in (other_encoders or {}).items():
-        fresh.update({name: why for name in own if name.startswith(f"item_adapters.linear.{modality}.")})
+        fresh.update({name: why for name in own if modalities_of([name]) == [modality]})
     # Half an adapter or half an interest table is worth nothing: what goes with a fresh tensor is fresh too.
     units = {_unit(name): name for name in fresh if name.startswith(may_differ)}
     fresh |= {n: f"goes with {units[_unit(n)]}" for n in own if n not in fresh and _unit(n) in units}
@@ -161,7 +164,8 @@ def transfer_scorers(
 
 def modalities_of(weights: Iterable[str]) -> list[str]:
     """The modalities that a network has adapters for, in the order of its modality axis."""
-    return [m[1] for name in weights if (m := re.fullmatch(r"item_adapters\.linear\.(.+)\.weight", name))]
+    found = (_ADAPTER.match(name) for name in weights)
+    return list(dict.fromkeys(match[1] for match in found if match))
 
 
 def feature_modalities_of(weights: Iterable[str]) -> list[str]:

@@ -14,6 +14,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "missrec_pl.nn.bert4rec": ("BERT4Rec",),
     "missrec_pl.nn.gru4rec": ("GRU4Rec",),
     "missrec_pl.nn.sasrec": ("SASRec",),
+    "missrec_pl.nn.unisrec": ("UniSRec",),
+    "missrec_pl.nn.vqrec": ("VQRec",),
     "missrec_pl.nn.interests": ("InterestSettings",),
     "missrec_pl.nn.scorers": ("Content", "Cooccurrence", "SeenItems"),
     "missrec_pl.losses": (
@@ -24,6 +26,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "GBCE",
         "S3Rec",
         "SampledSoftmax",
+        "SemiSynthetic",
         "Softmax",
         "TOP1Max",
     ),

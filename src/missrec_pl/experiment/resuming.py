@@ -21,6 +21,7 @@ from missrec_pl.experiment.building import build_network, build_scorers, is_same
 from missrec_pl.experiment.starting import check_architecture
 from missrec_pl.modules import TrainingModule
 from missrec_pl.modules.resumed_options import SCHEDULE
+from missrec_pl.nn.fitted import Fitted
 from missrec_pl.system.files import RESULTS_NAME
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,16 @@ def check_resume(
         if name.startswith("optim.")
     )
     return None
+
+
+def bring_fitted(checkpoint: Checkpoint, module: TrainingModule) -> None:
+    """Take what was fitted once from the checkpoint, so that nobody fits it again before Lightning loads it."""
+    for name, part in module.model.fitted.items():
+        if isinstance(part, Fitted) and part.every == "once" and part.saved:
+            start = f"fitted.{name}."
+            part.load_state_dict(
+                {one.removeprefix(start): t for one, t in checkpoint.weights.items() if one.startswith(start)}
+            )
 
 
 def _has_ended(cfg: DictConfig, checkpoint: Checkpoint) -> bool:

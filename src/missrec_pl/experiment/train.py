@@ -24,7 +24,7 @@ from missrec_pl.experiment.comparison import check_baselines, run_baselines
 from missrec_pl.experiment.failures import explained, told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
 from missrec_pl.experiment.results import command, source_commit
-from missrec_pl.experiment.resuming import check_resume
+from missrec_pl.experiment.resuming import bring_fitted, check_resume
 from missrec_pl.experiment.run_results import finish, run_results, scalars
 from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import origin, tested_as, warn_of_changes
@@ -78,6 +78,7 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
         resumed = read_checkpoint(cfg.resume, "resume")
         if (results := check_resume(cfg, resumed, module, datamodule)) is not None:
             return results  # nothing is left to train
+        bring_fitted(resumed, module)
         before = StoredValues(resumed.config, f"resume={cfg.resume}")
         cfg.command.ckpt_origin = before.words("command", "ckpt_origin")
     elif cfg.ckpt is not None:

@@ -7,6 +7,7 @@ from missrec_pl.losses.ranking_max import BPRMax, TOP1Max
 from missrec_pl.losses.s3rec import S3Rec
 from missrec_pl.losses.sampled import SampledSoftmax
 from missrec_pl.losses.step import Step
+from missrec_pl.losses.vqrec import SemiSynthetic
 
 __all__ = [
     "BCE",
@@ -17,6 +18,7 @@ __all__ = [
     "Loss",
     "S3Rec",
     "SampledSoftmax",
+    "SemiSynthetic",
     "Softmax",
     "Step",
     "TOP1Max",

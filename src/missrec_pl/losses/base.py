@@ -25,6 +25,8 @@ class Loss(nn.Module, ABC):
         num_negatives: random items that are drawn unless ``data.num_negatives`` says otherwise: of a batch for
             ``sampled``, of each target for ``per_row``.
         mask_duplicates: whether a candidate that is the row's target again is taken out.
+        duplicate_logit: the logit that it has then. Minus infinity takes it out of a softmax; published codes set
+            it to 0, and it still adds ``exp(0) = 1`` to the denominator.
         padding_candidate: whether the padding item is among ``all``.
         same_catalogue: whether it pre-trains for the very items it sees, so that a network may read their IDs.
         views: makes the two views of a batch that the loss compares; None for none. Pre-training only.
@@ -38,6 +40,7 @@ class Loss(nn.Module, ABC):
     candidates: CandidateKind = "all"
     num_negatives: int = 8192
     mask_duplicates: bool = True
+    duplicate_logit: float = float("-inf")
     padding_candidate: bool = False
     same_catalogue: ClassVar[bool] = False
     views: Augmentation | None = None

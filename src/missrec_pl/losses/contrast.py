@@ -16,7 +16,7 @@ from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.system.choices import chosen
 from missrec_pl.system.precision import in_float32, widened
 
-SeqSeqForm = Literal["paper", "literal", "released"]
+SeqSeqForm = Literal["paper", "literal", "released", "views"]
 OrthogonalityForm = Literal["cosine", "literal", "released"]
 
 
@@ -28,6 +28,7 @@ class Contrastive(Loss):
     Args:
         temperature: ``tau`` of every softmax over cosines.
         eval_temperature: see :class:`Loss`, as for ``mask_duplicates`` and ``padding_candidate``.
+        duplicate_logit: see :class:`Loss`; None takes duplicates out.
         orthogonality_weight: ``gamma``.
         orthogonality_form: see :func:`orthogonality`.
         orthogonality_of_both_views: whether the second view is regularised, too; pre-training only.
@@ -51,6 +52,7 @@ class Contrastive(Loss):
         seq_seq_form: SeqSeqForm = "paper",
         mask_duplicates: bool = True,
         padding_candidate: bool = False,
+        duplicate_logit: float | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__(temperature, eval_temperature)
@@ -63,6 +65,8 @@ class Contrastive(Loss):
         self.seq_seq_form = chosen("objective.seq_seq_form", seq_seq_form, get_args(SeqSeqForm))
         self.mask_duplicates = mask_duplicates
         self.padding_candidate = padding_candidate
+        if duplicate_logit is not None:
+            self.duplicate_logit = duplicate_logit
         self.views = augmentation if seq_seq_weight or orthogonality_of_both_views else None
 
     def forward(self, step: Step) -> dict[str, Tensor]:
@@ -83,6 +87,8 @@ class Contrastive(Loss):
                     step.own_histories,
                     self.temperature,
                     self.seq_seq_form,
+                    is_copy=self._same_target(step),
+                    duplicate_logit=self.duplicate_logit,
                 )
             total = total + self.seq_seq_weight * step.of_rows(found["seq_seq"])
             if self.orthogonality_of_both_views and "orthogonality" in found:
@@ -90,6 +96,13 @@ class Contrastive(Loss):
                 total = total + self.orthogonality_weight * step.of_rows(penalty)
                 found["orthogonality"] = found["orthogonality"] + penalty
         return {"loss": total, **found}
+
+    def _same_target(self, step: Step) -> Tensor | None:
+        """``[B, G]`` other histories with the same target, for the form that leaves them out."""
+        if self.seq_seq_form != "views" or not self.mask_duplicates:
+            return None
+        is_same = step.last_target[:, None] == step.gather_histories(step.last_target)
+        return is_same.scatter(1, step.own_histories[:, None], False)
 
     def _orthogonality(self, step: Step, users: GroupedUsers) -> Tensor:
         """``[B]`` the regulariser of eqs. (7) and (8)."""
@@ -109,6 +122,9 @@ def seq_seq(
     own_column: Int[Tensor, " B"],
     temperature: float,
     form: SeqSeqForm = "paper",
+    *,
+    is_copy: Bool[Tensor, "B G"] | None = None,
+    duplicate_logit: float = float("-inf"),
 ) -> Float[Tensor, " B"]:
     """Sequence-sequence contrastive loss (eq. 6).
 
@@ -119,7 +135,10 @@ def seq_seq(
         own_column: position of each row of ``state`` in the global batch.
         temperature: ``tau``.
         form: ``"paper"`` leaves ``<u_i, u_i>`` out of the denominator, ``"literal"`` keeps it as printed in
-            eq. (6), ``"released"`` contrasts with the second views alone.
+            eq. (6), ``"released"`` contrasts with the second views alone, and so does ``"views"``, but for those
+            of histories with the same target (UniSRec).
+        is_copy: what ``"views"`` leaves out; None: nothing.
+        duplicate_logit: the logit of these; see :class:`Loss`.
 
     Raises:
         ConfigError: an unknown form.
@@ -127,7 +146,9 @@ def seq_seq(
     chosen("objective.seq_seq_form", form, get_args(SeqSeqForm))
     user = F.normalize(state, dim=-1)
     across = user @ F.normalize(all_augmented, dim=-1).T / temperature
-    if form == "released":
+    if form in ("released", "views"):
+        if is_copy is not None:
+            across = across.masked_fill(is_copy, duplicate_logit)
         return F.cross_entropy(across, own_column, reduction="none")
     within = user @ F.normalize(all_states, dim=-1).T / temperature
     if form == "paper":

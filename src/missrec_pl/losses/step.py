@@ -40,6 +40,7 @@ class Step:
         max_logits: logits that exist at a time; further candidates come in chunks.
         mask_duplicates: see :class:`Loss`.
         padding_candidate: see :class:`Loss`.
+        duplicate_logit: see :class:`Loss`.
     """
 
     network: Recommender
@@ -54,6 +55,7 @@ class Step:
     max_logits: int
     mask_duplicates: bool
     padding_candidate: bool
+    duplicate_logit: float = float("-inf")
 
     @cached_property
     def target(self) -> Tensor:
@@ -110,11 +112,22 @@ class Step:
         """
         if self.batch.place is None:
             return of_histories
+        share = self.num_rows / self.num_histories
+        rows = of_histories.new_zeros(len(self.batch.place))
+        return rows.index_copy(0, self._last_rows, of_histories * share)
+
+    @cached_property
+    def last_target(self) -> Tensor:
+        """``[B]`` global id of each history's last target."""
+        return self.target if self.batch.place is None else self.target[self._last_rows]
+
+    @property
+    def _last_rows(self) -> Tensor:
+        """``[B]`` the row of each history's last target, where a history has several."""
+        assert self.batch.place is not None, "asked of such batches alone"
         history = self.batch.place // self.batch.history.shape[1]
         rows = torch.arange(len(history), device=history.device)
-        last = torch.zeros_like(self.batch.length).scatter_reduce(0, history, rows, reduce="amax")
-        share = self.num_rows / self.num_histories
-        return of_histories.new_zeros(len(history)).index_copy(0, last, of_histories * share)
+        return torch.zeros_like(self.batch.length).scatter_reduce(0, history, rows, reduce="amax")
 
     def _exchanged(self, rows: Tensor) -> Tensor:
         """The rows of all processes; booleans travel as bytes, which every backend exchanges."""
@@ -154,7 +167,8 @@ class Step:
     def logits(self, candidates: Items | None = None) -> tuple[Tensor, Tensor]:
         """``[R, C]`` score over temperature plus auxiliary scorers, and the target's column ``[R]``.
 
-        For the step's own candidates. Other copies of the target, padding and filler are at minus infinity.
+        For the step's own candidates. Other copies of the target have ``duplicate_logit``, padding and filler
+        minus infinity.
 
         Args:
             candidates: :attr:`candidates`; None spares gathering them where each row has many of its own.
@@ -198,7 +212,7 @@ class Step:
         return log_prob
 
     def _logits(self, candidates: Items, start: int) -> Tensor:
-        """Logits of candidates from number ``start`` on, other copies of the target at minus infinity."""
+        """Logits of candidates from number ``start`` on, other copies of the target at ``duplicate_logit``."""
         logits = self.scores(self.users.state, self.rows, self.items, candidates)
         return self._without_copies(logits, candidates.ids, start)
 
@@ -208,7 +222,7 @@ class Step:
             return logits
         columns = start + torch.arange(logits.shape[1], device=logits.device)
         is_copy = (self.target[:, None] == ids) & (columns != self._column[:, None])
-        return logits.masked_fill(is_copy, float("-inf"))
+        return logits.masked_fill(is_copy, self.duplicate_logit)
 
     def _corrected(self, candidates: Items, start: int) -> Tensor:
         """Logits whose softmax estimates that over all items where the candidates are a sample."""

@@ -173,6 +173,7 @@ class TrainingModule(RankingModule):
             max_logits=self.max_logits,
             mask_duplicates=self.loss.mask_duplicates,
             padding_candidate=self.loss.padding_candidate,
+            duplicate_logit=self.loss.duplicate_logit,
         )
         losses = self.loss(step)
         self.log_losses(batch, losses)

@@ -1,0 +1,25 @@
+"""Cosines as scores."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from missrec_pl.nn.blocks.modalities import NO_EVIDENCE
+
+
+def cosine_scores(
+    state: Float[Tensor, "R D"], vectors: Float[Tensor, "*K D"], *, of_nothing: float = NO_EVIDENCE
+) -> Float[Tensor, "R C"]:
+    """Cosines of users and candidates.
+
+    Args:
+        state: user states.
+        vectors: candidates that all rows share, ``[C, D]``, or each row's own, ``[R, C, D]``.
+        of_nothing: the score of a zero vector, which an item has that nothing is known of.
+    """
+    user, unit = F.normalize(state, dim=-1), F.normalize(vectors, dim=-1)
+    scores = user @ unit.T if unit.dim() == 2 else torch.bmm(unit, user[:, :, None])[:, :, 0]
+    return scores.masked_fill((vectors == 0).all(-1), of_nothing)
