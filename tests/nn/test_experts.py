@@ -7,7 +7,7 @@ from tiny_models import BARE_ITEMS, DIMS, make_items, shape_of
 
 from missrec_pl.nn.blocks.cosines import cosine_scores
 from missrec_pl.nn.blocks.experts import ExpertAdapters, Experts
-from missrec_pl.nn.blocks.modalities import NO_EVIDENCE
+from missrec_pl.nn.blocks.modalities import NOTHING_TO_COMPARE
 from missrec_pl.nn.unisrec import UniSRec
 
 BOTH = ("text", "image")
@@ -69,7 +69,7 @@ def test_cosines():
     state, vectors = torch.randn(4, 3), torch.randn(6, 3)
     vectors[2] = 0
     wanted = F.cosine_similarity(state[:, None], vectors[None], dim=-1)
-    wanted[:, 2] = NO_EVIDENCE
+    wanted[:, 2] = NOTHING_TO_COMPARE
     found = cosine_scores(state, vectors)
     torch.testing.assert_close(found, wanted)
     assert not cosine_scores(state, vectors, of_nothing=0.0)[:, 2].any()
@@ -82,4 +82,4 @@ def test_an_item_of_which_nothing_is_known_is_ranked_last(item_ids):
     network = large(UniSRec(shape_of(BOTH), item_ids=item_ids, hidden_size=4, num_heads=2, inner_size=4)).eval()
     items = network.encode_items(make_items(BOTH).inputs())
     scores = cosine_scores(torch.randn(3, 4), items.vectors)
-    assert (scores[:, BARE_ITEMS[0]] == NO_EVIDENCE).all() == (not item_ids)
+    assert (scores[:, BARE_ITEMS[0]] == NOTHING_TO_COMPARE).all() == (not item_ids)

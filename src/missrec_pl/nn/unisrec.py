@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from missrec_pl.nn.blocks.causal_encoder import CausalEncoder
 from missrec_pl.nn.blocks.cosines import cosine_scores
 from missrec_pl.nn.blocks.experts import ExpertAdapters
-from missrec_pl.nn.blocks.modalities import NO_EVIDENCE
+from missrec_pl.nn.blocks.modalities import NOTHING_TO_COMPARE
 from missrec_pl.nn.blocks.transformer import BlockSizes, initialise
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 
@@ -88,7 +88,7 @@ class UniSRec(Recommender):
 
     def score(self, users: Users, items: Items) -> Tensor:
         """Cosines; an item that nothing is known of is ranked last."""
-        return cosine_scores(users.state, items.vectors, of_nothing=0.0 if self.reference else NO_EVIDENCE)
+        return cosine_scores(users.state, items.vectors, of_nothing=0.0 if self.reference else NOTHING_TO_COMPARE)
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""

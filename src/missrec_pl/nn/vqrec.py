@@ -13,7 +13,7 @@ from missrec_pl.errors import ConfigError
 from missrec_pl.nn.blocks.causal_encoder import CausalEncoder
 from missrec_pl.nn.blocks.codes import Assignment, CodeTable, ProductCodes, PublishedAssignment
 from missrec_pl.nn.blocks.cosines import cosine_scores
-from missrec_pl.nn.blocks.modalities import NO_EVIDENCE
+from missrec_pl.nn.blocks.modalities import NOTHING_TO_COMPARE
 from missrec_pl.nn.blocks.transformer import BlockSizes
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
@@ -133,7 +133,7 @@ class VQRec(Recommender):
 
     def score(self, users: Users, items: Items) -> Tensor:
         """Cosines; an item that nothing is known of is ranked last."""
-        return cosine_scores(users.state, items.vectors, of_nothing=0.0 if self.reference else NO_EVIDENCE)
+        return cosine_scores(users.state, items.vectors, of_nothing=0.0 if self.reference else NOTHING_TO_COMPARE)
 
     def table(self, modality: str) -> CodeTable:
         """The vectors of a modality's codes."""

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from missrec_pl.nn.blocks.modalities import NO_EVIDENCE
+from missrec_pl.nn.blocks.modalities import NOTHING_TO_COMPARE
 
 
 def cosine_scores(
-    state: Float[Tensor, "R D"], vectors: Float[Tensor, "*K D"], *, of_nothing: float = NO_EVIDENCE
+    state: Float[Tensor, "R D"], vectors: Float[Tensor, "*K D"], *, of_nothing: float = NOTHING_TO_COMPARE
 ) -> Float[Tensor, "R C"]:
     """Cosines of users and candidates.
 
