@@ -260,3 +260,25 @@ def test_runs_from_other_pretrainings_are_rows_of_their_own_against_the_same_run
 def test_a_damaged_origin_is_refused(tmp_path, capsys):
     write_run(tmp_path, "a", 0.1, ckpt_origin={"phase": "pretrain", "data": "Office"})
     assert "a/results.json: lacks ckpt_origin.setting" in mistake(capsys, "table", tmp_path)
+
+
+def test_table2_has_a_row_for_each_network_beside_the_reported_one(tmp_path, capsys):
+    data = {"data": "Scientific_mm_full"}
+    ids = {**data, "setting": "transductive", "reads": ["ids"], "experiment": "table2/sasrec"}
+    write_run(tmp_path, "a", 0.1, **ids, model="SASRec", experiment_model="sasrec")
+    write_run(tmp_path, "b", 0.2, **ids, model="SASRec", overrides=["model=gsasrec"], experiment_model="sasrec")
+    text = {**data, "reads": ["features"], "modalities": ["text"], "experiment": "table2/zesrec"}
+    write_run(tmp_path, "c", 0.3, **text, model="SASRec", experiment_model="zesrec")
+    write_run(tmp_path, "d", 0.4, **data, reads=["features"], experiment=None, model="MISSRec")
+    rows = printed(capsys, "table2", tmp_path, *R10)
+    mine = {row[1]: row[3] for row in rows if row[-1] == "1"}
+    assert mine == {
+        "ID, SASRec": "0.1000",
+        "T, ZESRec": "0.3000",
+        "T+V, MISSRec": "0.4000",
+        "ID, gSASRec": "0.2000",
+    }
+    names = [row[1] for row in rows if row[1]]
+    assert len(names) == 1 + 11 + 1  # the header, the paper's eleven, gSASRec
+    at = [row[1] for row in rows].index("T, ZESRec")
+    assert rows[at + 1][2:4] == ["paper", "0.0851"]

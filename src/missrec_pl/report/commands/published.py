@@ -9,7 +9,7 @@ from functools import partial
 from missrec_pl.errors import DataError
 from missrec_pl.report.commands.base import Command, chosen_metrics, chosen_runs
 from missrec_pl.report.output import Report, short_name
-from missrec_pl.report.paper.published import ABLATIONS, LAYOUTS, Layout, Place, reported
+from missrec_pl.report.paper.published import LAYOUTS, Layout, Place, reported
 from missrec_pl.report.runs.cells import Cell, Theirs, by_data_and_row, cell_section
 from missrec_pl.report.runs.records import BASELINES, PRETRAIN, UNTESTED, RunResult
 from missrec_pl.report.runs.variants import STARTS, changes, input_type, origin_in_words
@@ -57,8 +57,11 @@ def _cells(layout: Layout, placed: Sequence[tuple[Place, RunResult]], metrics: S
 
 def _theirs(layout: Layout, data: str) -> dict[Place, Theirs]:
     """Reported numbers on the data, or else on the whole data that ours are a subset of."""
-    variants = ("MISSRec", *STARTS, *ABLATIONS)
-    rows = [row for row in reported() if row.table == layout.table and row.variant in variants]
+    rows = [
+        row
+        for row in reported()
+        if row.table == layout.table and (layout.variants is None or row.variant in layout.variants)
+    ]
     is_same = any(row.data == data for row in rows)
     theirs = data if is_same else data.replace(_SUBSET, _FULL)
     source = layout.source if is_same else f"{layout.source} on {theirs}"
