@@ -178,8 +178,9 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
 
 def test_flags_of_the_tables_exist():
     """A renamed key would silently lose its check."""
-    known = [composed(f"model={model}", "phase=pretrain") for model in ("missrec", "missrec_released", "sasrec")]
-    known += [composed("objective=gbce"), composed("callbacks=annealed")]
+    models = ("missrec", "missrec_released", "sasrec", "unisrec", "vqrec", "gru4rec", "s3rec")
+    known = [composed(f"model={model}", "phase=pretrain") for model in models]
+    known += [composed("objective=gbce"), composed("objective=vqrec"), composed("callbacks=annealed")]
     for flag in (*CHOICES, *RANGES):
         assert any(_has(cfg, flag.split(".")) for cfg in known), flag
 

@@ -77,6 +77,8 @@ RANGES = {
     "model.num_layers": COUNT,
     "model.num_encoder_layers": COUNT,
     "model.num_decoder_layers": COUNT,
+    "model.embedding_size": COUNT,
+    "model.num_clusters": COUNT,
     "model.num_experts": COUNT,
     "model.code_dim": COUNT,
     "model.sinkhorn_rounds": COUNT,
