@@ -90,3 +90,15 @@ def test_without_faiss(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigError, match=r"^model=vqrec: .*pip install 'missrec-pl\[vqrec\]'"):
         fit_quantiser(features_of(4), 2, 4)
+
+
+@pytest.mark.parametrize(("items", "width", "parts"), [(63, 48, 32), (20, 48, 8), (31, 32, 32), (4, 9, 2)])
+def test_fewer_items_than_dimensions_stay_unrotated(items, width, parts):
+    """faiss ends the process there."""
+    features = np.random.default_rng(0).normal(size=(items, width)).astype(np.float32)
+    quantiser = fit_quantiser(features, parts, 4)
+    padded = quantiser.rotation.shape[0]
+    assert torch.equal(quantiser.rotation, torch.eye(padded, width))
+    codes = product_codes(torch.from_numpy(features), quantiser)
+    assert codes.shape == (items, parts)
+    assert len(codes.unique()) == 4

@@ -49,10 +49,15 @@ def test_it_is_small_and_the_framework_does_not_name_it():
         if re.search("sasrec", path.read_text(), re.IGNORECASE) and path != file
     ]
     # Networks and their blocks may name one another; the seam and all that is no network may not, but for the list
-    # of classes that a checkpoint may name and the losses that cite their papers.
+    # of classes that a checkpoint may name, the losses that cite their papers, and table 2's columns.
     seam = ("nn/contract.py", "nn/encoding.py", "nn/fitted.py", "nn/items.py", "nn/scorers/")
     of_framework = {path for path in naming if not path.startswith("nn/") or path.startswith(seam)}
-    assert of_framework <= {"config/allowed.py", "losses/pairwise.py", "losses/sampled.py"}
+    assert of_framework <= {
+        "config/allowed.py",
+        "losses/pairwise.py",
+        "losses/sampled.py",
+        "report/paper/published.py",
+    }
 
 
 def test_results_say_what_it_reads(trained):

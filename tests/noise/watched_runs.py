@@ -34,9 +34,10 @@ RUN = (
 )
 HERE = {
     "experiment=released/run": ("released.run=1",),
+    **dict.fromkeys(("model=vqrec", "model=vqrec_reference", "experiment=table2/vqrec"), ("model.code_cap=4",)),
     "experiment=table4/movies": (f"+data.by_phase={{pretrain:[one,other],finetune:[{NAME}]}}",),
 }
-"""What a preset needs on other data than its own."""
+"""What a choice needs on data that is smaller, or other, than its own."""
 
 
 class Witness(L.Callback):

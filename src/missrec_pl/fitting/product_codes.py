@@ -6,6 +6,7 @@ needs faiss; with what was fitted, encoding is a few lines.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.system.precision import exact_float32
+
+log = logging.getLogger(__name__)
 
 _DISTANCES_AT_ONCE = 1 << 25
 
@@ -45,8 +48,9 @@ def padded_width(width: int, code_dim: int) -> int:
 def fit_quantiser(features: Float[np.ndarray, "P F"], code_dim: int, code_cap: int, seed: int = 0) -> Quantiser:
     """Fit to features as published: faiss's ``OPQ32,IVF1,PQ32x8`` with inner products.
 
-    But for the last step, which renumbers centroids so that similar codes differ in few bits: it takes most of the
-    time, and a code's number means nothing to VQ-Rec. One thread, so that a seed always gives the same.
+    But for the last step, which renumbers centroids so that similar codes differ in few bits: it takes most of
+    the time, and a code's number means nothing to VQ-Rec. One thread: a seed always gives the same. Fewer items
+    than dimensions cannot tell how to rotate these (faiss writes past its memory then): they stay as they are.
 
     Args:
         features: of the items that may be looked at.
@@ -66,21 +70,24 @@ def fit_quantiser(features: Float[np.ndarray, "P F"], code_dim: int, code_cap: i
         )
     faiss, width = _faiss(), features.shape[1]
     padded, bits = padded_width(width, code_dim), code_cap.bit_length() - 1
-    index = faiss.index_factory(
-        width, f"OPQ{code_dim}_{padded},IVF1,PQ{code_dim}x{bits}np", faiss.METRIC_INNER_PRODUCT
-    )
-    rotation, cells = faiss.downcast_VectorTransform(index.chain.at(0)), faiss.downcast_index(index.index)
-    own = faiss.ProductQuantizer(
-        padded, code_dim, bits
-    )  # else it turns the space for 256 centroids, whatever C is
-    rotation.pq = own
-    for clustering in (own.cp, cells.pq.cp, cells.cp):
+    cells = faiss.index_factory(padded, f"IVF1,PQ{code_dim}x{bits}np", faiss.METRIC_INNER_PRODUCT)
+    index, rotation = cells, None
+    if len(features) >= padded:
+        rotation = faiss.OPQMatrix(width, code_dim, padded)
+        # Else it turns the space for 256 centroids, whatever C is.
+        rotation.pq = own = faiss.ProductQuantizer(padded, code_dim, bits)
+        index = faiss.IndexPreTransform(rotation, cells)
+        own.cp.seed, own.cp.min_points_per_centroid = seed, 1
+    else:
+        log.info("codes of %d items: fewer than the %d dimensions, which stay unrotated", len(features), padded)
+        features = np.pad(features, ((0, 0), (0, padded - width)))
+    for clustering in (cells.pq.cp, cells.cp):
         clustering.seed = seed
         clustering.min_points_per_centroid = 1  # no line for every k-means that has fewer than it likes
     with _one_thread(faiss):
         index.train(np.ascontiguousarray(features, np.float32))
     found = (
-        faiss.vector_to_array(rotation.A).reshape(padded, width),
+        np.eye(padded, width) if rotation is None else faiss.vector_to_array(rotation.A).reshape(padded, width),
         cells.quantizer.reconstruct(0),
         faiss.vector_to_array(cells.pq.centroids).reshape(code_dim, code_cap, -1),
     )
