@@ -102,3 +102,14 @@ def test_fewer_items_than_dimensions_stay_unrotated(items, width, parts):
     codes = product_codes(torch.from_numpy(features), quantiser)
     assert codes.shape == (items, parts)
     assert len(codes.unique()) == 4
+
+
+def test_features_too_large_to_compare_are_refused():
+    """faiss ends the process there."""
+    with pytest.raises(DataError, match="no finite number in float32; scale the features"):
+        fit_quantiser(features_of(8) * np.float32(1e20), 2, 4)
+
+
+@pytest.mark.parametrize("features", [np.zeros((90, 8)), np.ones((90, 8)), np.outer(np.arange(90.0), np.ones(8))])
+def test_features_that_say_little_are_fitted(features):
+    assert fit_quantiser(features.astype(np.float32), 2, 4).centroids.isfinite().all()

@@ -60,13 +60,18 @@ def fit_quantiser(features: Float[np.ndarray, "P F"], code_dim: int, code_cap: i
 
     Raises:
         ConfigError: faiss is not installed.
-        DataError: fewer items than centroids.
+        DataError: fewer items than centroids, or features that are too large to compare.
     """
     if len(features) < code_cap:
         raise DataError(
             f"model.code_cap={code_cap}: needs as many items to fit the codes to, and only {len(features)} of the "
             "training part have the modality; lower model.code_cap (a power of 2), or leave the modality out with "
             "data.modalities."
+        )
+    if not np.isfinite(np.square(features, dtype=np.float32).sum(1)).all():
+        raise DataError(
+            "model=vqrec: the square of a feature's length is no finite number in float32; scale the features, or "
+            "say features.whitening=1."
         )
     faiss, width = _faiss(), features.shape[1]
     padded, bits = padded_width(width, code_dim), code_cap.bit_length() - 1
