@@ -68,7 +68,7 @@ def fit_quantiser(features: Float[np.ndarray, "P F"], code_dim: int, code_cap: i
             "training part have the modality; lower model.code_cap (a power of 2), or leave the modality out with "
             "data.modalities."
         )
-    if not np.isfinite(np.square(features, dtype=np.float32).sum(1)).all():
+    if not torch.from_numpy(np.asarray(features, np.float32)).square().sum(1).isfinite().all():
         raise DataError(
             "model=vqrec: the square of a feature's length is no finite number in float32; scale the features, or "
             "say features.whitening=1."
