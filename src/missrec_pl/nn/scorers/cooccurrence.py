@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from missrec_pl.data.global_sequences import PAIR_WINDOW
 from missrec_pl.fitting.sequence_pairs import ItemPairs, item_pairs
 from missrec_pl.nn.contract import DataShape
-from missrec_pl.nn.fitted import Fitted, FittingContext
+from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 from missrec_pl.system.precision import in_float32
 
@@ -50,6 +50,11 @@ class PairCounts(Fitted):
         self.is_cut, cut = pairs.is_cut, pairs.is_cut.nonzero()[:, 0]
         source, entry = self.entries(cut)
         self.kept = self.key(cut[source], self.neighbours[entry])  # of the items that lost some; in rising order
+
+    def grow(self, new: NewItems) -> None:
+        """See :meth:`Fitted.grow`: new items stood near none. Rows of training cannot be scored any more."""
+        self.offsets = torch.cat([self.offsets, self.offsets[-1:].expand(len(new.ids))])
+        self.frequency, self.is_cut = new.padded(self.frequency), new.padded(self.is_cut)
 
     def entries(self, items: Int[Tensor, " S"]) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"]]:
         """The pairs of some items: which of them each is of, and where it is stored."""
