@@ -141,6 +141,11 @@ class InterestTable(Fitted):
         found = nearest.view(items.vectors.shape[:2]).masked_fill(items.extra["no_interest"], 0)
         self.assignment[new.ids] = found.to(self.assignment)
 
+    def check(self) -> None:
+        """See :meth:`Fitted.check`."""
+        if bool(((self.assignment < 0) | (self.assignment > self.num_prototypes)).any()):
+            raise ValueError("interests that are not there")
+
     def _discover(self, tokens: Tensor, seed: int) -> Clustering:
         if not self._by_modality:
             return self.method(tokens, self.num_prototypes, seed)

@@ -305,6 +305,8 @@ class ServedRecommender:
         device = shelf.items.vectors.device
         times = [[0] * (len(row) + 1) for row in tried] if self.scoring.needs_times else None
         try:
+            for part in [*self.scoring.network.fitted_parts(), *self.scoring.scorers.fitted_parts()]:
+                part.check()
             scores = self.scores(histories_of(tried, self.scoring.max_history, device, times))
         except Exception as error:  # what indices out of range or other sizes raise is anybody's guess
             reason = " ".join(str(error).split())[:200] or type(error).__name__

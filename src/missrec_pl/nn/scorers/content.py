@@ -69,6 +69,15 @@ class WhitenedVectors(Fitted):
         self.row_of = torch.cat([self.row_of, places])
         self.items = torch.cat([self.items, new.ids[present]])
 
+    def check(self) -> None:
+        """See :meth:`Fitted.check`."""
+        if not self.is_empty:
+            rows, items = len(self.vectors), len(self.row_of)
+            if len(self.items) != rows - 1 or bool(((self.row_of < 0) | (self.row_of >= rows)).any()):
+                raise ValueError(f"rows of {self.modality} that are not there")
+            if bool(((self.items < 1) | (self.items >= items)).any()):
+                raise ValueError(f"items of {self.modality} that are not there")
+
 
 class Content(Scorer):
     """``sum_m weight_m sum_j decay_m^age(j) cos_m(j, i)`` over the history's items j and the modalities m.

@@ -56,6 +56,18 @@ class PairCounts(Fitted):
         self.offsets = torch.cat([self.offsets, self.offsets[-1:].expand(len(new.ids))])
         self.frequency, self.is_cut = new.padded(self.frequency), new.padded(self.is_cut)
 
+    def check(self) -> None:
+        """See :meth:`Fitted.check`."""
+        if self.is_empty:
+            return
+        ends, pairs, rows = self.offsets, len(self.neighbours), len(self.frequency)
+        if len(ends) != rows + 1 or len(self.counts) != pairs or bool((ends[1:] < ends[:-1]).any()):
+            raise ValueError("pairs of items that are not there")
+        if int(ends[0]) != 0 or int(ends[-1]) != pairs:
+            raise ValueError("pairs that are not there")
+        if bool(((self.neighbours < 1) | (self.neighbours >= rows)).any()):
+            raise ValueError("neighbours that are not there")
+
     def entries(self, items: Int[Tensor, " S"]) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"]]:
         """The pairs of some items: which of them each is of, and where it is stored."""
         degree = self.degree(items)
