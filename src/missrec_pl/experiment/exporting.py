@@ -86,6 +86,39 @@ def export_checkpoint(
     return out
 
 
+def history_of_user(
+    file: Path,
+    user: str,
+    *,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    trust: Sequence[str] = (),
+) -> list[str]:
+    """The item ids of a user in the data of a checkpoint's run, newest last, as its bundle calls them.
+
+    Args:
+        file: the checkpoint.
+        user: the source's id.
+        data_dir, cache_dir, trust: see :func:`export_checkpoint`.
+
+    Raises:
+        DataError: nobody of that id, or what :func:`export_checkpoint` says of the data.
+    """
+    checkpoint = read_checkpoint(file, "CKPT")
+    with complete_config(str(file)):
+        run = _run_of(checkpoint, file, {"data_dir": data_dir, "cache_dir": cache_dir}, trust)
+        datamodule = _data_of(run, checkpoint, file)
+    names, sequences = _names(datamodule), datamodule.sequences
+    for number, domain in enumerate(datamodule.catalogue.domains):
+        if user in (users := domain.raw_user_ids()):
+            place = int(sequences.first_user[number]) + users.index(user)
+            start = int(sequences.starts[place])
+            items = sequences.items[start : start + int(sequences.lengths[place])]
+            return [names.keys[item - 1] for item in items]
+    known = domain.raw_user_ids()
+    raise DataError(f"--user {user[:80]!a}: the data has no such user; it has {', '.join(known[:3])}, ...")
+
+
 def _run_of(
     checkpoint: Checkpoint, file: Path, places: Mapping[str, Path | None], trust: Sequence[str]
 ) -> DictConfig:

@@ -103,6 +103,13 @@ class Fitted(nn.Module, ABC):
         """
         raise ConfigError(f"{type(self).__name__} cannot take items that came after training: train again.")
 
+    def check(self) -> None:
+        """Look at buffers that were read from a file that anybody may have written.
+
+        Raises:
+            ValueError: they do not go together, such as an index out of range.
+        """
+
 
 def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
     """Fit a part so that every process ends with the same bits, the first one's, whatever the buffers' shapes.
@@ -123,10 +130,3 @@ def refit(part: Fitted, context: FittingContext) -> dict[str, float]:
         device = before.device if before is not None else next((b.device for b in part.buffers()), "cpu")
         setattr(module, leaf, share.send(before, shape, dtype).to(device))
     return dict(share.object_from_first(told))
-
-    def check(self) -> None:
-        """Look at buffers that were read from a file that anybody may have written.
-
-        Raises:
-            ValueError: they do not go together, such as an index out of range.
-        """
