@@ -17,6 +17,7 @@ from missrec_pl.serving.batch import recommend_file
 from missrec_pl.system.terminal import print_anything
 from missrec_pl.system.trouble import trouble_of
 
+_TOKEN_LETTERS = 16
 _SHOWN = 10  # items of a history that are printed
 
 
@@ -58,6 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--with-seen", action="store_true", help="items of a history may be recommended again")
     _add_places(recommend)
     recommend.set_defaults(run=_recommend)
+    serve = commands.add_parser("serve", help="answer over HTTP (extra `serve`)")
+    _add_model(serve)
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; default: %(default)s, this machine"
+    )
+    serve.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 for any that is free")
+    serve.add_argument("--workers", type=_count, help="requests computed at a time; default: one a core")
+    serve.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="allows /items and /swap to who says its text"
+    )
+    _add_places(serve)
+    serve.set_defaults(run=_serve)
     return parser
 
 
@@ -90,17 +103,16 @@ def _checkpoint(path: Path) -> Path:
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace) -> Iterator[ServedRecommender]:
+def _bundle(arguments: argparse.Namespace) -> Iterator[Path]:
     """The bundle, or that of a checkpoint, which is kept for as long as the program runs."""
     file = _checkpoint(arguments.model)
-    if file.is_dir():
-        yield load(file)
+    if not file.is_file():
+        yield file
         return
     from missrec_pl.experiment.exporting import export_checkpoint
 
     with tempfile.TemporaryDirectory(prefix="missrec-bundle-") as folder:
-        out = export_checkpoint(file, Path(folder) / "bundle", **_places(arguments))
-        yield load(out)
+        yield export_checkpoint(file, Path(folder) / "bundle", **_places(arguments))
 
 
 def _recommend(arguments: argparse.Namespace) -> None:
@@ -108,12 +120,12 @@ def _recommend(arguments: argparse.Namespace) -> None:
         raise ConfigError("--histories FILE and --out FILE.parquet go together.")
     if arguments.histories is None:
         history = _history(arguments)
-        with _opened(arguments) as served:
-            _print_one(served, history, arguments)
+        with _bundle(arguments) as folder:
+            _print_one(load(folder), history, arguments)
         return
-    with _opened(arguments) as served:
+    with _bundle(arguments) as folder:
         summary = recommend_file(
-            served,
+            load(folder),
             arguments.histories,
             arguments.out,
             k=arguments.k,
@@ -147,6 +159,26 @@ def _print_one(served: ServedRecommender, history: list[str], arguments: argpars
     for rank, (item, score) in enumerate(zip(answer.ranked[0].items, answer.ranked[0].scores, strict=True), 1):
         shown = "" if score is None else f"{score:.2f}"
         print(f"{rank:>3} {shown:>6}{item:>12}  {printable(served.title(item), 90)}")
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    try:
+        from missrec_pl.serving.http.server import serve
+    except ImportError as error:
+        raise ConfigError(
+            f"serve needs {error.name}: pip install --constraint constraints.txt --editable '.[serve]'"
+        ) from error
+    token = None
+    if arguments.token_file is not None:
+        try:
+            token = arguments.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--token-file {arguments.token_file}: cannot be read ({error}).") from error
+        if len(token) < _TOKEN_LETTERS:
+            raise ConfigError(f"--token-file {arguments.token_file}: {_TOKEN_LETTERS} letters or more are needed.")
+    with _bundle(arguments) as folder:
+        options = {"host": arguments.host, "port": arguments.port, "workers": arguments.workers}
+        serve(lambda: load(folder), token=token, **options)
 
 
 def _export(arguments: argparse.Namespace) -> None:
