@@ -18,7 +18,7 @@ from missrec_pl.nn.scorers import Scorers
 from missrec_pl.serving import registry
 from missrec_pl.serving.items import ItemNames
 from missrec_pl.serving.manifest import ITEMS, MANIFEST, WEIGHTS, BundleManifest
-from missrec_pl.serving.tensors import fill, own_tensors, read_tensors, without_memory, write_tensors
+from missrec_pl.serving.tensors import at_most, fill, own_tensors, read_tensors, without_memory, write_tensors
 
 _NETWORK, _SCORERS, _ITEMS, _EXTRA, _WHITENING = "network.", "scorers.", "items.", "items.extra.", "whitening."
 _SPARE = 1000  # modules without weights that a network may have
@@ -76,19 +76,20 @@ class Bundle:
         manifest, where = BundleManifest.read(path), str(path / MANIFEST)
         tensors, weights = read_tensors(path / WEIGHTS, device), str(path / WEIGHTS)
         num_items = manifest.data.num_items
-        with without_memory(4 * len(tensors) + _SPARE, where):
+        with at_most(4 * len(tensors) + _SPARE, where):
             table = {**registry.networks(), **(networks or {})}
-            network = registry.built(manifest.network, table, "network", where, data=manifest.data)
+            with without_memory():
+                network = registry.built(manifest.network, table, "network", where, data=manifest.data)
+            fill(network, _below(tensors, _NETWORK), weights)
+            network.eval().requires_grad_(False)
+            # From here on the file is known to hold as many items as it says.
+            items = _items(network, tensors, num_items, manifest, weights)
             kinds = {
                 name: registry.built(record, registry.scorers(), "scorer", where, data=manifest.data)
                 for name, record in manifest.scorers.items()
             }
-            scorers = _scorers(kinds, where)
-        fill(network, _below(tensors, _NETWORK), weights)
-        fill(scorers, _below(tensors, _SCORERS), weights)
-        for module in (network, scorers):
-            module.eval().requires_grad_(False)
-        items = _items(network, tensors, num_items, manifest, weights)
+            scorers = _scorers(kinds, where).eval().requires_grad_(False)
+            fill(scorers, _below(tensors, _SCORERS), weights)
         names = ItemNames.read(path / ITEMS, num_items)
         return cls(manifest, network, scorers, items, names, _whitening(manifest, tensors, weights))
 

@@ -12,11 +12,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.overrides import TorchFunctionMode
 
 from missrec_pl.errors import DataError
 from missrec_pl.nn.fitted import Fitted
 
 _ADVICE = "export the bundle again."
+_DRAWS = frozenset(
+    f"{name}_"
+    for name in (
+        "normal",
+        "uniform",
+        "trunc_normal",
+        "random",
+        "exponential",
+        "bernoulli",
+        "orthogonal",
+        "geometric",
+    )
+) | {f"{kind}_{name}_" for kind in ("xavier", "kaiming") for name in ("normal", "uniform")}
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -72,8 +86,15 @@ def _slots(module: nn.Module) -> Iterator[tuple[str, Tensor | None, nn.Module]]:
 
 
 @contextmanager
-def without_memory(most: int, where: str) -> Iterator[None]:
-    """Modules that are made inside have shapes and no memory, and not more parts than a file has tensors for.
+def without_memory() -> Iterator[None]:
+    """Modules that are made inside have shapes and no memory."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+@contextmanager
+def at_most(most: int, where: str) -> Iterator[None]:
+    """Modules that are made inside have not more parts than a file has tensors for.
 
     Raises:
         DataError: they have more.
@@ -91,8 +112,7 @@ def without_memory(most: int, where: str) -> Iterator[None]:
         hooks.register_module_parameter_registration_hook(counted),
     ]
     try:
-        with torch.device("meta"):
-            yield
+        yield
     except DataError as error:
         if isinstance(error.__cause__, _TooManyError):
             raise DataError(f"{where}: it names more layers than it has weights for; {_ADVICE}") from error
@@ -100,6 +120,15 @@ def without_memory(most: int, where: str) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """No random weights for tensors without memory: torch would import its compiler, seconds, to do nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in _DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 class _TooManyError(Exception):
