@@ -50,10 +50,14 @@ class Plain(Recommender):
         self.fault = fault
         self.table = torch.nn.Embedding(data.num_items + 1, 4, padding_idx=0)
         self.unused = torch.nn.Linear(2, 2) if fault == "unused weights" else None
+        if fault == "a tensor of its own":
+            self.scale = torch.full((), 2.0)
         self.reads = frozenset({"features"} if fault == "wrong declaration" else {"ids"})
 
     def encode_items(self, inputs):
         vectors = self.table(inputs.ids)
+        if self.fault == "a tensor of its own":
+            vectors = vectors * self.scale
         if self.fault == "neighbours":
             vectors = vectors - vectors.mean(0)
         if self.fault == "reads features":
@@ -83,6 +87,7 @@ def test_the_smallest_network_keeps_it():
         ("padding", "padding"),
         ("candidates", "candidates"),
         ("unused weights", "no gradient reaches unused.weight"),
+        ("a tensor of its own", "a bundle cannot hold it"),
         ("reads features", "reads features and does not declare"),
         ("wrong declaration", "declares features and does not read"),
     ],
