@@ -148,7 +148,7 @@ def test_one_history_is_printed_with_titles(folder, capsys):
     said = capsys.readouterr()
     assert "note: item nobody is unknown" in said.err
     lines = said.out.splitlines()
-    assert lines[:3] == [f"{'i1':>22}  Title of i1", f"{'i2':>22}  Title of i2", "recommended:"]
+    assert lines[:3] == [f"{'i1':>24}  Title of i1", f"{'i2':>24}  Title of i2", "recommended:"]
     assert [line.split()[0] for line in lines[3:]] == ["1", "2", "3"]
     assert all("Title of" in line for line in lines[3:])
 
