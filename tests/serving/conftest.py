@@ -3,19 +3,11 @@
 import pytest
 import torch
 from runs import composed, places
+from served_runs import RUNS, SHORT, SMALL
 
 from missrec_pl.experiment.cli import NOISE
 from missrec_pl.experiment.exporting import export_checkpoint
 from missrec_pl.experiment.train import train
-
-SMALL = ("model.hidden_size=16", "model.inner_size=16", "data.batch_size=32", "baselines.names=[]", "test=false")
-SHORT = ("trainer=cpu", "trainer.max_epochs=1", "+trainer.limit_train_batches=2", "callbacks.progress=null")
-RUNS = {
-    "released": ("model=missrec_released", "setting=transductive", "model.num_heads=2"),
-    "tuned": ("model=missrec_tuned", "model.num_heads=2", "model.collaborative=4", "features.whitening=0.5"),
-    "paper": ("model=missrec",),
-    "sasrec": ("model=sasrec",),
-}
 
 
 def pytest_collection_modifyitems(items):

@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from compared import ranking_of, served_scores, top_differs_by_more_than_ties
-from conftest import RUNS
+from compared_scores import ranking_of, served_scores, top_differs_by_more_than_ties
 from runs import places
+from served_runs import RUNS, SLOW
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.exporting import export_checkpoint
@@ -28,7 +28,9 @@ print(table.num_rows, len(served.similar(served.item_ids[0], 3)))
 """
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RUNS]
+)
 def test_scores_are_the_training_codes(name, bundle, checkpoint, shared):
     ranking = ranking_of(checkpoint(name), *places(shared, f"eval-{name}"))
     found, table = served_scores(load(bundle(name)), ranking)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_shop import written
+from served_shop import written
 
 from missrec_pl.errors import DataError, printable
 from missrec_pl.serving import load

@@ -8,7 +8,7 @@ import threading
 
 import httpx
 import pytest
-from small_shop import IDS, ITEMS, written
+from served_shop import IDS, ITEMS, written
 
 from missrec_pl.serving import load
 from missrec_pl.serving.http.app import make_app

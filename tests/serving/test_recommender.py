@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from small_shop import IDS, ITEMS, Clock, features, make, written
+from served_shop import IDS, ITEMS, Clock, features, make, written
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.serving import load

@@ -9,7 +9,7 @@ import time
 
 import httpx
 import pytest
-from small_shop import written
+from served_shop import written
 
 from missrec_pl.serving.__main__ import main
 

@@ -10,7 +10,7 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_shop import IDS, written
+from served_shop import IDS, written
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.serving import load
