@@ -182,7 +182,7 @@ def test_a_network_of_somebodys_own_that_reads_times(tmp_path):
     folder = written(tmp_path / "clock", "clock")
     with pytest.raises(DataError, match="'Clock' is no network that this version has"):
         load(folder)
-    served = load(folder, networks={"Clock": Clock})
+    served = load(folder, classes=[Clock])
     with pytest.raises(ConfigError, match="the network reads when items were met"):
         served.recommend([["i1"]])
     histories, times = [["i1", "i2"]] * 2, [[0, 100], [99, 100]]

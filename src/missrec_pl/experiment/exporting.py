@@ -15,7 +15,7 @@ from missrec_pl import __version__
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.config.stored import current, with_paths
 from missrec_pl.config.stored_values import escaped
-from missrec_pl.config.targets import in_use
+from missrec_pl.config.targets import imported, in_use, walk
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, DataError
@@ -82,7 +82,8 @@ def export_checkpoint(
             _fit_the_rest(run, module, datamodule)
             bundle = _bundle(run, checkpoint, file, module, datamodule)
         bundle.write(folder)
-        _check(folder, module, datamodule, bundle)
+        built = [type(module.model), *(type(one) for one in module.scorers.values())]
+        _check(folder, module, datamodule, bundle, [*_classes_of(run), *built])
     return out
 
 
@@ -254,7 +255,19 @@ def _without_path(encoder: str) -> str:
     return PureWindowsPath(encoder).name if is_path else encoder
 
 
-def _check(folder: Path, module: TrainingModule, datamodule: DomainDataModule, bundle: Bundle) -> None:
+def _classes_of(run: DictConfig) -> Iterator[type]:
+    """What network and scorers of a run are made of, those of the user's own packages included; all are built."""
+    for group in (run.model, run.get("scorers")):
+        for _, node in walk(group):
+            if isinstance(node, DictConfig) and node.get("_target_") is not None:
+                found = imported(str(node["_target_"]))
+                if isinstance(found, type):
+                    yield found
+
+
+def _check(
+    folder: Path, module: TrainingModule, datamodule: DomainDataModule, bundle: Bundle, classes: Sequence[type]
+) -> None:
     """Refuse a bundle that does not rank as the training code does, on the newest items of a few users.
 
     Raises:
@@ -272,7 +285,7 @@ def _check(folder: Path, module: TrainingModule, datamodule: DomainDataModule, b
     asked = with_masked_place(histories) if module.model.example == "cloze" else histories
     state = encode_users(module.model, asked, bundle.items).state
     wanted = module.logits(state, histories, bundle.items, bundle.items.span(1))
-    served = ServedRecommender(Bundle.read(folder, {type(module.model).__name__: type(module.model)}))
+    served = ServedRecommender(Bundle.read(folder, classes))
     found = served.scores(histories)
     largest = float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1))
     if not largest < 1e-4:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,14 +60,12 @@ class Bundle:
         self.manifest.write(folder)
 
     @classmethod
-    def read(
-        cls, path: Path, networks: Mapping[str, type[Recommender]] | None = None, device: str = "cpu"
-    ) -> Bundle:
+    def read(cls, path: Path, classes: Sequence[type] = (), device: str = "cpu") -> Bundle:
         """Read a bundle.
 
         Args:
             path: its folder.
-            networks: the caller's own networks, by the names of their classes.
+            classes: the caller's own networks, scorers, and what they are made of.
             device: where it is to be.
 
         Raises:
@@ -77,15 +75,16 @@ class Bundle:
         tensors, weights = read_tensors(path / WEIGHTS, device), str(path / WEIGHTS)
         num_items = manifest.data.num_items
         with at_most(4 * len(tensors) + _SPARE, where):
-            table = {**registry.networks(), **(networks or {})}
             with without_memory():
-                network = registry.built(manifest.network, table, "network", where, data=manifest.data)
+                network = registry.built(
+                    manifest.network, registry.networks(), "network", where, classes, data=manifest.data
+                )
             fill(network, _below(tensors, _NETWORK), weights)
             network.eval().requires_grad_(False)
             # From here on the file is known to hold as many items as it says.
             items = _items(network, tensors, num_items, manifest, weights)
             kinds = {
-                name: registry.built(record, registry.scorers(), "scorer", where, data=manifest.data)
+                name: registry.built(record, registry.scorers(), "scorer", where, classes, data=manifest.data)
                 for name, record in manifest.scorers.items()
             }
             scorers = _scorers(kinds, where).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.nn.contract import Histories, Items, Recommender
+from missrec_pl.nn.contract import Histories, Items
 from missrec_pl.serving.answers import Answer, Ranked
 from missrec_pl.serving.bundle import Bundle
 from missrec_pl.serving.growing import Encoder, given_features, grow
@@ -31,7 +31,7 @@ Unknown = Literal["skip", "refuse"]
 def load(
     path: str | Path,
     *,
-    networks: Mapping[str, type[Recommender]] | None = None,
+    classes: Sequence[type] = (),
     encoders: Mapping[str, Encoder] | None = None,
     device: str = "cpu",
 ) -> ServedRecommender:
@@ -39,14 +39,14 @@ def load(
 
     Args:
         path: its folder.
-        networks: networks of your own, by the names of their classes.
+        classes: networks and scorers of your own, and what they are made of; a bundle names them and brings none.
         encoders: per modality what makes features ``[K, F]`` of texts or pictures, for :meth:`add_items`.
         device: where the network runs.
 
     Raises:
         DataError: no bundle, of another version, or damaged; nothing in it was executed.
     """
-    served = ServedRecommender(Bundle.read(Path(path), networks, device), encoders)
+    served = ServedRecommender(Bundle.read(Path(path), classes, device), encoders)
     served.try_out(str(path))
     return served
 

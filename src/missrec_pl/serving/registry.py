@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -60,7 +60,9 @@ def looked_up(name: Any, table: Mapping[str, type], what: str, where: str) -> ty
     return table[name]
 
 
-def built(record: Any, table: Mapping[str, type], what: str, where: str, **supplied: Any) -> Any:
+def built(
+    record: Any, table: Mapping[str, type], what: str, where: str, own: Iterable[type] = (), **supplied: Any
+) -> Any:
     """The object of a record ``{"name": ..., "arguments": {...}}``.
 
     Args:
@@ -68,6 +70,7 @@ def built(record: Any, table: Mapping[str, type], what: str, where: str, **suppl
         table: the names that it may use.
         what: what is built, for messages.
         where: the file, for messages.
+        own: classes of the caller's that it may use, too.
         **supplied: arguments that the program itself passes.
 
     Raises:
@@ -75,20 +78,22 @@ def built(record: Any, table: Mapping[str, type], what: str, where: str, **suppl
     """
     if not isinstance(record, dict) or not isinstance(record.get("arguments"), dict):
         raise DataError(f"{where}: its {what} is no record of a name and arguments; export the bundle again.")
-    kind = looked_up(record.get("name"), table, what, where)
-    arguments = {name: _value(value, where) for name, value in record["arguments"].items()}
+    more = {kind.__name__: kind for kind in own}
+    kind = looked_up(record.get("name"), {**table, **more}, what, where)
+    known = {**parts(), **more}
+    arguments = {name: _value(value, known, where) for name, value in record["arguments"].items()}
     return _called(kind, {**arguments, **supplied}, where)
 
 
-def _value(value: Any, where: str) -> Any:
+def _value(value: Any, known: Mapping[str, type], where: str) -> Any:
     if isinstance(value, list):
-        return [_value(one, where) for one in value]
+        return [_value(one, known, where) for one in value]
     if not isinstance(value, dict):
         return value
-    inner = {name: _value(one, where) for name, one in value.items() if name != PART}
+    inner = {name: _value(one, known, where) for name, one in value.items() if name != PART}
     if PART not in value:
         return inner
-    return _called(looked_up(value[PART], parts(), "part of a network", where), inner, where)
+    return _called(looked_up(value[PART], known, "part of a network", where), inner, where)
 
 
 def _called(kind: type, arguments: Mapping[str, Any], where: str) -> Any:
