@@ -8,7 +8,8 @@ import torch
 from served_shop import IDS, ITEMS, Clock, features, make, written
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.serving import load
+from missrec_pl.nn.fitted import Fitted
+from missrec_pl.serving import ServedRecommender, load
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +111,6 @@ def test_new_items_are_recommended_at_once_and_change_nothing_else(served):
 
 def test_a_new_item_scores_as_one_of_its_content_without_purchases():
     """Beside i1's twin in content; the ID embedding and the pairs of i1 are its own."""
-    from missrec_pl.serving.recommender import ServedRecommender
-
     bundle = make()
     bundle.network.id_embedding.weight.data.zero_()
     served = ServedRecommender(bundle)
@@ -194,3 +193,31 @@ def test_a_network_of_somebodys_own_that_reads_times(tmp_path):
     assert not np.allclose(later["score"].to_numpy(), early)
     with pytest.raises(ConfigError, match="2 times for 1 items"):
         served.recommend([["i1"]], times=[[1, 2]])
+
+
+class Rows(Fitted):
+    """A fitted part that holds something of each item, or of each of some codes, and says nothing of new ones."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(count))
+
+    is_empty = False
+
+    def fit(self, context):
+        return {}
+
+
+def test_a_fitted_part_that_holds_rows_of_items_says_how_it_grows():
+    same = {name: rows[:1] for name, rows in features().items()}
+    for count, can in ((ITEMS + 1, False), (4, True)):
+        bundle = make()
+        bundle.network.fitted["rows"] = Rows(count)
+        served = ServedRecommender(bundle)
+        if can:
+            served.add_items(["new"], features=same)
+        else:
+            with pytest.raises(ConfigError, match="Rows cannot take items that came after training"):
+                served.add_items(["new"], features=same)
+        assert served.num_items == ITEMS + can
+        assert len(bundle.network.id_embedding.weight) == ITEMS + 1 + can

@@ -70,7 +70,7 @@ def grow(bundle: Bundle, features: Mapping[str, Tensor]) -> Items:
         The new items as the network encodes them, row 0 padding.
 
     Raises:
-        ConfigError: a fitted part cannot take them; nothing was changed if it is asked first.
+        ConfigError: a fitted part cannot take them.
     """
     before, device = len(bundle.names), bundle.items.vectors.device
     count = len(next(iter(features.values())))
@@ -78,8 +78,9 @@ def grow(bundle: Bundle, features: Mapping[str, Tensor]) -> Items:
     table = _table(bundle, ids, features)
     new = NewItems(ids, {n: f.to(device) for n, f in features.items()}, lambda: _encode(bundle, table))
     parts = [*bundle.network.fitted_parts(), *bundle.scorers.fitted_parts()]
-    if stiff := [part for part in parts if type(part).grow is Fitted.grow]:
-        stiff[0].grow(new)  # says that it cannot
+    for part in parts:
+        if type(part).grow is Fitted.grow:  # may say that it cannot: before anything is changed
+            part.grow(new)
     with torch.no_grad():
         _pad_tables(bundle.network, bundle.network.item_bound, before + 1, new)
         for part in parts:
