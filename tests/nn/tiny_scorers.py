@@ -38,7 +38,7 @@ def fitted_content(context, vectors):
     """The scorer of features whose whitened vectors are told."""
     scorer = Content(SHAPE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(content, "whitened", lambda catalogue, modality: vectors[modality])
+        patch.setattr(content, "whitened_with_axes", lambda catalogue, modality: (vectors[modality], []))
         for part in scorer.fitted.values():
             refit(part, context)
     scorer.double()

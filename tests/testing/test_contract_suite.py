@@ -83,12 +83,16 @@ class Plain(Recommender):
         self.fault = fault
         self.table = torch.nn.Embedding(data.num_items + 1, 4, padding_idx=0)
         self.unused = torch.nn.Linear(2, 2) if fault == "unused weights" else None
+        if fault == "a tensor of its own":
+            self.scale = torch.full((), 2.0)
         self.reads = frozenset({"features"} if fault == "wrong declaration" else {"ids"})
         if fault == "unread times":
             self.reads |= {"timestamps"}
 
     def encode_items(self, inputs):
         vectors = self.table(inputs.ids)
+        if self.fault == "a tensor of its own":
+            vectors = vectors * self.scale
         if self.fault == "neighbours":
             vectors = vectors - vectors.mean(0)
         if self.fault == "reads features":
@@ -118,6 +122,7 @@ def test_the_smallest_network_keeps_it():
         ("padding", "padding"),
         ("candidates", "candidates"),
         ("unused weights", "no gradient reaches unused.weight"),
+        ("a tensor of its own", "a bundle cannot hold it"),
         ("reads features", "reads features and does not declare"),
         ("wrong declaration", "declares features and does not read"),
         ("unread times", "declares timestamps and does not read"),

@@ -77,6 +77,13 @@ class Whitening:
         self.mean = axes.mean
         self.matrix = (axes.directions * axes.scale ** (-power)) @ axes.directions.T
 
+    @classmethod
+    def of(cls, mean: Float[Tensor, " F"], matrix: Float[Tensor, "F F"]) -> Whitening:
+        """A whitening that was fitted before."""
+        known = cls.__new__(cls)
+        known.mean, known.matrix = mean, matrix
+        return known
+
     def __call__(self, rows: Float[Tensor, "R F"]) -> Float[Tensor, "R F"]:
         """Whitened features; an item that equals the mean gets zeros."""
         white: Tensor = torch.nn.functional.normalize((rows - self.mean) @ self.matrix, dim=1)
@@ -139,14 +146,26 @@ class PrincipalAxes(Axes):
 
 def whitened(catalogue: Catalogue, modality: str) -> Float[Tensor, "_ _"]:
     """``[N + 1, D]`` half-whitened unit vectors of all items, each domain along its own axes; 0 where missing."""
+    return whitened_with_axes(catalogue, modality)[0]
+
+
+def whitened_with_axes(
+    catalogue: Catalogue, modality: str
+) -> tuple[Float[Tensor, "_ _"], list[tuple[Float[Tensor, " _"], Float[Tensor, "_ _"]]]]:
+    """What :func:`whitened` gives, and per domain that has the modality the mean ``[F]`` and the axes ``[F, D]``.
+
+    A further item's vector is ``(features - mean) @ axes``, of length 1.
+    """
     max_axes = AXES_IF_LARGE if catalogue.num_items > LARGE_CATALOGUE else catalogue.feature_dims[modality]
     vectors = torch.zeros(catalogue.num_items + 1, max_axes)
+    spaces = []
     for domain, offset in zip(catalogue.domains, catalogue.offsets[:-1], strict=True):
         if modality in domain.modalities and domain.present(modality).any():
             axes = PrincipalAxes(domain.features(modality), domain.present(modality), max_axes=max_axes)
             found = axes.unit_vectors(0.5)
             vectors[torch.from_numpy(axes.items + offset), : found.shape[1]] = found
-    return vectors
+            spaces.append((axes.mean, axes.directions * axes.scale ** (-0.5)))
+    return vectors, spaces
 
 
 def _moments(

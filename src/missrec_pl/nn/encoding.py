@@ -6,11 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.contract import Histories, Items, Recommender, Users
 from missrec_pl.system.precision import widened
+
+
+def with_masked_place(histories: Histories) -> Histories:
+    """Histories with one hidden place behind them, which a cloze network fills in; its time is the request's."""
+    rows, place, times = F.pad(histories.rows, (0, 1)), histories.length[:, None], histories.times
+    is_masked = torch.zeros_like(rows, dtype=torch.bool).scatter(1, place, True)
+    if times is not None:
+        times = F.pad(times, (0, 1)).scatter(1, place + 1, times.gather(1, place))
+    return replace(histories, rows=rows, length=histories.length + 1, is_masked=is_masked, times=times)
 
 
 class GroupedUsers:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.errors import ConfigError
 from missrec_pl.nn.items import Items
 from missrec_pl.system.processes import Share
 
@@ -39,6 +41,25 @@ class FittingContext:
     items: Callable[[], Iterator[Items]]
     seed: int
     share: Share
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """Items that came after training, behind those that were trained on; they have content alone.
+
+    Attributes:
+        ids: ``[K]`` their global ids ``N + 1..N + K``.
+        features: per modality ``[K, F]`` as an encoder gives them; zeros where an item lacks it.
+        encode: gives these items as the network encodes them now, row 0 padding.
+    """
+
+    ids: Tensor
+    features: Mapping[str, Tensor]
+    encode: Callable[[], Items]
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """A table ``[N + 1, ...]`` of all items with rows of zeros for the new ones."""
+        return torch.cat([rows, rows.new_zeros(len(self.ids), *rows.shape[1:])])
 
 
 class Fitted(nn.Module, ABC):
@@ -73,6 +94,25 @@ class Fitted(nn.Module, ABC):
     @abstractmethod
     def fit(self, context: FittingContext) -> dict[str, float]:
         """Fit the buffers; what is worth logging, by name."""
+
+    def grow(self, new: NewItems) -> None:
+        """Make room for items that came after training, without fitting anything again.
+
+        A part that holds nothing of each item has nothing to do.
+
+        Raises:
+            ConfigError: the part holds something of each item, and does not say how to make room.
+        """
+        rows = int(new.ids[0])
+        if any(buffer.dim() and len(buffer) == rows for buffer in self.buffers()):
+            raise ConfigError(f"{type(self).__name__} cannot take items that came after training: train again.")
+
+    def check(self) -> None:
+        """Look at buffers that were read from a file that anybody may have written.
+
+        Raises:
+            ValueError: they do not go together, such as an index out of range.
+        """
 
 
 def refit(part: Fitted, context: FittingContext) -> dict[str, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from missrec_pl.clustering import Clustering, ClusterResult, resolve_count
 from missrec_pl.clustering.methods import DPCKNN, InterestMethod
 from missrec_pl.errors import ConfigError
-from missrec_pl.nn.fitted import Fitted, FittingContext
+from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.system.precision import exact_float32
 
 
@@ -129,6 +129,22 @@ class InterestTable(Fitted):
         self.assignment.zero_()
         self.assignment[~left_out] = assignment.to(self.assignment) + 1
         self.num_refreshes += 1
+
+    @torch.no_grad()
+    def grow(self, new: NewItems) -> None:
+        """See :meth:`Fitted.grow`: a new item's tokens go to their nearest prototypes."""
+        self.assignment = new.padded(self.assignment)
+        if self.is_empty:
+            return
+        items = new.encode().span(1)
+        nearest = torch.cdist(items.vectors.flatten(0, 1), self.prototypes[1:]).argmin(1) + 1
+        found = nearest.view(items.vectors.shape[:2]).masked_fill(items.extra["no_interest"], 0)
+        self.assignment[new.ids] = found.to(self.assignment)
+
+    def check(self) -> None:
+        """See :meth:`Fitted.check`."""
+        if bool(((self.assignment < 0) | (self.assignment > self.num_prototypes)).any()):
+            raise ValueError("interests that are not there")
 
     def _discover(self, tokens: Tensor, seed: int) -> Clustering:
         if not self._by_modality:

@@ -45,7 +45,7 @@ def parse_json(text: str, where: str, advice: str) -> Any:
             number of more than ``MAX_DIGITS`` digits.
     """
     try:
-        _check_depth(text)
+        check_depth(text)
         return json.loads(
             text,
             object_pairs_hook=_unique,
@@ -135,7 +135,8 @@ def _text(path: Path, advice: str, max_bytes: int) -> str:
         raise DataError(f"{path}: cannot be read ({error}); {advice}") from None
 
 
-def _check_depth(text: str) -> None:
+def check_depth(text: str) -> None:
+    """Raises ValueError where a JSON text is nested deeper than ``MAX_DEPTH``."""
     depth = 0
     for found in _BRACKETS.finditer(text):
         mark = found[0]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from missrec_pl.callbacks import InterestRefresh
 from missrec_pl.nn.contract import Recommender, Users
+from missrec_pl.serving.tensors import fill, own_tensors, without_memory
 from missrec_pl.testing.scene import MakeNetwork, Scene, small_data
 
 
@@ -118,6 +119,18 @@ def _saved_is_loaded(scene: Scene) -> None:
         owner, _, leaf = name.rpartition(".")
         setattr(other.get_submodule(owner), leaf, buffer)
     _close(_scores(scene, other), _scores(scene, scene.network), "a loaded network scores otherwise")
+
+
+def _served_is_the_network(scene: Scene) -> None:
+    """As bundles do it: a network without memory, then weights and buffers in their places."""
+    with without_memory():
+        other = scene.make(scene.shape, **scene.options)
+    try:
+        fill(other, own_tensors(scene.network), "a bundle")
+        found = _scores(scene, other.eval())
+    except Exception as error:
+        raise ContractError(f"a bundle cannot hold it: {' '.join(str(error).split())}") from error
+    _close(found, _scores(scene, scene.network), "served from its weights and buffers alone it scores otherwise")
 
 
 def _reads_what_it_declares(scene: Scene) -> None:
@@ -226,6 +239,7 @@ _CHECKS: tuple[Callable[[Scene], None], ...] = (
     _scores_come_in_chunks,
     _gradients_reach_what_trains,
     _saved_is_loaded,
+    _served_is_the_network,
     _reads_what_it_declares,
     _places_see_the_past_alone,
 )

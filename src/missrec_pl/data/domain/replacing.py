@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,15 +16,16 @@ LISTING = "domains.json"
 
 
 @contextmanager
-def replacing(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def replacing(target: Path, *, overwrite: bool, is_ours: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yields an empty folder that replaces ``target`` if the block ends without an error.
 
-    If ``target`` is a symbolic link, the folder that it leads to is replaced.
+    If ``target`` is a symbolic link, the folder that it leads to is replaced. ``is_ours`` says of a folder whether
+    it may be; None: a domain folder may.
 
     Raises:
         DataError: As :func:`check_target`.
     """
-    check_target(target, overwrite=overwrite)
+    check_target(target, overwrite=overwrite, is_ours=is_ours or is_domain_folder)
     target = real_path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     unique = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -58,14 +59,18 @@ def replacing_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
         yield part
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
+def is_domain_folder(folder: Path) -> bool:
+    """Whether a folder holds a domain, or a cached set of them."""
+    return any((folder / name).is_file() for name in (MANIFEST, LISTING))
+
+
+def check_target(target: Path, *, overwrite: bool, is_ours: Callable[[Path], bool] = is_domain_folder) -> None:
     """Raises DataError if ``target`` exists, unless it is a domain folder and ``overwrite`` is true."""
     if not target.exists():
         return
     if not overwrite:
         raise DataError(f"{target} exists already; remove it, choose another folder or pass --overwrite")
-    is_ours = any((target / name).is_file() for name in (MANIFEST, LISTING))
-    if not is_ours and not (target.is_dir() and not any(target.iterdir())):
+    if not is_ours(target) and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"{target} is no domain folder and is not overwritten; choose another folder")
 
 

@@ -99,6 +99,10 @@ class Catalogue:
         """Global ids of the items of the given domain."""
         return slice(int(self.offsets[index]) + 1, int(self.offsets[index + 1]) + 1)
 
+    def transform_of(self, index: int, modality: str) -> FeatureTransform | None:
+        """What the features of a domain go through as they are read; None where nothing is done to them."""
+        return self._transforms.get((index, modality))
+
     def to(self, device: torch.device) -> None:
         """Move what is resident on the device there (``placement="device"``)."""
         if self.placement == "device":

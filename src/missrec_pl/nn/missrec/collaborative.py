@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.fitting.spectral import spectral_embeddings
-from missrec_pl.nn.fitted import Fitted, FittingContext
+from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 
 COLLABORATIVE = "collaborative"
 """The modality's name, after those of the features."""
@@ -55,6 +55,10 @@ class CollaborativeVectors(Fitted):
         self.without_fold = None if without_fold is None else without_fold.to(device)
         self._is_turned = False
         return {}
+
+    def grow(self, new: NewItems) -> None:
+        """See :meth:`Fitted.grow`: new items have no vector."""
+        self.vectors = new.padded(self.vectors)
 
     def forward(
         self, ids: Int[Tensor, " U"], fold: int | None = None

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from missrec_pl.fitting.whitening import whitened
+from missrec_pl.errors import ConfigError
+from missrec_pl.fitting.whitening import whitened_with_axes
 from missrec_pl.nn.contract import DataShape
-from missrec_pl.nn.fitted import Fitted, FittingContext
+from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 
 
@@ -23,11 +24,13 @@ class WhitenedVectors(Fitted):
     vectors: Tensor
     row_of: Tensor
     items: Tensor
+    mean: Tensor | None
+    axes: Tensor | None
 
     def __init__(self, modality: str) -> None:
         super().__init__()
         self.modality = modality
-        for name in ("vectors", "row_of", "items"):
+        for name in ("vectors", "row_of", "items", "mean", "axes"):
             self.register_buffer(name, None, persistent=False)
 
     @property
@@ -37,14 +40,43 @@ class WhitenedVectors(Fitted):
 
     def fit(self, context: FittingContext) -> dict[str, float]:
         """Keep ``vectors [P + 1, D]`` (row 0 zeros), ``row_of [N + 1]`` an item, and the ``items [P]`` of the
-        rows.
+        rows; of a single domain its ``mean [F]`` and ``axes [F, D]``, too, for items that come later.
         """
-        dense = whitened(context.catalogue, self.modality)
+        dense, spaces = whitened_with_axes(context.catalogue, self.modality)
+        self.mean, self.axes = spaces[0] if len(context.catalogue.domains) == len(spaces) == 1 else (None, None)
         present = dense.any(1)
         self.items = present.nonzero()[:, 0]
         self.row_of = torch.where(present, present.cumsum(0), 0)
         self.vectors = torch.cat([dense.new_zeros(1, dense.shape[1]), dense[present]])
         return {}
+
+    def grow(self, new: NewItems) -> None:
+        """See :meth:`Fitted.grow`: along the axes that were fitted.
+
+        Raises:
+            ConfigError: several domains have axes of their own.
+        """
+        if self.mean is None or self.axes is None:
+            raise ConfigError("the content scorer has axes of several domains: train again with the new items.")
+        given = new.features[self.modality]
+        found = nn.functional.normalize((given - self.mean) @ self.axes, dim=1)
+        present = given.any(1) & found.any(1)
+        first = len(self.vectors)
+        self.vectors = torch.cat(
+            [self.vectors, nn.functional.pad(found[present], (0, self.vectors.shape[1] - found.shape[1]))]
+        )
+        places = torch.where(present, first - 1 + present.cumsum(0), 0)
+        self.row_of = torch.cat([self.row_of, places])
+        self.items = torch.cat([self.items, new.ids[present]])
+
+    def check(self) -> None:
+        """See :meth:`Fitted.check`."""
+        if not self.is_empty:
+            rows, items = len(self.vectors), len(self.row_of)
+            if len(self.items) != rows - 1 or bool(((self.row_of < 0) | (self.row_of >= rows)).any()):
+                raise ValueError(f"rows of {self.modality} that are not there")
+            if bool(((self.items < 1) | (self.items >= items)).any()):
+                raise ValueError(f"items of {self.modality} that are not there")
 
 
 class Content(Scorer):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from missrec_pl.data.global_sequences import PAIR_WINDOW
 from missrec_pl.fitting.sequence_pairs import ItemPairs, item_pairs
 from missrec_pl.nn.contract import DataShape
-from missrec_pl.nn.fitted import Fitted, FittingContext
+from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 from missrec_pl.system.precision import in_float32
 
@@ -50,6 +50,23 @@ class PairCounts(Fitted):
         self.is_cut, cut = pairs.is_cut, pairs.is_cut.nonzero()[:, 0]
         source, entry = self.entries(cut)
         self.kept = self.key(cut[source], self.neighbours[entry])  # of the items that lost some; in rising order
+
+    def grow(self, new: NewItems) -> None:
+        """See :meth:`Fitted.grow`: new items stood near none. Rows of training cannot be scored any more."""
+        self.offsets = torch.cat([self.offsets, self.offsets[-1:].expand(len(new.ids))])
+        self.frequency, self.is_cut = new.padded(self.frequency), new.padded(self.is_cut)
+
+    def check(self) -> None:
+        """See :meth:`Fitted.check`."""
+        if self.is_empty:
+            return
+        ends, pairs, rows = self.offsets, len(self.neighbours), len(self.frequency)
+        if len(ends) != rows + 1 or len(self.counts) != pairs or bool((ends[1:] < ends[:-1]).any()):
+            raise ValueError("pairs of items that are not there")
+        if int(ends[0]) != 0 or int(ends[-1]) != pairs:
+            raise ValueError("pairs that are not there")
+        if bool(((self.neighbours < 1) | (self.neighbours >= rows)).any()):
+            raise ValueError("neighbours that are not there")
 
     def entries(self, items: Int[Tensor, " S"]) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"]]:
         """The pairs of some items: which of them each is of, and where it is stored."""

@@ -1,0 +1,51 @@
+"""What a request gets: ranked items of each history, and which ids nobody knew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Items, best first, and their scores; None where no network scored them."""
+
+    items: Sequence[str]
+    scores: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The recommendations of several histories.
+
+    Attributes:
+        ranked: of each history.
+        unknown: the ids of each history that were skipped.
+    """
+
+    ranked: Sequence[Ranked]
+    unknown: Sequence[Sequence[str]]
+
+    def table(self, *, users: pa.Array | None = None, with_scores: bool = True) -> pa.Table:
+        """Columns ``user``, ``item``, ``rank``, ``score``, ordered by user and rank.
+
+        Args:
+            users: what to call the histories; by default their numbers.
+            with_scores: False leaves the scores out.
+        """
+        sizes = np.array([len(one.items) for one in self.ranked], dtype=np.int64)
+        owner = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        columns = {
+            "user": pa.array(owner) if users is None else users.take(pa.array(owner)),
+            "item": pa.array([item for one in self.ranked for item in one.items], pa.string()),
+            "rank": pa.array((np.arange(len(owner)) - first + 1).astype(np.int32)),
+        }
+        if with_scores:
+            columns["score"] = pa.array([score for one in self.ranked for score in one.scores], pa.float32())
+        skipped = {str(number): ids for number, ids in enumerate(self.unknown) if ids}
+        return pa.table(columns).replace_schema_metadata({"unknown": json.dumps(skipped)})

@@ -1,0 +1,76 @@
+"""Histories as callers give them, as numbers of the catalogue's items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.serving.items import ItemNames
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Histories of a request.
+
+    Attributes:
+        rows: items ``1..N`` of each, newest last; empty where none is known.
+        unknown: the ids of each that were skipped.
+        times: seconds of the items, and of the request behind them; None where nobody reads them.
+    """
+
+    rows: list[list[int]]
+    unknown: list[list[str]]
+    times: list[list[int]] | None
+
+
+def asked_histories(
+    histories: Sequence[Sequence[str | int]],
+    names: ItemNames,
+    unknown: str,
+    times: Sequence[Sequence[int]] | None,
+    at: int | Sequence[int] | None,
+    needs_times: bool,
+) -> Asked:
+    """Look the items of histories up.
+
+    Raises:
+        ConfigError: histories that are none, or times that are needed and missing, or do not fit.
+        DataError: an unknown id, if these are refused.
+    """
+    if needs_times and (times is None or len(times) != len(histories)):
+        raise ConfigError(
+            "times: the network reads when items were met; give the seconds of each history's items."
+        )
+    index, rows, skipped = names.index, [], []
+    kept_times: list[list[int]] | None = [] if needs_times else None
+    for number, history in enumerate(histories):
+        if isinstance(history, str | bytes) or not hasattr(history, "__len__"):
+            raise ConfigError(
+                f"histories[{number}]: a list of item ids is needed, not a {type(history).__name__}."
+            )
+        keys = [str(one) for one in history]
+        places = [place for place, key in enumerate(keys) if key in index]
+        odd = [key for key in keys if key not in index] if len(places) < len(keys) else []
+        if odd and unknown == "refuse":
+            raise DataError(f"histories[{number}]: item {odd[0][:80]!a} is unknown.")
+        rows.append([index[keys[place]] for place in places])
+        skipped.append(odd)
+        if kept_times is not None and times is not None:
+            kept_times.append(_clock(times[number], places, len(keys), _at(at, number, len(histories)), number))
+    return Asked(rows, skipped, kept_times)
+
+
+def _clock(times: Sequence[int], places: Sequence[int], count: int, at: int | None, number: int) -> list[int]:
+    if len(times) != count:
+        raise ConfigError(f"times[{number}]: {len(times)} times for {count} items.")
+    kept = [int(times[place]) for place in places]
+    return [*kept, int(at) if at is not None else (kept[-1] if kept else 0)]
+
+
+def _at(at: int | Sequence[int] | None, number: int, count: int) -> int | None:
+    if at is None or isinstance(at, int):
+        return at
+    if len(at) != count:
+        raise ConfigError(f"at: {len(at)} times for {count} histories.")
+    return int(at[number])

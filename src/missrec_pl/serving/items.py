@@ -1,0 +1,117 @@
+"""``items.parquet``: the ids that callers know items by, their titles, and how often they were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from missrec_pl.errors import DataError
+
+_SCHEMA = pa.schema({"raw_id": pa.string(), "domain": pa.string(), "title": pa.string(), "count": pa.int64()})
+_ROWS = 4096  # read at a time
+_ROW_BYTES = 10_000  # of a row, on average
+TITLE_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class ItemNames:
+    """The items ``1..N`` of a bundle, in order.
+
+    Attributes:
+        raw_ids: ``[N]`` the source's ids.
+        domains: ``[N]`` the domain of each.
+        titles: ``[N]``; empty where nobody knows one.
+        counts: ``[N]`` training interactions of each.
+    """
+
+    raw_ids: list[str]
+    domains: list[str]
+    titles: list[str]
+    counts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.raw_ids)
+
+    @cached_property
+    def is_of_several_domains(self) -> bool:
+        """Whether ids need their domain before them, as ``domain:id``."""
+        return len(set(self.domains)) > 1
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """``[N]`` what callers call the items: raw ids, or ``domain:id`` where there are several domains."""
+        if not self.is_of_several_domains:
+            return self.raw_ids
+        return [f"{domain}:{raw_id}" for domain, raw_id in zip(self.domains, self.raw_ids, strict=True)]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """The number ``1..N`` of each key."""
+        return {key: number for number, key in enumerate(self.keys, 1)}
+
+    @cached_property
+    def domain_numbers(self) -> NDArray[np.int64]:
+        """``[N]`` a number for each item's domain."""
+        known = {name: number for number, name in enumerate(dict.fromkeys(self.domains))}
+        return np.array([known[name] for name in self.domains], dtype=np.int64)
+
+    def with_more(self, raw_ids: Sequence[str], titles: Sequence[str]) -> ItemNames:
+        """The same with new items behind, of the last domain."""
+        return ItemNames(
+            [*self.raw_ids, *raw_ids],
+            [*self.domains, *([self.domains[-1]] * len(raw_ids))],
+            [*self.titles, *(shortened(title) for title in titles)],
+            np.concatenate([self.counts, np.zeros(len(raw_ids), np.int64)]),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        columns = [self.raw_ids, self.domains, self.titles, pa.array(self.counts, pa.int64())]
+        pq.write_table(pa.table(columns, schema=_SCHEMA), path, compression="zstd")
+
+    @classmethod
+    def read(cls, path: Path, num_items: int) -> ItemNames:
+        """Read the file.
+
+        Raises:
+            DataError: it is damaged, has another number of items, or an id that is empty or comes twice.
+        """
+        try:
+            table = _read(path, num_items)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{path}: no readable table of items ({reason}); export the bundle again.") from error
+        raw_ids, domains, titles = (table[name].to_pylist() for name in ("raw_id", "domain", "title"))
+        names = cls(raw_ids, domains, titles, table["count"].to_numpy().astype(np.int64))
+        if len(names.index) < num_items or "" in names.raw_ids:
+            raise DataError(f"{path}: an item's id is empty or comes twice; export the bundle again.")
+        return names
+
+
+def shortened(text: str) -> str:
+    """A text on one line, of ``TITLE_LENGTH`` characters at most."""
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
+
+
+def _read(path: Path, num_items: int) -> pa.Table:
+    batches = []
+    with pq.ParquetFile(path) as parquet:
+        if parquet.metadata.num_rows != num_items:
+            raise ValueError(f"{parquet.metadata.num_rows} rows for {num_items} items")
+        if parquet.schema_arrow.names != _SCHEMA.names or parquet.schema_arrow.types != _SCHEMA.types:
+            raise ValueError(f"the columns {', '.join(parquet.schema_arrow.names)[:200]}")
+        for batch in parquet.iter_batches(batch_size=_ROWS):
+            if batch.nbytes > len(batch) * _ROW_BYTES:
+                raise ValueError("texts without end")
+            if any(column.null_count for column in batch.columns):
+                raise ValueError("a cell without a value")
+            batches.append(batch)
+    return pa.Table.from_batches(batches, schema=_SCHEMA)

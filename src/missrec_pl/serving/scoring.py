@@ -1,0 +1,96 @@
+"""Scores of all items for histories, as an evaluation of the training code computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from missrec_pl.nn.contract import Histories, Items, Recommender, Users
+from missrec_pl.nn.encoding import encode_users, with_masked_place
+from missrec_pl.nn.scorers import Scorers
+from missrec_pl.system.precision import exact_float32
+
+_LOGITS = 1 << 21  # ranked at a time: a block of logits then fits into a processor's cache
+_ENCODED = 512  # histories encoded at a time
+_BUCKETS = 8  # groups of similar length
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A network with its scorers.
+
+    Attributes:
+        network: in evaluation mode.
+        scorers: with their statistics.
+        temperature: what the network's scores are divided by.
+        max_history: the newest items that the network reads.
+    """
+
+    network: Recommender
+    scorers: Scorers
+    temperature: float
+    max_history: int
+
+    @property
+    def needs_times(self) -> bool:
+        """Whether the network reads when items were met."""
+        return "timestamps" in self.network.reads
+
+    def blocks(self, histories: Histories, items: Items, candidates: Items) -> Iterator[tuple[slice, Tensor]]:
+        """Yields rows and their scores ``[b, C]``, never in less than float32, which may be changed in place.
+
+        Args:
+            histories: none empty.
+            items: the encoded catalogue with the padding item.
+            candidates: what is scored.
+        """
+        step = max(1, _LOGITS // max(1, len(candidates.ids)))
+        device = items.vectors.device
+        for first in range(0, len(histories), _ENCODED):
+            some = histories.cut(slice(first, first + _ENCODED))
+            with torch.no_grad(), exact_float32(device):
+                asked = with_masked_place(some) if self.network.example == "cloze" else some
+                state = encode_users(self.network, asked, items, num_buckets=_BUCKETS).state
+            for start in range(0, len(some), step):
+                rows = slice(start, min(start + step, len(some)))
+                with torch.no_grad(), exact_float32(device):
+                    logits = self.network.score(Users(state[rows]), candidates) / self.temperature
+                    logits = self.scorers.add(logits, some.cut(rows), items, candidates).float()
+                yield slice(first + rows.start, first + rows.stop), logits
+
+
+def histories_of(
+    rows: Sequence[Sequence[int]],
+    max_history: int,
+    device: torch.device,
+    times: Sequence[Sequence[int]] | None = None,
+) -> Histories:
+    """The newest items of each history as the network reads them.
+
+    Args:
+        rows: items ``1..N``, newest last, at least one each.
+        max_history: how many are read.
+        device: where the network is.
+        times: seconds of each item, and of the request behind them.
+    """
+    kept = [list(row[-max_history:]) for row in rows]
+    length = torch.tensor([len(row) for row in kept], device=device)
+    width = max(len(row) for row in kept)
+    padded = torch.tensor([row + [0] * (width - len(row)) for row in kept], device=device)
+    clock = None
+    if times is not None:
+        newest = [list(row[-len(some) - 1 :]) for row, some in zip(times, kept, strict=True)]
+        clock = torch.tensor([row + [0] * (width + 1 - len(row)) for row in newest], device=device)
+    return Histories(padded, length, times=clock)
+
+
+def best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest scores of each row and their columns; of equal ones the first columns come first."""
+    found = scores.topk(min(k, scores.shape[1]), dim=1)
+    by_column = found.indices.argsort(dim=1)
+    values, columns = found.values.gather(1, by_column), found.indices.gather(1, by_column)
+    order = values.argsort(dim=1, descending=True, stable=True)
+    return values.gather(1, order), columns.gather(1, order)
