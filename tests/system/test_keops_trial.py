@@ -151,7 +151,8 @@ def test_the_config_is_refused_before_anything_is_built(use_child, tmp_path):
 def test_the_command_is_refused_in_one_line(tmp_path):
     run = run_cli(
         "data=synthetic", *SMALL, "trainer=cpu", "interest.method.backend=keops",
-        f"hydra.run.dir={tmp_path / 'run'}", f"paths.cache_dir={tmp_path / 'cache'}", CXX="no-such-compiler", PATH="/nowhere",
+        f"hydra.run.dir={tmp_path / 'run'}", f"paths.cache_dir={tmp_path / 'cache'}",
+        CXX="no-such-compiler", PATH="/nowhere",
     )  # fmt: skip
     assert run.returncode == 2
     (line,) = run.stderr.splitlines()
