@@ -2,8 +2,9 @@
 
     python benchmarks/operations.py --data DIR          # DIR holds Scientific_mm_subset; without it generated data
 
-Forward, loss, backward, and the callbacks that every run has; not the optimiser. One group of lengths. On a GPU each
-operation is a launch of a kernel or a few (5 us and more), and each wait lets the device run dry.
+Forward, loss, backward, and the callbacks that every run has; not the optimiser. Shapes are fixed as on a GPU
+(`--free`: as on CPU, one group of lengths). There each operation is a launch of a kernel or a few (5 us and more),
+and each wait lets the device run dry.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from missrec_pl.callbacks import NanGuard
+from missrec_pl.system.shapes import fixed_shapes
 
 NAME = "Scientific_mm_subset"
 PHASES = {
@@ -101,8 +103,13 @@ def step_of(scene: Scene, batch: Any, guard: NanGuard) -> Tensor:
     return loss.detach()
 
 
-def counted(scene: Scene) -> Operations:
-    """The operations of the second step, on a batch that is on the device."""
+def counted(scene: Scene, fixed: bool = True) -> Operations:
+    """The operations of the second step, on a batch that is on the device; with shapes as on a GPU."""
+    with fixed_shapes(fixed):
+        return _counted(scene)
+
+
+def _counted(scene: Scene) -> Operations:
     scene.trainer.precision_plugin = SimpleNamespace(scaler=None)
     guard, loader = NanGuard("."), iter(scene.datamodule.train_dataloader())
     step_of(scene, scene.next_batch(loader), guard)
@@ -126,12 +133,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder that holds the data")
     parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
+    parser.add_argument("--free", action="store_true", help="shapes that depend on the data, as on CPU")
     parser.add_argument("--most", type=int, default=0, help="also list so many operations of each phase")
     options = parser.parse_args()
     print(f"{'step':<12}{'operations':>12}{'waits':>8}")
     with tempfile.TemporaryDirectory() as cache:
         for phase in options.phases:
-            found = counted(scene_of(phase, options.data, cache))
+            found = counted(scene_of(phase, options.data, cache), not options.free)
             print(f"{phase:<12}{found.total:>12}{sum(found.waits.values()):>8}  {dict(found.waits)}", flush=True)
             for name, count in found.counts.most_common(options.most):
                 print(f"{'':<14}{name:<40}{count:>6}")

@@ -15,13 +15,17 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from missrec_pl.checkpoints.files import LAST, keep_previous
 from missrec_pl.errors import StoppedError
-from missrec_pl.system.processes import any_process
+from missrec_pl.system.processes import any_process, world_size
+from missrec_pl.system.shapes import are_fixed
 
 log = logging.getLogger(__name__)
+
+_EXCHANGED_EVERY = 16  # steps
 
 
 class StopSignal:
@@ -154,6 +158,8 @@ class LastCheckpoint(Checkpoint):
             StoppedError: a signal has come.
         """
         done, waited = batch_idx + 1, time.monotonic() - self._saved_at
+        if not self._asks(pl_module.device, done):
+            return
         is_due = self.every_minutes is not None and waited >= 60 * self.every_minutes
         is_due |= self.every_n_steps is not None and done % self.every_n_steps == 0
         stop, due = any_process(bool(self._signal.received), is_due)
@@ -188,6 +194,12 @@ class LastCheckpoint(Checkpoint):
             keep_previous(self.path.parent)
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = time.monotonic()
+
+    def _asks(self, device: torch.device, done: int) -> bool:
+        """Whether the processes exchange their wishes now: on accelerators, which wait, not at every step."""
+        if world_size() == 1 or not are_fixed(device) or done % _EXCHANGED_EVERY == 0:
+            return True
+        return self.every_n_steps is not None and done % self.every_n_steps == 0
 
     def _take_signals(self, trainer: L.Trainer) -> None:
         self._signal.processes = list(getattr(trainer.strategy.launcher, "procs", []))

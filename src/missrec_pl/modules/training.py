@@ -185,9 +185,9 @@ class TrainingModule(RankingModule):
         """The items of a table, as the users of a fold see them; None: as all do. Never in less than float32."""
         assert table is not None, "the data module attaches the item table"
         items = self.model.encode_items(ItemInputs(table, fold))
-        if items.vectors.dtype.itemsize >= 4:
-            return items
-        return replace(items, vectors=widened(items.vectors))
+        if items.vectors.dtype.itemsize < 4:
+            items = replace(items, vectors=widened(items.vectors))
+        return replace(items, first=0, is_rising=True) if table.is_whole else items
 
     def encode(self, batch: SequenceBatch, items: Items, *, is_view: bool = False) -> GroupedUsers:
         """The users of a batch; of a further view behind the last place alone."""
