@@ -103,6 +103,14 @@ def test_items_say_what_their_ids_are():
     assert not taken.is_rising
 
 
+def test_the_catalogue_of_an_evaluation_says_what_its_ids_are(tmp_path):
+    scene = operations.scene_of("fine-tune", None, str(tmp_path), *SIZES)
+    with torch.no_grad():
+        items = scene.module.encode_catalogue()
+    assert (items.first, items.is_rising) == (0, True)
+    assert torch.equal(items.ids, torch.arange(len(items.ids)))
+
+
 def test_a_guard_that_looks_now_and_then_ends_the_run_and_saves_nothing(monkeypatch):
     monkeypatch.setattr(NanGuard, "_report", lambda self, trainer, wrong: f"{wrong} are broken")
     trainer = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=None))

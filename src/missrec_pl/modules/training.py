@@ -267,6 +267,8 @@ class TrainingModule(RankingModule):
             torch.cat([part.vectors for part in parts]),
             torch.cat([part.ids for part in parts]),
             {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
+            first=0,
+            is_rising=True,
         )
 
     def encoded_chunks(self) -> Iterator[Items]:
