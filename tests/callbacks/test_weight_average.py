@@ -62,3 +62,10 @@ def test_a_resumed_run_goes_on_from_the_weights_and_their_average(datamodule, ma
     for key in ("state_dict", "current_model_state"):
         for name, value in whole[key].items():
             torch.testing.assert_close(resumed[key][name], value, msg=f"{key} {name}")
+
+
+def test_there_is_one_copy_of_tables_and_counts(datamodule, make_trainer, tmp_path):
+    trainer, *_ = fitted(datamodule, make_trainer, tmp_path, epochs=1)
+    (average,) = (one._average_model for one in trainer.callbacks if isinstance(one, WeightAverage))
+    assert [name for name, _ in average.module.named_buffers()] == []
+    assert len(list(average.module.parameters())) == len(list(trainer.lightning_module.parameters()))

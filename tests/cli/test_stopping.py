@@ -40,6 +40,65 @@ def start(*arguments):
     )  # fmt: skip
 
 
+# Compiles for a minute, in the phase in which nothing asks for signals.
+SLOW_COMPILER = """
+import runpy, sys, time
+from pathlib import Path
+from missrec_pl.system import compilation
+mark = Path(sys.argv[1])
+def slow():
+    mark.touch()
+    time.sleep(60)
+compilation._inductor = slow
+sys.argv[1:] = sys.argv[2:]
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def started(*command):
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, preexec_fn=default_signals,
+    )  # fmt: skip
+
+
+def signalled(process, file, number):
+    """Exit code, what was said, and the seconds it took after a signal that comes when the file is there."""
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    start = time.monotonic()
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr, time.monotonic() - start
+
+
+def test_a_signal_ends_a_compilation(tmp_path):
+    process = started(
+        "-c", SLOW_COMPILER, tmp_path / "compiling", "data=synthetic", *SMALL, "compile=true", "trainer=cpu",
+        "baselines.names=[]", "callbacks.progress=null", "callbacks.last_checkpoint.stop_seconds=1",
+        f"paths.cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    code, said, seconds = signalled(process, tmp_path / "compiling", signal.SIGTERM)
+    assert code == 75, said
+    assert "error: stopped by SIGTERM: what was going on did not end within 1 s; nothing was saved yet." in said
+    assert seconds < 30
+
+
+def test_ctrl_c_ends_what_does_not_end_by_itself(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from missrec_pl.callbacks.last_checkpoint import StopSignal;"
+        "wish = StopSignal(1, lambda: 'last words'); wish.install(); Path(sys.argv[1]).touch();\n"
+        "while True: time.sleep(60)"
+    )
+    code, said, seconds = signalled(started("-c", program, tmp_path / "ready"), tmp_path / "ready", signal.SIGINT)
+    assert code == 75, said
+    assert "error: last words" in said
+    assert seconds < 30
+
+
 def curve(run_dir):
     """Step and training loss of every row."""
     with (run_dir / "csv" / "metrics.csv").open(newline="") as file:

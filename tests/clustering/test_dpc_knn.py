@@ -169,10 +169,19 @@ def test_auto_says_what_it_chose_and_why(caplog):
     assert "backend tiled (on cpu" in caplog.text
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
-def test_auto_never_loads_keops_by_itself(device):
-    name, reason = backends.resolve(device)
-    assert name == "tiled"
+@pytest.mark.parametrize(
+    ("device", "width", "expected"),
+    [
+        ("cpu", 16, "tiled"),
+        ("cpu", 300, "tiled"),
+        ("mps", 300, "tiled"),
+        ("cuda", 65, "tiled"),
+        ("cuda", 64, "keops"),
+    ],
+)
+def test_auto_takes_what_was_measured_for_device_and_width(device, width, expected):
+    name, reason = backends.resolve(device, width)
+    assert name == expected
     assert f"on {device}" in reason
 
 

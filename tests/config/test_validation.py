@@ -176,6 +176,38 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
         validate_config(composed("trainer=gpu"))
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["trainer=gpu", "trainer.devices=3"],
+            "trainer.devices=3: GPUs that are here: 2; say trainer.devices=auto",
+        ),
+        (["trainer=ddp", "trainer.devices=[0,2]"], "trainer.devices=[0, 2]: GPUs that are here: 2"),
+        (["trainer=gpu", "trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed: Tesla has no bfloat16"),
+        (
+            ["trainer=gpu", "trainer.precision=16-mixed", "trainer.gradient_clip_val=1", "optim.fused=true"],
+            "optim.fused=true: a fused kernel unscales",
+        ),
+        (["trainer=ddp", "trainer.devices=2"], ""),
+        (["trainer=ddp", "trainer.devices=[0,1]"], ""),
+        (["trainer=gpu", "trainer.precision=16-mixed", "trainer.gradient_clip_val=1"], ""),
+    ],
+)
+def test_what_a_gpu_does_not_have_is_refused(flags, message, monkeypatch):
+    for name, answer in {"is_available": True, "device_count": 2, "get_device_name": "Tesla"}.items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda *_, answer=answer: answer)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    cfg = composed(*flags)
+    if not message:
+        validate_config(cfg)
+        return
+    with pytest.raises(ConfigError) as refused:
+        validate_config(cfg)
+    assert str(refused.value).startswith(message)
+
+
 def test_flags_of_the_tables_exist():
     """A renamed key would silently lose its check."""
     models = ("missrec", "missrec_released", "sasrec", "unisrec", "vqrec", "gru4rec", "s3rec")

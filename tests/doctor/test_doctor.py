@@ -74,7 +74,7 @@ def test_a_missing_package_and_a_missing_folder(folders, capsys, monkeypatch):
 
 
 def test_a_check_that_breaks_hides_no_other(folders, capsys, monkeypatch):
-    def broken():
+    def broken(*_, **__):
         raise RuntimeError("no such luck")
 
     monkeypatch.setattr("missrec_pl.doctor.checks.check_keops", broken)

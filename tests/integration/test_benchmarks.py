@@ -78,3 +78,26 @@ def test_the_benchmarks_of_candidates_and_features_report(tmp_path):
     rows = json.loads(file.read_text())
     assert len({row["items"] for row in rows}) == 1
     assert all(row["cpu"] > 0 and row["held"] <= row["peak"] for row in rows)
+
+
+SUITE = ("dpc-knn", "steps", "processes", "keops", "interests", "pretrain", "finetune", "sampled")
+
+
+def test_a_part_of_the_gpu_suite_that_takes_too_long_loses_nothing(tmp_path):
+    file = tmp_path / "suite.json"
+    late = benchmark("gpu_suite", "--rehearse", "--parts", "dpc-knn", "--slower", "0.001", "--json", file)
+    assert late.returncode == 1, late.stderr
+    assert "FAILED  dpc-knn" in late.stdout
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["problem"] == "took more than 0.025 s"
+
+
+@needs_proc
+@pytest.mark.slow
+def test_the_gpu_suite_is_rehearsed_on_cpu(tmp_path):
+    file = tmp_path / "suite.json"
+    done = benchmark("gpu_suite", "--rehearse", "--slower", "3", "--json", file, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert list(dict.fromkeys(row["part"] for row in rows)) == list(SUITE)
+    assert all(row["waits"] == 0 for row in rows if row["part"] in ("pretrain", "finetune", "sampled"))

@@ -5,14 +5,16 @@ from functools import partial
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from runs import SMALL, run_cli
 from torch import nn
 
+from missrec_pl.config.trainer_options import fused_kernel
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn import DataShape
 from missrec_pl.nn.missrec import MISSRec
 from missrec_pl.nn.sasrec import SASRec
-from missrec_pl.system.compilation import compile_parts, with_fused_kernel
+from missrec_pl.system.compilation import LimitedCompiler, compile_parts, with_fused_kernel
 
 ADAM = partial(torch.optim.Adam, lr=0.01, weight_decay=0.1)
 
@@ -66,8 +68,38 @@ def test_networks_say_what_is_compiled(monkeypatch):
     monkeypatch.setattr("torch.nn.Module.compile", lambda part, **options: compiled.append((part, options)))
     for model in (missrec, sasrec):
         compile_parts(model.compiled_parts())
-        assert compiled == [(part, {"dynamic": True}) for part in model.compiled_parts()]
+        assert [part for part, _ in compiled] == model.compiled_parts()
+        assert all(options["dynamic"] is True for _, options in compiled)
+        assert len({id(options["backend"]) for _, options in compiled}) == 1  # one limit for all parts
         compiled.clear()
+
+
+def test_past_a_number_of_compilations_a_network_goes_on_uncompiled(caplog):
+    compiled = []
+    backend = LimitedCompiler(2, lambda graph, inputs: compiled.append(graph) or graph.forward)
+    torch._dynamo.reset()
+    layer = torch.compile(nn.Linear(3, 4), backend=backend, dynamic=False)
+    inputs = [torch.randn(size, 3) for size in range(2, 7)]
+    found = [layer(x) for x in inputs]
+    torch._dynamo.reset()
+    for x, y in zip(inputs, found, strict=True):
+        torch.testing.assert_close(y, layer._orig_mod(x))
+    assert len(compiled) == 2
+    (line,) = [one.getMessage() for one in caplog.records if "compile=true" in one.getMessage()]
+    assert line.startswith(
+        "compile=true: 2 compilations, and there are still new shapes; what follows runs uncompiled"
+    )
+    found[-1].sum().backward()
+    assert layer._orig_mod.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("precision", "clip", "fused", "expected"),
+    [("16-mixed", 0.5, None, False), ("16-mixed", None, None, None), ("bf16-mixed", 0.5, True, True)],
+)
+def test_a_kernel_that_unscales_leaves_nothing_to_clip(precision, clip, fused, expected):
+    trainer = {"precision": precision, "gradient_clip_val": clip}
+    assert fused_kernel(OmegaConf.create({"trainer": trainer, "optim": {"fused": fused}})) is expected
 
 
 @pytest.mark.slow

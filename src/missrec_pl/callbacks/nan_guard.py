@@ -14,6 +14,7 @@ from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.errors import RunError
 from missrec_pl.system.files import whole_file
 from missrec_pl.system.processes import any_process
+from missrec_pl.system.shapes import are_fixed
 
 
 class NanGuard(L.Callback):
@@ -22,12 +23,19 @@ class NanGuard(L.Callback):
     Processes see the same averaged gradients, so all of them stop. Under a gradient scaler (``16-mixed``) infinite
     gradients are part of the method, and the loss alone is looked at.
 
+    On an accelerator the answer is waited for at every n-th step alone, and before anything is saved: until then
+    the device adds up what it finds. The weights of up to n steps are then lost; the checkpoint is from before.
+
     Args:
         folder: where ``nan_batch.json`` is written: the rows of the batch by their source's ids.
+        every_n_steps: how often the answer is waited for; None for every step on CPU, else for every 16th.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, every_n_steps: int | None = None) -> None:
         self.folder = Path(folder)
+        self.every_n_steps = every_n_steps
+        self._norms: Tensor | None = None
+        self._steps = 0
         self._batch: SequenceBatch | None = None
         self._loss: Tensor | None = None
 
@@ -53,10 +61,33 @@ class NanGuard(L.Callback):
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             is_broken = any_process(not _is_finite(self._loss))[0]
         else:
-            is_broken = not _is_finite(nn.utils.get_total_norm(list(gradients.values())))
+            is_broken = self._adds_up_to_none(nn.utils.get_total_norm(list(gradients.values())))
         if is_broken:
             wrong = [name for name, gradient in gradients.items() if not _is_finite(gradient)]
             raise RunError(self._report(trainer, wrong))
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Nothing broken is saved.
+
+        Raises:
+            RunError: a step since the last look took NaN or infinity into the weights.
+        """
+        if self._norms is not None and not _is_finite(self._norms):
+            wrong = [name for name, parameter in pl_module.named_parameters() if not _is_finite(parameter)]
+            raise RunError(self._report(trainer, wrong))
+        self._norms = None
+
+    def _adds_up_to_none(self, norm: Tensor) -> bool:
+        """Whether a sum of norms since the last look is no number; looks at every n-th step."""
+        self._norms = norm if self._norms is None else self._norms + norm
+        self._steps += 1
+        every = (16 if are_fixed(norm.device) else 1) if self.every_n_steps is None else self.every_n_steps
+        if self._steps % every:
+            return False
+        norms, self._norms = self._norms, None
+        return not _is_finite(norms)
 
     def _report(self, trainer: L.Trainer, parameters: list[str]) -> str:
         """Write ``nan_batch.json``, and say in short what it holds."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import nn
+from torch import Tensor, nn
 
 from missrec_pl.errors import ConfigError
 
@@ -108,9 +108,9 @@ class StepSeed(L.Callback):
 class WeightAverage(EMAWeightAveraging):
     """Exponential moving average over steps, which is what is validated, kept and tested.
 
-    Tables and counts are those of the last step. Small data is learned by heart within a few epochs, and the
-    average varies less from step to step than the weights do (Polyak and Juditsky, *Acceleration of stochastic
-    approximation by averaging*, 1992).
+    Weights alone are averaged, where they are; tables and counts are those of the last step, and there is one copy
+    of them. Small data is learned by heart within a few epochs, and the average varies less from step to step than
+    the weights do (Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992).
 
     Args:
         decay: share of the average that a step keeps; its memory is about ``1 / (1 - decay)`` steps.
@@ -118,10 +118,71 @@ class WeightAverage(EMAWeightAveraging):
 
     def __init__(self, decay: float = 0.98) -> None:
         super().__init__(use_buffers=False, decay=decay)
+        self.decay = decay
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Copy the weights; buffers stay with the network."""
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            for module in self._average_model.module.modules():
+                module._buffers.clear()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Follow the weights to their device."""
+        if self._average_model is not None:
+            self._average_model.module.to(pl_module.device)
+
+    on_sanity_check_start = on_train_start
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take a step into the average; nothing waits for the device."""
+        if trainer.global_step <= self._latest_update_step:
+            return
+        self._latest_update_step = trainer.global_step
+        assert self._average_model is not None
+        average, weights = self._pairs(pl_module)
+        if self._average_model.n_averaged == 0:
+            torch._foreach_copy_(average, weights)
+        else:
+            torch._foreach_mul_(average, self.decay)
+            torch._foreach_add_(average, torch._foreach_mul(weights, 1 - self.decay))
+        self._average_model.n_averaged += 1
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """The average takes the place of the weights; what is no weight stays."""
+        current = checkpoint["state_dict"]
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        checkpoint["state_dict"] = {**current, **checkpoint["state_dict"]}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Go on from average and weights when a run is resumed; a test takes the average alone."""
         if trainer.state.fn == TrainerFn.FITTING:
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+            assert self._average_model is not None
+            names = self._average_model.module.state_dict()
+            average = {name: value for name, value in checkpoint["state_dict"].items() if name in names}
+            super().on_load_checkpoint(trainer, pl_module, {**checkpoint, "state_dict": average})
+
+    @torch.no_grad()
+    def _swap_models(self, pl_module: L.LightningModule) -> None:
+        average, weights = self._pairs(pl_module)
+        kept = [one.clone() for one in average]
+        torch._foreach_copy_(average, weights)
+        torch._foreach_copy_(weights, kept)
+
+    @torch.no_grad()
+    def _copy_average_to_current(self, pl_module: L.LightningModule) -> None:
+        average, weights = self._pairs(pl_module)
+        torch._foreach_copy_(weights, average)
+
+    def _pairs(self, pl_module: L.LightningModule) -> tuple[list[Tensor], list[Tensor]]:
+        assert self._average_model is not None
+        both = self._average_model.module.parameters(), pl_module.parameters()
+        average, weights = ([weight.detach() for weight in one] for one in both)
+        return average, weights

@@ -12,13 +12,19 @@ _ALL = ("None", "auto", "-1")
 
 def used_processes(cfg: DictConfig) -> int:
     """How many processes the trainer uses; at least 2 where it has several nodes."""
-    devices, nodes = OmegaConf.select(cfg, "trainer.devices"), OmegaConf.select(cfg, "trainer.num_nodes")
+    nodes = OmegaConf.select(cfg, "trainer.num_nodes")
+    return processes_of_node(cfg) * (nodes if isinstance(nodes, int) else 1 if nodes is None else 2)
+
+
+def processes_of_node(cfg: DictConfig) -> int:
+    """How many processes the trainer uses on each machine."""
+    devices = OmegaConf.select(cfg, "trainer.devices")
     named = list(devices) if isinstance(devices, ListConfig) else str(devices).split(",")
     count = int(named[0]) if len(named) == 1 and str(named[0]).isdigit() else len(named)
     if str(devices) in _ALL:  # as many as there are; of processors Lightning takes one
         is_cpu = str(OmegaConf.select(cfg, "trainer.accelerator")) == "cpu"
         count = 1 if is_cpu else max(1, torch.accelerator.device_count())
-    return count * (nodes if isinstance(nodes, int) else 1 if nodes is None else 2)
+    return count
 
 
 def launch_mistakes(cfg: DictConfig) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 
-from omegaconf import DictConfig, OmegaConf
+import torch
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from missrec_pl.config.targets import in_use
 from missrec_pl.config.values import value_of
@@ -38,6 +39,7 @@ def trainer_mistakes(cfg: DictConfig) -> list[str]:
     ]
     if value_of(cfg, "phase.name") == "baselines":
         return found
+    found += [*_absent(cfg), *_fused_and_clipped(cfg)]
     return found + _nothing_to_do(cfg) + _overfitting(cfg) + _unvalidated(cfg)
 
 
@@ -68,6 +70,50 @@ def _overfitting(cfg: DictConfig) -> list[str]:
     if value_of(cfg, "data.overfit_rows") is not None:
         return ["trainer.overfit_batches and data.overfit_rows say the same: give one of them."]
     return []
+
+
+def fused_kernel(cfg: DictConfig) -> bool | None:
+    """``optim.fused``; where scaled gradients are clipped no kernel may unscale them by itself."""
+    fused: bool | None = value_of(cfg, "optim.fused")
+    return False if _clips_scaled(cfg) else fused
+
+
+def _clips_scaled(cfg: DictConfig) -> bool:
+    is_scaled = value_of(cfg, "trainer.precision") == "16-mixed"
+    return is_scaled and bool(value_of(cfg, "trainer.gradient_clip_val"))
+
+
+def _fused_and_clipped(cfg: DictConfig) -> list[str]:
+    if value_of(cfg, "optim.fused") is not True or not _clips_scaled(cfg):
+        return []
+    return [
+        "optim.fused=true: a fused kernel unscales the gradients of trainer.precision=16-mixed itself, so that "
+        "trainer.gradient_clip_val cannot clip them before; say optim.fused=null."
+    ]
+
+
+def _absent(cfg: DictConfig) -> list[str]:
+    """What the devices of this machine do not have."""
+    if not torch.cuda.is_available() or str(value_of(cfg, "trainer.accelerator")) not in ("auto", "gpu", "cuda"):
+        return []
+    found, there = [], torch.cuda.device_count()
+    devices = value_of(cfg, "trainer.devices")
+    named = devices if isinstance(devices, ListConfig) else str(devices).split(",")
+    numbers = [int(one) for one in named if str(one).isdigit()]
+    wanted = (
+        numbers[0] if len(numbers) == 1 and not isinstance(devices, ListConfig) else 1 + max(numbers, default=0)
+    )
+    if wanted > there and numbers:
+        found.append(
+            f"trainer.devices={devices}: GPUs that are here: {there}; say trainer.devices=auto for all of them."
+        )
+    precision = str(value_of(cfg, "trainer.precision"))
+    if precision.startswith("bf16") and not torch.cuda.is_bf16_supported(including_emulation=False):
+        found.append(
+            f"trainer.precision={precision}: {torch.cuda.get_device_name()} has no bfloat16; say "
+            "trainer.precision=16-mixed or 32-true."
+        )
+    return found
 
 
 def why_unvalidated(cfg: DictConfig) -> str | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.catalogue import VIEWS
 from missrec_pl.data.items.table import ItemTable
+from missrec_pl.system.shapes import are_fixed
 
 WORD_DROPPED = "text_worddrop"
 
@@ -116,7 +117,7 @@ def drop_items(batch: SequenceBatch, keep: Tensor) -> SequenceBatch:
     front = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
     history = (batch.history * keep).gather(1, front)
     length = keep.sum(1)
-    width = int(length.max())
+    width = history.shape[1] if are_fixed(history.device) else int(length.max())
     times = None
     if batch.times is not None:  # the request keeps its time, behind what is left
         kept = batch.times[:, :-1].gather(1, front)[:, :width]

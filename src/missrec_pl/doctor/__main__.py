@@ -12,13 +12,13 @@ from missrec_pl.doctor.checks import OK, PROBLEM, Finding
 from missrec_pl.system.terminal import print_anything
 
 
-def findings(data_dir: Path, cache_dir: Path, output_dir: Path) -> Iterator[Finding]:
+def findings(data_dir: Path, cache_dir: Path, output_dir: Path, *, tries_keops: bool = False) -> Iterator[Finding]:
     """What all checks find. A check that breaks is a finding, and the next one follows."""
     for check in (
         checks.check_python,
         checks.check_packages,
         checks.check_known_bad,
-        checks.check_keops,
+        lambda: checks.check_keops(cache_dir, tries=tries_keops),
         checks.check_accelerator,
         lambda: checks.check_disk([output_dir, cache_dir]),
         lambda: checks.check_data(data_dir),
@@ -36,9 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("MISSREC_DATA_DIR", "data")))
     parser.add_argument("--cache-dir", type=Path, default=Path(os.environ.get("MISSREC_CACHE_DIR", "data/cache")))
     parser.add_argument("--output-dir", type=Path, default=Path("outputs"))
+    parser.add_argument("--try-keops", action="store_true", help="compile and try KeOps in a child process now")
     parser.add_argument("--quiet", action="store_true", help="warnings and problems only")
     arguments = parser.parse_args(argv)
-    found = list(findings(arguments.data_dir, arguments.cache_dir, arguments.output_dir))
+    found = list(
+        findings(arguments.data_dir, arguments.cache_dir, arguments.output_dir, tries_keops=arguments.try_keops)
+    )
     for one in found:
         if one.level != OK or not arguments.quiet:
             print(one)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import product
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,10 +15,12 @@ from missrec_pl.clustering.backends import keops
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.manifest import MANIFEST
 from missrec_pl.errors import DataError
+from missrec_pl.system import keops_trial
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 _SMALL_GB = 2.0
+_WIDTHS = (64, 128, 300)  # hidden sizes that the configs choose
 _MALICIOUS = ("a malicious upload", "remove it, change every secret of this machine")
 _KNOWN_BAD = (  # releases, why, what to do
     ("lightning==2.6.2", _MALICIOUS[0], f"{_MALICIOUS[1]}, install 2.6.6"),
@@ -87,16 +90,41 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def check_keops() -> Iterator[Finding]:
-    """Whether KeOps finds a compiler and a cache that it may write. KeOps itself is not loaded."""
+def check_keops(folder: Path | None = None, *, tries: bool = False) -> Iterator[Finding]:
+    """Whether KeOps finds a compiler and a cache that it may write, and what a child process said that tried it.
+
+    KeOps itself is not loaded here.
+
+    Args:
+        folder: where a run's verdict is kept; None for the user's cache.
+        tries: whether a child process tries it now, for some minutes at most.
+    """
+    folder = keops_trial.default_folder() if folder is None else folder
     if reason := keops.missing_compiler():
         yield Finding(WARNING, "keops", reason, "install g++, or use interest.method.backend=tiled")
     else:
         yield Finding(OK, "keops", f"compiler {os.environ.get('CXX', 'g++')}")
+        if tries:
+            keops_trial.forget(folder)
+        yield from _tried_keops(folder, tries)
     cache = Path(os.environ.get("KEOPS_CACHE_FOLDER", Path.home() / ".cache"))
     if not _is_writable(cache):
         remedy = "export KEOPS_CACHE_FOLDER=<a folder that can be written>"
         yield Finding(WARNING, "keops cache", f"{cache} cannot be written", remedy)
+
+
+def _tried_keops(folder: Path, tries: bool) -> Iterator[Finding]:
+    devices = ["cpu", *(["cuda"] if keops_trial.has_nvidia_device() else [])]
+    for device, width in product(devices, _WIDTHS):
+        ask = keops_trial.verdict if tries else keops_trial.known_verdict
+        found, where = ask(device, width, folder), f"on {device} at {width} dimensions"
+        if found is None:
+            continue
+        if problem := keops_trial.usable(found):
+            remedy = "use interest.method.backend=tiled, as auto does then"
+            yield Finding(WARNING, "keops", f"{where}: {problem}", remedy)
+        else:
+            yield Finding(OK, "keops", f"{where}: a child process tried it, and it works")
 
 
 def check_accelerator() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.config.targets import in_use
+from missrec_pl.config.trainer_options import fused_kernel
 from missrec_pl.data.domain.manifest import encoders_of
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
@@ -132,7 +133,7 @@ def build_module(
         compile_parts(network.compiled_parts())
     training: dict[str, Any] = {"optimizer": None, "scheduler": None}
     if for_training:
-        training["optimizer"] = with_fused_kernel(instantiate(cfg.optim.optimizer), cfg.optim.fused)
+        training["optimizer"] = with_fused_kernel(instantiate(cfg.optim.optimizer), fused_kernel(cfg))
         training["scorer_lr"] = cfg.optim.scorer_lr
         training["scheduler"] = None if cfg.optim.scheduler is None else instantiate(cfg.optim.scheduler)
     module: TrainingModule = instantiate(

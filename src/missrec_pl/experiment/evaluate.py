@@ -15,6 +15,7 @@ from missrec_pl.config.validation import validate_config
 from missrec_pl.experiment import building
 from missrec_pl.experiment.failures import told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
+from missrec_pl.experiment.keops_start import settle_keops
 from missrec_pl.experiment.results import source_commit
 from missrec_pl.experiment.run_results import finish, run_results
 from missrec_pl.experiment.stored_runs import (
@@ -62,6 +63,7 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     with complete_config(f"ckpt={cfg.ckpt}"):
         run = stored_run(checkpoint.config, cfg, f"ckpt={cfg.ckpt}")
         validate_config(run)
+        settle_keops(run)
         L.seed_everything(run.seed, workers=True, verbose=False)
         datamodule = building.build_datamodule(run)
         first = load_module(run, checkpoint, datamodule)

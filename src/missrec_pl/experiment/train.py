@@ -23,6 +23,7 @@ from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import check_baselines, run_baselines
 from missrec_pl.experiment.failures import explained, told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
+from missrec_pl.experiment.keops_start import settle_keops
 from missrec_pl.experiment.results import command, source_commit
 from missrec_pl.experiment.resuming import bring_fitted, check_resume
 from missrec_pl.experiment.run_results import finish, run_results, scalars
@@ -51,6 +52,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         RunError: the machine has no room for it.
     """
     validate_config(cfg)
+    settle_keops(cfg, may_restart=False)  # a job of a sweep shares its program with others
     for line in settled_trainer(cfg):
         log.info(line)
     folder = run_folder(cfg)

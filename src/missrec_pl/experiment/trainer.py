@@ -26,12 +26,14 @@ from missrec_pl.callbacks import (
     StepSeed,
 )
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
+from missrec_pl.config.launched import processes_of_node
 from missrec_pl.config.shared import shared_config
 from missrec_pl.config.targets import in_use
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
 from missrec_pl.experiment import building
 from missrec_pl.loggers import Continuable
+from missrec_pl.system.threads import share_cores
 
 _LIGHTNING = Path(L.__file__).resolve().parent
 
@@ -50,6 +52,7 @@ def build_trainer(
         ConfigError: Lightning refuses an option.
     """
     clock, folder = RunClock(), cfg.paths.output_dir
+    share_cores(processes_of_node(cfg))
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
     options = {name: value for name, value in options.items() if value is not None}  # null: Lightning's default
     own = [

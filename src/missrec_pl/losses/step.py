@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -144,7 +144,8 @@ class Step:
         if self._is_whole:
             return self.items if self.padding_candidate else self.items.span(1)
         if self.batch.candidates is not None:
-            return self.items.take(self.batch.candidates.rows)
+            chosen = self.batch.candidates.rows
+            return replace(self.items.take(chosen), is_rising=chosen.dim() == 1)
         return self.items.take(self.batch.target).apply(self._exchanged)
 
     @cached_property

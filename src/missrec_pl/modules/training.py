@@ -186,9 +186,9 @@ class TrainingModule(RankingModule):
         """The items of a table, as the users of a fold see them; None: as all do. Never in less than float32."""
         assert table is not None, "the data module attaches the item table"
         items = self.model.encode_items(ItemInputs(table, fold))
-        if items.vectors.dtype.itemsize >= 4:
-            return items
-        return replace(items, vectors=widened(items.vectors))
+        if items.vectors.dtype.itemsize < 4:
+            items = replace(items, vectors=widened(items.vectors))
+        return replace(items, first=0, is_rising=True) if table.is_whole else items
 
     def encode(self, batch: SequenceBatch, items: Items, *, is_view: bool = False) -> GroupedUsers:
         """The users of a batch; of a further view behind the last place alone."""
@@ -273,6 +273,8 @@ class TrainingModule(RankingModule):
             torch.cat([part.vectors for part in parts]),
             torch.cat([part.ids for part in parts]),
             {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
+            first=0,
+            is_rising=True,
         )
 
     def encoded_chunks(self) -> Iterator[Items]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.contract import Histories, Items, Recommender, Users
 from missrec_pl.system.precision import widened
+from missrec_pl.system.shapes import are_fixed
 
 
 def with_masked_place(histories: Histories) -> Histories:
@@ -64,14 +65,16 @@ def encode_users(
         network: the network.
         histories: the histories.
         items: the encoded items that they refer to.
-        num_buckets: number of groups; a network that depends on padding takes the batch as it is.
+        num_buckets: number of groups; where shapes are fixed, or for a network that depends on padding, the batch
+            is taken as it is.
         places: ``[R]`` flat places ``b * L + p`` that have a target; None: the last place of each history.
 
     Raises:
         ConfigError: targets at several places, of a network that has one state a history.
     """
     count, width = histories.rows.shape
-    if network.depends_on_padding or num_buckets <= 1 or count < 2 * num_buckets:
+    is_one = network.depends_on_padding or are_fixed(histories.rows.device)
+    if is_one or num_buckets <= 1 or count < 2 * num_buckets:
         parts, order = [(histories, network.encode_histories(histories, items))], None
     else:
         order, parts = histories.length.argsort(), []

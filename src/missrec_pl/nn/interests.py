@@ -14,6 +14,7 @@ from missrec_pl.clustering.methods import DPCKNN, InterestMethod
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.system.precision import exact_float32
+from missrec_pl.system.shapes import are_fixed
 
 
 @dataclass(frozen=True)
@@ -173,11 +174,11 @@ def distinct_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B Q"]
 
     Returns:
         The distinct interests of each row in ascending index, padded at the end with 0 to the longest row of the
-        batch (at least one column), and which of them are padding.
+        batch (at least one column; with fixed shapes to all ``S``), and which of them are padding.
     """
     ordered, is_repeat = sorted_interests(interest)
     is_padding = is_repeat | (ordered == 0)
-    width = max(int((~is_padding).sum(1).max()), 1)
+    width = interest.shape[1] if are_fixed(interest.device) else max(int((~is_padding).sum(1).max()), 1)
     front = is_padding.to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
     is_padding = is_padding.gather(1, front)
     return ordered.gather(1, front).masked_fill(is_padding, 0), is_padding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -16,11 +16,15 @@ class Items:
         vectors: ``[U, ...]``; as candidates of each row ``[R, K, ...]``.
         ids: ``[U]`` global ids, row 0 the padding item; as candidates ``[C]`` without it, or ``[R, K]``.
         extra: further tensors ``[U, ...]`` by name.
+        first: the first id where the ids are a stretch without gaps, known without a look at them; else None.
+        is_rising: whether ids are known to rise, each once.
     """
 
     vectors: Tensor
     ids: Tensor
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    first: int | None = None
+    is_rising: bool = False
 
     def apply(self, change: Callable[[Tensor], Tensor]) -> Items:
         """The items with a function applied to every tensor."""
@@ -34,4 +38,5 @@ class Items:
 
     def span(self, start: int, stop: int | None = None) -> Items:
         """Rows ``start..stop - 1`` (views, no copy)."""
-        return self.apply(lambda tensor: tensor[start:stop])
+        part = self.apply(lambda tensor: tensor[start:stop])
+        return replace(part, first=None if self.first is None else self.first + start, is_rising=self.is_rising)

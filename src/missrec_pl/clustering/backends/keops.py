@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import os
-import shutil
 from typing import Any
 
 import torch
@@ -14,20 +12,13 @@ from missrec_pl.clustering.backends.base import Neighbors, scale_of, squared_dis
 from missrec_pl.clustering.backends.search import SPARE, Found, Scope, keep_nearest
 from missrec_pl.clustering.backends.tiled import TiledReductions
 from missrec_pl.errors import ConfigError
+from missrec_pl.system.keops_trial import missing_compiler as missing_compiler
 from missrec_pl.system.processes import Share
 
 _SMALLEST_LIST = 16
 """List lengths are powers of two from here on, because each length is another formula to compile."""
 _MOST_TOKENS = 1 << 24
 """Ranks travel through KeOps as float32, which counts exactly up to here."""
-
-
-def missing_compiler() -> str:
-    """Say in one line why KeOps could not compile here; empty when it can."""
-    named = os.environ.get("CXX")
-    if (named and shutil.which(named)) or any(shutil.which(name) for name in ("g++", "clang++")):
-        return ""
-    return "no C++ compiler found (g++, or the one that CXX names)"
 
 
 def _quiet() -> contextlib.redirect_stdout[io.StringIO]:

@@ -10,8 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from missrec_pl.system.shapes import are_fixed
+
 # The cosine of a candidate that has no modality at all: the lowest there is, so that it is ranked last.
 NOTHING_TO_COMPARE = -1.0
+_OUTWEIGHS = 1e4  # a sigmoid of it is 1, and of its negative 0, in every precision but float64's last bits
 
 
 class ModalityAdapters(nn.Module):
@@ -63,15 +66,17 @@ class ModalityAdapters(nn.Module):
 
 @dataclass(frozen=True)
 class Comparable:
-    """Candidates that have the same modalities.
+    """Candidates that have the same modalities; or all candidates, and which of their modalities are missing.
 
     Attributes:
-        columns: ``[P]`` their places among all candidates, rising.
+        columns: ``[P]`` their places among all candidates, rising; None: they are all candidates.
         tokens: ``[P, D]`` normalised item tokens, for each modality that they have.
+        is_missing: ``[P, M]`` True where a candidate lacks a modality; None: none of them does.
     """
 
-    columns: Tensor
+    columns: Tensor | None
     tokens: list[Tensor]
+    is_missing: Tensor | None = None
 
 
 class DynamicFusion(nn.Module):
@@ -100,26 +105,50 @@ class DynamicFusion(nn.Module):
         is_idle = not any(len(group.tokens) > 1 for group in candidates)
         if is_idle and self.concentration is not None and self.concentration.requires_grad:
             user = user + 0 * self.concentration  # a gradient of 0: DDP waits for one in every process
-        parts = [
-            self.fuse([user @ tokens.T for tokens in group.tokens])
-            if group.tokens
-            else user.new_full((len(user), len(group.columns)), NOTHING_TO_COMPARE)
-            for group in candidates
-        ]
+        parts, places = [], []
+        for group in candidates:
+            if group.columns is not None:
+                places.append(group.columns)
+            if group.tokens:
+                parts.append(self.fuse([user @ tokens.T for tokens in group.tokens], group.is_missing))
+            else:
+                parts.append(user.new_full((len(user), len(places[-1])), NOTHING_TO_COMPARE))
         if len(parts) == 1:
             return parts[0]
-        return torch.cat(parts, 1).index_select(1, torch.cat([group.columns for group in candidates]).argsort())
+        return torch.cat(parts, 1).index_select(1, torch.cat(places).argsort())
 
-    def fuse(self, cosines: Sequence[Float[Tensor, "B C"]]) -> Float[Tensor, "B C"]:
-        """Fuse the cosines of the modalities of candidates that have all of them."""
+    def fuse(
+        self, cosines: Sequence[Float[Tensor, "B C"]], is_missing: Bool[Tensor, "C M"] | None = None
+    ) -> Float[Tensor, "B C"]:
+        """Fuse the cosines of the modalities of candidates; those that are missing have no weight.
+
+        Args:
+            cosines: for each modality; 0 where it is missing.
+            is_missing: None where the candidates have all modalities.
+        """
         if len(cosines) == 1:
-            return cosines[0]
-        assert self.concentration is not None, "a static mean has one vector to compare with"
+            fused = cosines[0]
+        else:
+            assert self.concentration is not None, "a static mean has one vector to compare with"
+            fused = self._fuse_several(cosines, self.concentration, is_missing)
+        return fused if is_missing is None else fused.masked_fill(is_missing.all(1), NOTHING_TO_COMPARE)
+
+    def _fuse_several(
+        self, cosines: Sequence[Tensor], concentration: Tensor, is_missing: Tensor | None
+    ) -> Float[Tensor, "B C"]:
+        fused: Tensor
         if len(cosines) == 2:  # a softmax of two, in fewer passes
             first, second = cosines
-            return torch.lerp(second, first, torch.sigmoid(self.concentration * (first - second)))
+            lead = concentration * (first - second)
+            if is_missing is not None:  # of one that is missing the weight is 0, and its gradient, too
+                side = is_missing.to(lead.dtype)
+                lead = lead + _OUTWEIGHS * (side[:, 1] - side[:, 0])
+            return torch.lerp(second, first, torch.sigmoid(lead))
         scores = torch.stack(list(cosines))
-        fused: Tensor = ((scores * self.concentration).softmax(0) * scores).sum(0)
+        weights = scores * concentration
+        if is_missing is not None:
+            weights = weights.masked_fill(is_missing.T[:, None], torch.finfo(weights.dtype).min)
+        fused = (weights.softmax(0) * scores).sum(0)
         return fused
 
 
@@ -131,6 +160,8 @@ def comparable(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]) 
         is_missing: which of them do not exist.
     """
     modalities = range(is_missing.shape[1])
+    if are_fixed(tokens.device):
+        return [Comparable(None, [F.normalize(tokens[:, m], dim=-1) for m in modalities], is_missing)]
     pattern = (is_missing.long() << torch.arange(len(modalities), device=is_missing.device)).sum(1)
     groups = []
     for code in pattern.unique().tolist():
@@ -152,6 +183,8 @@ def mean_directions(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C 
     share = share / share.sum(1, keepdim=True).clamp_min(1)
     mean = (F.normalize(tokens, dim=-1) * share[:, :, None]).sum(1)
     is_none = is_missing.all(1)
+    if are_fixed(tokens.device):
+        return [Comparable(None, [mean], is_none[:, None])]
     if not is_none.any():
         return [Comparable(torch.arange(len(mean), device=mean.device), [mean])]
     some, none = (~is_none).nonzero()[:, 0], is_none.nonzero()[:, 0]

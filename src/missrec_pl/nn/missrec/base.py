@@ -19,6 +19,7 @@ from missrec_pl.nn.interests import InterestSettings, InterestTable
 from missrec_pl.nn.missrec.collaborative import COLLABORATIVE, CollaborativeVectors
 from missrec_pl.nn.missrec.items import ItemTokens
 from missrec_pl.nn.missrec.released_rules import Corrected
+from missrec_pl.system.shapes import are_fixed
 
 
 class SequenceModel(Recommender):
@@ -121,10 +122,16 @@ class SequenceModel(Recommender):
         features, rows, is_missing = dict(inputs.table.features), dict(inputs.table.rows), inputs.is_missing
         if "collaborative" in self.fitted:
             vectors, is_unknown = self.fitted["collaborative"](inputs.ids, inputs.fold)
-            known = (~is_unknown).nonzero()[:, 0]
-            features[COLLABORATIVE], rows[COLLABORATIVE] = vectors[known], known
+            if are_fixed(vectors.device):  # of those that are unknown the tokens become zeros below
+                known = torch.arange(len(vectors), device=vectors.device)
+                features[COLLABORATIVE], rows[COLLABORATIVE] = vectors, known
+            else:
+                known = (~is_unknown).nonzero()[:, 0]
+                features[COLLABORATIVE], rows[COLLABORATIVE] = vectors[known], known
             is_missing = torch.cat([is_missing, is_unknown[:, None]], 1)
         tokens = self.item_adapters(features, rows, len(inputs.ids))
+        if "collaborative" in self.fitted and are_fixed(tokens.device):
+            tokens = tokens.masked_fill(is_missing[:, :, None], 0.0)
         extra = {
             "is_missing": is_missing,
             "interest": self.interests.assignment[inputs.ids],

@@ -14,6 +14,7 @@ from missrec_pl.nn.interests import distinct_interests
 from missrec_pl.nn.missrec.base import SequenceModel, as_tokens
 from missrec_pl.nn.missrec.items import ItemTokens, interest_users, mean_of
 from missrec_pl.system.choices import chosen
+from missrec_pl.system.shapes import are_fixed
 
 PositionsFrom = Literal["end", "start"]
 
@@ -52,7 +53,7 @@ class MISSRec(SequenceModel):
         queries = F.embedding(interests, self.interests.prototypes)
         decoded = self.decoder(queries, is_query_padding, memory, is_padding, None, projected)
         state, has_none = mean_of(decoded, is_query_padding), is_query_padding.all(1)
-        if self.id_embedding is not None and bool(has_none.any()):
+        if self.id_embedding is not None and (are_fixed(state.device) or bool(has_none.any())):
             state = torch.where(has_none[:, None], mean_of(memory, is_padding), state)
         return interest_users(state, decoded, is_query_padding)
 

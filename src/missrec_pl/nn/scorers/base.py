@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from missrec_pl.nn.contract import DataShape, Histories, Items
 from missrec_pl.nn.fitted import Fitted
+from missrec_pl.system.shapes import are_fixed
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,35 @@ class ScoredRows:
             allowed.
         future_ids: ``[B, W]`` in training: what the user's training part holds from the target on, right-padded
             with 0. The counts know these rows, and scorers made of counts have to forget them.
+        known_first: the first candidate where they are known to be a stretch without gaps.
+        is_rising: whether the candidates are known to rise, each once.
     """
 
     history_ids: Int[Tensor, "B L"]
     length: Int[Tensor, " B"]
     candidate_ids: Int[Tensor, "*C"]
     future_ids: Int[Tensor, "B W"] | None = None
+    known_first: int | None = None
+    is_rising: bool = False
 
     @classmethod
     def of(cls, history: Histories, items: Items, candidates: Items) -> ScoredRows:
         """What the framework's histories and candidates say."""
-        return cls(items.ids[history.rows], history.length, candidates.ids, history.future)
+        known = candidates.first, candidates.is_rising or candidates.first is not None
+        return cls(items.ids[history.rows], history.length, candidates.ids, history.future, *known)
 
     @cached_property
     def _columns(self) -> tuple[Tensor, Tensor | None]:
-        """Distinct candidates in rising order, and the column of each candidate among them (None: its own)."""
+        """Distinct candidates in rising order, and the column of each candidate among them (None: its own).
+
+        With fixed shapes repeats stay where they are sorted to, and the first of them is everyone's column.
+        """
         ids = self.candidate_ids
+        if self.is_rising:
+            return ids, None
+        if ids.dim() == 1 and are_fixed(ids.device):
+            ordered = ids.sort().values
+            return ordered, torch.searchsorted(ordered, ids)
         if ids.dim() == 1 and bool((ids[1:] > ids[:-1]).all()):
             return ids, None
         distinct, inverse = ids.unique(return_inverse=True)
@@ -50,6 +64,8 @@ class ScoredRows:
     @cached_property
     def first(self) -> int | None:
         """The first candidate if they are a stretch without gaps."""
+        if self.known_first is not None or are_fixed(self.candidate_ids.device):
+            return self.known_first
         first, last = self.columns[[0, -1]].tolist()
         return first if last - first + 1 == self.num_columns else None
 

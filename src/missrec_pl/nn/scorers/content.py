@@ -11,6 +11,7 @@ from missrec_pl.fitting.whitening import whitened_with_axes
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer
+from missrec_pl.system.shapes import are_fixed
 
 
 class WhitenedVectors(Fitted):
@@ -128,7 +129,11 @@ class Content(Scorer):
 
 
 def _candidates(known: WhitenedVectors, rows: ScoredRows) -> tuple[Tensor | None, Tensor]:
-    """Columns and vectors of the candidates that have the modality; None if all have."""
+    """Columns and vectors of the candidates that have the modality; None for all, of whom others have zeros."""
+    if are_fixed(known.items.device):
+        if rows.first is not None and len(known.items) == len(known.row_of) - 1:  # row i is item i's
+            return None, known.vectors[rows.first : rows.first + rows.num_columns]
+        return None, known.vectors[known.row_of[rows.columns]]
     if rows.first is not None:  # a stretch of the catalogue: its vectors lie side by side
         bounds = torch.tensor([rows.first, rows.first + rows.num_columns], device=known.items.device)
         here = slice(*torch.searchsorted(known.items, bounds).tolist())
