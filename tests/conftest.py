@@ -23,10 +23,46 @@ settings.register_profile("busy machine", deadline=None)  # a shared core makes 
 settings.load_profile("busy machine")
 
 
+# Tests of seconds whose claim a quicker one holds, too; `make test-all` runs them with those marked slow in place.
+SLOWER = (
+    "cli/test_stopping.py::test_a_signal_ends_a_compilation",
+    "clustering/test_dpc_knn.py::test_tiled_equals_dense_up_to_3000_tokens",
+    "compat/test_runs.py::test_pretraining_from_the_command_line_then_finetuning_then_evaluation",
+    *(
+        f"config/test_instantiate.py::test_a_group_builds_by_itself[{name}"
+        for name in ("data-overrides1", "logger")
+    ),
+    *(
+        f"hostile/test_stored_configs.py::test_what_{name}"
+        for name in ("compares_a", "builds_a_stored_config_runs")
+    ),
+    "integration/test_learning.py::test_a_batch_is_learned_by_heart[missrec-transductive]",
+    "integration/test_learning.py::test_pretraining_with_other_domain_samplings",
+    "integration/test_outsiders.py::test_an_augmentation_of_ones_own",
+    "integration/test_resume.py::test_resume_within_an_epoch_equals_uninterrupted[tuned]",
+    *(
+        f"integration/test_resume_changes.py::test_{name}"
+        for name in (
+            "a_schedule_takes_the_changed_rates_and_options[cosine-warmup]",
+            "a_schedule_takes_the_changed_rates_and_options[steps",
+            "changed_rates_decay_and_betas_are_the_optimisers[one group]",
+        )
+    ),
+    "integration/test_second_network.py::test_two_processes_are_one",
+    "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table2/",
+    "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table5/",
+    "testing/test_contract_suite.py::test_two_processes_are_one[released collaborative]",
+)
+ALWAYS = ("in_eval", "in_resume", "id_tv", "/tv")  # of those, what runs all the same
+
+
 def pytest_collection_modifyitems(items):
-    """Tests that train are silent about what says nothing, as the entry points are; other warnings stay errors."""
+    """Mark what is slower; tests that train are silent about what says nothing, as the entry points are."""
     noise = importlib.import_module("missrec_pl.experiment.cli").NOISE
     for item in items:
+        name = item.nodeid.removeprefix("tests/")
+        if name.startswith(SLOWER) and not any(part in name for part in ALWAYS):
+            item.add_marker(pytest.mark.slow)
         if {"compat", "integration", "noise"} & set(item.path.parts):
             for message in noise:
                 item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))

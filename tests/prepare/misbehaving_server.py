@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.1)
 
     def answer_silent(self, rest: str) -> None:
-        time.sleep(4.0)
+        time.sleep(2.0)
 
     def answer_large(self, rest: str) -> None:
         self.send(b"x" * 50_000)
