@@ -30,7 +30,7 @@ SLOWER = (
     "compat/test_runs.py::test_pretraining_from_the_command_line_then_finetuning_then_evaluation",
     *(
         f"config/test_instantiate.py::test_a_group_builds_by_itself[{name}"
-        for name in ("data-overrides1", "logger")
+        for name in ("data-overrides1", "logger", "callbacks", "model-overrides4", "model-overrides5")
     ),
     *(
         f"hostile/test_stored_configs.py::test_what_{name}"
@@ -50,10 +50,11 @@ SLOWER = (
     ),
     "integration/test_second_network.py::test_two_processes_are_one",
     "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table2/",
+    "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table3/",
     "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table5/",
     "testing/test_contract_suite.py::test_two_processes_are_one[released collaborative]",
 )
-ALWAYS = ("in_eval", "in_resume", "id_tv", "/tv")  # of those, what runs all the same
+ALWAYS = ("in_eval", "a program", "id_tv", "/tv")  # of those, what runs all the same
 
 
 def pytest_collection_modifyitems(items):
