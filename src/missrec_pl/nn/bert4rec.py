@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
+from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 
 
@@ -64,9 +64,7 @@ class BERT4Rec(Recommender):
         nn.init.zeros_(self.output_bias.weight)
         with torch.no_grad():
             self.item_embedding.weight[0].zero_()
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = 1e-12
+        set_norm_eps(self)
 
     def encode_items(self, inputs: ItemInputs) -> Items:
         """See :meth:`Recommender.encode_items`: ``[U, D]``, and each item's ``bias [U]``."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.side_features import SideFeatures
-from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
+from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
 
@@ -87,9 +87,7 @@ class FDSA(Recommender):
         self.feature_blocks = nn.ModuleList(EncoderBlock(sizes) for _ in range(num_layers))
         self.join = nn.Linear(2 * hidden_size, hidden_size)
         self.apply(initialise)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = 1e-12
+        set_norm_eps(self)
 
     def encode_items(self, inputs: ItemInputs) -> Items:
         """See :meth:`Recommender.encode_items`: ``[U, D]``, and under ``side`` the side information ``[U, D]``."""

@@ -13,7 +13,7 @@ from missrec_pl.errors import ConfigError
 from missrec_pl.nn.blocks.cluster_attributes import ClusterAttributes
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.side_features import SideFeatures
-from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
+from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
 
@@ -92,9 +92,7 @@ class S3Rec(Recommender):
         sizes = BlockSizes(hidden_size, num_heads, inner_size, dropout)
         self.blocks = nn.ModuleList(EncoderBlock(sizes) for _ in range(num_layers))
         self.apply(initialise)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = 1e-12
+        set_norm_eps(self)
 
     def _for_pretraining(self, data: DataShape, source: AttributesFrom | None, count: int, width: int) -> None:
         known = data.attributes.get(FIELD, 0)

@@ -18,7 +18,7 @@ from missrec_pl.nn.blocks.causal_blocks import (
 )
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.modalities import ModalityAdapters
-from missrec_pl.nn.blocks.transformer import BlockSizes
+from missrec_pl.nn.blocks.transformer import BlockSizes, set_norm_eps
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
 
@@ -103,9 +103,7 @@ class SASRec(Recommender):
         self.blocks = nn.ModuleList(self.kind.block(sizes) for _ in range(num_layers))
         published = self.kind.reference_initialise
         self.apply(published if reference and published is not None else self.kind.initialise)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = self.kind.norm_eps
+        set_norm_eps(self, self.kind.norm_eps)
         eps = self.kind.final_norm_eps
         self.final_norm = nn.Identity() if eps is None else nn.LayerNorm(hidden_size, eps)
 

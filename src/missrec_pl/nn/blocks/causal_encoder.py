@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise
+from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
 
 
 class CausalEncoder(nn.Module):
@@ -26,9 +26,7 @@ class CausalEncoder(nn.Module):
         self.dropout = Dropout(sizes.dropout)
         self.blocks = nn.ModuleList(EncoderBlock(sizes) for _ in range(num_layers))
         self.apply(initialise)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = 1e-12
+        set_norm_eps(self)
 
     def forward(self, vectors: Float[Tensor, "B L D"], is_padding: Bool[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
         """A state for every place, of what stands there and before it."""

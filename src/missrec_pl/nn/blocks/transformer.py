@@ -194,3 +194,10 @@ def initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Embedding) and module.padding_idx is not None:
         with torch.no_grad():
             module.weight[module.padding_idx].zero_()
+
+
+def set_norm_eps(network: nn.Module, eps: float = 1e-12) -> None:
+    """Give all LayerNorms below a module the same ``eps``, by default that of RecBole's networks."""
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = eps
