@@ -41,6 +41,18 @@ def tiny(tmp, *overrides, name="run"):
     return composed("data=synthetic", *SMALL, *QUIET, *places(tmp, name), *overrides)
 
 
+def scores_of(results):
+    """The test figures of results."""
+    return {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
+
+
+def weights(folder, which="last"):
+    """The network's weights in a checkpoint of a run."""
+    from missrec_pl.checkpoints.reading import read_checkpoint  # after the shape checks of the tests are on
+
+    return read_checkpoint(folder / "checkpoints" / f"{which}.ckpt").weights
+
+
 def run_cli(*arguments, script="train.py", timeout=240, **environment):
     """Run an entry point as a user would."""
     # One thread, as in the tests' own process: sums in another order would differ in the last bits.

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from runs import composed, places
+from runs import composed, places, scores_of, weights
 
-from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.evaluate import evaluate
 from missrec_pl.experiment.train import train
@@ -23,14 +22,6 @@ def run(tmp, model, *overrides, name):
 
 def pretraining(tmp, *overrides, name):
     return run(tmp, "s3rec", "phase=pretrain", "objective=s3rec", *overrides, name=name)
-
-
-def scores_of(results):
-    return {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
-
-
-def weights(folder, which="last"):
-    return read_checkpoint(folder / "checkpoints" / f"{which}.ckpt").weights
 
 
 def assert_same(one, other):

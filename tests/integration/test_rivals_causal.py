@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from runs import composed, places
+from runs import composed, places, scores_of, weights
 
-from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.data.domain import folder
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.errors import ConfigError, DataError
@@ -30,14 +29,6 @@ def run(tmp, model, *overrides, name="run"):
         *places(tmp, name),
         *overrides,
     )
-
-
-def weights(folder):
-    return read_checkpoint(folder / "checkpoints" / "last.ckpt").weights
-
-
-def scores_of(results):
-    return {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,8 @@ import re
 
 import pytest
 import torch
-from runs import composed, places
+from runs import composed, places, scores_of, weights
 
-from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.evaluate import evaluate
 from missrec_pl.experiment.train import train
@@ -27,14 +26,6 @@ def config(tmp, network, *overrides, name):
     """Config of a small run."""
     quiet = ("trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null", "baselines.names=[]")
     return composed(*DATA, *SIZES[network], *quiet, *places(tmp, name), *overrides)
-
-
-def scores_of(results):
-    return {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
-
-
-def weights(folder):
-    return read_checkpoint(folder / "checkpoints" / "last.ckpt").weights
 
 
 @pytest.fixture(scope="module")

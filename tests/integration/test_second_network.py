@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from runs import ROOT, composed, places, run_cli
+from runs import ROOT, composed, places, run_cli, scores_of, weights
 
 from missrec_pl.checkpoints.reading import read_checkpoint
 from missrec_pl.errors import ConfigError
@@ -20,14 +20,6 @@ def sasrec(tmp, *overrides, name="run"):
     small = ("model.hidden_size=16", "model.inner_size=16", "trainer=cpu", "trainer.max_epochs=1")
     quiet = ("callbacks.progress=null", *places(tmp, name))
     return composed("data=synthetic", *SIZES, *small, *quiet, *overrides)
-
-
-def scores_of(results):
-    return {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
-
-
-def weights(folder):
-    return read_checkpoint(folder / "checkpoints" / "last.ckpt").weights
 
 
 @pytest.fixture(scope="module")
