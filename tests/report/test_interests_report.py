@@ -20,8 +20,8 @@ from missrec_pl.experiment.cli import NOISE
 from missrec_pl.experiment.train import train
 from missrec_pl.report.__main__ import main
 from missrec_pl.report.interests.figure import sample_cosines
-from missrec_pl.report.interests.numbers import choose, mean_cosine
-from missrec_pl.report.interests.stored import decision_graph, read_interests
+from missrec_pl.experiment.interests.numbers import choose, mean_cosine
+from missrec_pl.experiment.interests.stored import decision_graph, read_interests
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
 

@@ -9,11 +9,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
+from missrec_pl.data.user_groups import RANGES, Ranges
 from missrec_pl.errors import ConfigError
 from missrec_pl.report.commands.base import Command, add_run_arguments, chosen_metrics, chosen_runs
 from missrec_pl.report.output import Report, section, short_name, with_deviation
 from missrec_pl.report.runs.collect import collect
-from missrec_pl.report.runs.groups import RANGES, Group, Ranges, grouped, kinds_of_baselines, kinds_of_runs
+from missrec_pl.report.runs.groups import Group, grouped, kinds_of_baselines, kinds_of_runs
 from missrec_pl.report.runs.records import untested_note
 from missrec_pl.report.runs.seeds import mean_and_deviation
 

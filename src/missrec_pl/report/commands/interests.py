@@ -21,9 +21,9 @@ def _run(arguments: argparse.Namespace) -> None:
     picture = beside / "interests.png" if arguments.out is None else check_out(arguments.out, ".png")
     require_matplotlib()
     # Torch and matplotlib take seconds to import, and the other reports need neither.
+    from missrec_pl.experiment.interests.numbers import choose, describe, measure
+    from missrec_pl.experiment.interests.stored import decision_graph, read_interests
     from missrec_pl.report.interests.figure import draw
-    from missrec_pl.report.interests.numbers import choose, describe, measure
-    from missrec_pl.report.interests.stored import decision_graph, read_interests
     from missrec_pl.report.interests.text import to_lines, to_markdown
 
     places = {"data_dir": arguments.data_dir, "cache_dir": arguments.cache_dir}

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from missrec_pl.clustering import DPCKNNResult
-from missrec_pl.report.interests.numbers import InterestNumbers
-from missrec_pl.report.interests.stored import StoredInterests
+from missrec_pl.experiment.interests.numbers import InterestNumbers
+from missrec_pl.experiment.interests.stored import StoredInterests
 from missrec_pl.report.interests.text import share
 from missrec_pl.report.output import COLOURS, DARK, GREY
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 from torch import Tensor
 
 from missrec_pl.clustering.methods import DPCKNN
-from missrec_pl.report.interests.numbers import InterestNumbers, PrototypeNumbers
-from missrec_pl.report.interests.stored import StoredInterests
+from missrec_pl.experiment.interests.numbers import InterestNumbers, PrototypeNumbers
+from missrec_pl.experiment.interests.stored import StoredInterests
 
 _TITLE_WIDTH = 90
 _PAGE = """# Interests of {checkpoint}

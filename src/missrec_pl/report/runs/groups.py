@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
+from missrec_pl.data.user_groups import Ranges
 from missrec_pl.errors import DataError
 from missrec_pl.report.runs.baselines import (
     baselines_beside,
@@ -19,39 +19,6 @@ from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, r
 from missrec_pl.report.runs.records import RunResult
 from missrec_pl.report.runs.seeds import Runs, by_seed
 from missrec_pl.report.runs.variants import input_type, kind_of
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Ranges of whole numbers that divide the test users."""
-
-    column: str  # of the ranks
-    least: int  # the first range starts here
-    edges: tuple[int, ...]  # the ranges after the first start here, ascending
-
-    def name(self, number: int) -> str:
-        """A range as ``5-9``; ``50+`` for the last one."""
-        starts = (self.least, *self.edges)
-        if number == len(self.edges):
-            return f"{starts[-1]}+"
-        low, high = starts[number], starts[number + 1] - 1
-        return f"{low}" if high == low else f"{low}-{high}"
-
-    def of_users(self, ranks: Ranks) -> NDArray[np.int64]:
-        """``[U]`` range of each user from 0, -1 without one; a `DataError` if the file lacks the column."""
-        values = ranks[self.column]
-        is_known = ~np.isnan(values)
-        if self.column == "redundancy":  # in percent
-            values = np.clip(np.round(100 * values), 0, 100)
-        return np.where(is_known, np.searchsorted(np.asarray(self.edges), values, side="right"), -1)
-
-
-# The paper's figure 4 names no ranges; these leave a readable number of users in each on its data.
-RANGES = {
-    "item_frequency": Ranges("item_count", 0, (1, 5, 10, 20, 50)),
-    "history_length": Ranges("history_length", 1, (3, 5, 10, 20)),
-    "redundancy": Ranges("redundancy", 0, (40, 50, 60, 70)),
-}
 
 
 @dataclass(frozen=True)
@@ -85,7 +52,7 @@ def grouped(kinds: Iterable[Kind], ranges: Ranges, metrics: Sequence[str]) -> li
         found: dict[int, list[list[float]]] = {}
         sizes = {}
         for ranks in kind.ranks.values():
-            number_of_user, per_user = ranges.of_users(ranks), ranks.metrics(metrics)
+            number_of_user, per_user = ranges.of_users(ranks[ranges.column]), ranks.metrics(metrics)
             for number in np.unique(number_of_user[number_of_user >= 0]).tolist():
                 chosen = number_of_user == number
                 sizes[number] = int(chosen.sum())

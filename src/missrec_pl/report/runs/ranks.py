@@ -1,6 +1,5 @@
 """The ranks that a run writes beside its results.json, and metrics of single users."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from missrec_pl.data.user_groups import metric_of_users
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.output import HISTORY_EXCLUDED
 from missrec_pl.report.runs.records import RunResult
@@ -19,7 +19,6 @@ from missrec_pl.system.files import BASELINE_RANKS_NAME, RANKS_NAME
 RANK, EXCLUDED = "rank", "rank_history_excluded"
 
 _USER_COLUMNS = ("domain", "user", "item", "history_length")
-_METRIC = re.compile(r"(recall|ndcg)@([1-9]\d*)|mrr")
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,11 @@ class Ranks:
         return np.stack([self._metric(name) for name in names], axis=1)
 
     def _metric(self, name: str) -> NDArray[np.float64]:
-        found = _METRIC.fullmatch(name.removesuffix(HISTORY_EXCLUDED))
-        if found is None:
-            raise ConfigError(f"--metrics {name}: ranks give recall@K, ndcg@K and mrr")
         rank = self[EXCLUDED if name.endswith(HISTORY_EXCLUDED) else RANK]
-        if found[1] is None:
-            return 1 / rank
-        is_hit = rank <= int(found[2]) + int(self.is_compat)
-        return is_hit / np.log2(1 + rank) if found[1] == "ndcg" else is_hit.astype(np.float64)
+        try:
+            return metric_of_users(rank, name.removesuffix(HISTORY_EXCLUDED), is_compat=self.is_compat)
+        except ValueError as error:
+            raise ConfigError(f"--metrics {error}") from error
 
 
 def has_ranks(result: RunResult) -> bool:

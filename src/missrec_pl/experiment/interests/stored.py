@@ -132,42 +132,42 @@ def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestM
             f"{file} was trained on {', '.join(checkpoint.data)} as it was then; its content has changed, so that "
             "the interests belong to other items. Name the folder of the old data by --data-dir, or train again."
         )
-    catalogue = datamodule.catalogue
     module = building.build_module(cfg, datamodule, for_training=False).eval()
     load_weights(cfg, checkpoint, module, datamodule)
-    tokens, present, interest = _embed(module.model, catalogue)
-    table = module.model.fitted["interests"]
+    return interests_of(module.model, datamodule.catalogue, checkpoint=file, method=method, seed=int(cfg.seed))
+
+
+@torch.no_grad()
+def interests_of(
+    model: Recommender, catalogue: Catalogue, *, checkpoint: Path, method: InterestMethod, seed: int
+) -> StoredInterests:
+    """The interests of a network that has them, and its tokens of all items, on the CPU."""
+    table = model.fitted["interests"]
     assert isinstance(table, InterestTable)
+    parts: list[Any] = []
+    for chunk in catalogue.chunks(_CHUNK, table.prototypes.device):
+        items = model.encode_items(ItemInputs(chunk)).span(1)
+        present = ~(items.extra["is_missing"] | items.extra["no_interest"])
+        parts.append((items.vectors[present].cpu(), present.cpu(), items.extra["interest"][present].cpu()))
+    tokens, present, interest = (torch.cat(part) for part in zip(*parts, strict=True))
     item, modality = present.nonzero().T
     return StoredInterests(
-        checkpoint=file,
+        checkpoint=checkpoint,
         method=method,
-        seed=int(cfg.seed),
+        seed=seed,
         tokens=tokens,
         item=item + 1,
         modality=modality,
         domain=torch.from_numpy(np.searchsorted(catalogue.offsets, item.numpy(), side="right") - 1),
         assignment=interest - 1,
-        prototypes=table.prototypes[1:],
+        prototypes=table.prototypes[1:].cpu(),
         modalities=catalogue.modalities,
         domains=[domain.name for domain in catalogue.domains],
-        titles=_titles(catalogue),
+        titles=titles_of(catalogue),
     )
 
 
-@torch.no_grad()
-def _embed(model: Recommender, catalogue: Catalogue) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens ``[P, D]`` that exist, which do ``[N, M]``, and the stored interest of each ``[P]``, 1..K."""
-    parts: list[Any] = []
-    for table in catalogue.chunks(_CHUNK, torch.device("cpu")):
-        items = model.encode_items(ItemInputs(table)).span(1)
-        present = ~(items.extra["is_missing"] | items.extra["no_interest"])
-        parts.append((items.vectors[present], present, items.extra["interest"][present]))
-    tokens, presences, interests = zip(*parts, strict=True)
-    return torch.cat(tokens), torch.cat(presences), torch.cat(interests)
-
-
-def _titles(catalogue: Catalogue) -> list[str]:
+def titles_of(catalogue: Catalogue) -> list[str]:
     """One line per item: its domain if there are several, then its text or, without one, its raw id."""
     titles = [""]
     for domain in catalogue.domains:

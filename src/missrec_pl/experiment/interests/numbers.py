@@ -8,7 +8,7 @@ from torch import Tensor
 
 from missrec_pl.clustering import nearest_prototype
 from missrec_pl.clustering.assign import cluster_means
-from missrec_pl.report.interests.stored import StoredInterests
+from missrec_pl.experiment.interests.stored import StoredInterests
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Interest prototypes and the item tokens that they divide, in numbers."""
