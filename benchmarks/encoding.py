@@ -45,7 +45,7 @@ def measure(encoder: ImageEncoder, files: list[Path], workers: int, batch_size: 
 
     def decode() -> None:
         with ThreadPoolExecutor(workers) as pool:
-            pixels.extend(read for _, read in pool.map(lambda file: read_picture(file, preprocessing), files))
+            pixels.extend(read for _, read, _ in pool.map(lambda file: read_picture(file, preprocessing), files))
 
     def encode() -> None:
         for start in range(0, len(pixels), batch_size):
@@ -53,7 +53,7 @@ def measure(encoder: ImageEncoder, files: list[Path], workers: int, batch_size: 
 
     def together() -> None:
         spans = (slice(start, min(start + CHUNK_ROWS, len(files))) for start in range(0, len(files), CHUNK_ROWS))
-        job = ImageJob(encoder, [str(file) for file in files], Path(), batch_size, workers)
+        job = ImageJob(encoder, [[str(file)] for file in files], Path(), batch_size, workers)
         assert sum(len(chunk.status) for chunk in job.encoded(spans))
 
     timed(f"decode, {workers} threads", len(files), decode)

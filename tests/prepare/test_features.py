@@ -180,7 +180,7 @@ def test_a_replaced_picture_is_encoded_again(tmp_path: Path) -> None:
 
     def key(model: str = "a folder", encoder: str = "toy@1") -> object:
         recipe = Recipe(encoder, model, "as it is", versions={"toy": model})
-        return ImageJob(SimpleNamespace(image_recipe=recipe, image_dim=2), ["1.jpg", ""], tmp_path, 1, 1).key()
+        return ImageJob(SimpleNamespace(image_recipe=recipe, image_dim=2), [["1.jpg"], []], tmp_path, 1, 1).key()
 
     first, state = key(), (tmp_path / "1.jpg").stat()
     assert key(model="another folder") == first != key(encoder="toy@2")
@@ -329,7 +329,7 @@ def test_packaged_image_weights_give_the_features_of_the_real_posters() -> None:
     read = [
         read_picture(shared / "raw" / "movies" / "posters" / f"{raw}.jpg", encoder.preprocessing) for raw in ids
     ]
-    ours = encoder.encode_images(np.stack([pixels for _, pixels in read]))
+    ours = encoder.encode_images(np.stack([pixels for _, pixels, _ in read]))
     released = np.fromfile(stem.with_suffix(".feat3CLS"), "<f4").reshape(-1, 1280)[:4]
     np.testing.assert_allclose(ours, released, atol=1e-3)
 

@@ -236,7 +236,7 @@ def test_other_kinds_of_pictures_are_not_decoded(tmp_path: Path) -> None:
         picture.save(file, kind)
         with pytest.raises(fetching.FetchError, match="instead of a picture"):
             fetching.picture_suffix(file.read_bytes())
-        status, told = read_picture(file, Preprocessing.__new__(Preprocessing))
+        status, told, _ = read_picture(file, Preprocessing.__new__(Preprocessing))
         assert status == Status.BROKEN
         assert "JPEG, PNG, GIF, WEBP" in str(told)
 
@@ -251,7 +251,7 @@ def test_a_small_file_of_endless_pixels_is_not_decoded(tmp_path: Path) -> None:
         file = tmp_path / f"{side}.png"
         Image.new("1", (side, side)).save(file)
         assert file.stat().st_size < 100_000
-        status, told = read_picture(file, Preprocessing.__new__(Preprocessing))
+        status, told, _ = read_picture(file, Preprocessing.__new__(Preprocessing))
         assert status == Status.ABSURD
         assert "pixels" in str(told)
         with pytest.raises(fetching.FetchError):

@@ -23,7 +23,7 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 Strings: TypeAlias = "Sequence[str] | pa.StringArray"
 Lists: TypeAlias = Sequence[Sequence[str]]
 ATTRIBUTES = pa.list_(pa.string())
-"""Type of the optional column ``attributes`` of ``items.parquet``."""
+"""Type of the optional columns ``attributes`` and ``further_images`` of ``items.parquet``."""
 _SCHEMA = pa.schema(
     {
         "user": pa.int32(),
@@ -173,14 +173,16 @@ def write_items(
     presence: Mapping[str, Flags],
     image_urls: Sequence[str | None] | None = None,
     attributes: Lists | None = None,
+    further_images: Lists | None = None,
 ) -> None:
-    """Writes ``items.parquet``; without ``image_urls`` or ``attributes`` it has no such column."""
+    """Writes ``items.parquet``; it has no column for what is None, but for ``images``."""
     count = len(raw_item_ids)
     columns = {
         "item": pa.array(np.arange(1, count + 1, dtype=np.int32)),
         "raw_id": as_strings(raw_item_ids),
         "text": as_strings(texts),
         "image": pa.nulls(count, pa.string()) if images is None else pa.array(list(images), pa.string()),
+        **({} if further_images is None else {"further_images": pa.array(list(further_images), ATTRIBUTES)}),
         **({} if image_urls is None else {"image_url": pa.array(list(image_urls), pa.string())}),
         **({} if attributes is None else {"attributes": pa.array(list(attributes), ATTRIBUTES)}),
         **{f"has_{name}": pa.array(present) for name, present in presence.items()},

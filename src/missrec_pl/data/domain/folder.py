@@ -105,6 +105,15 @@ class Domain:
         """Image files [N+1] as the preparation saw them; the empty string where there is none."""
         return ["", *(path or "" for path in self._column(ITEMS, "image"))]
 
+    def all_image_paths(self) -> list[list[str]]:
+        """Like :meth:`image_paths`, with all files of an item that has several, the first one first."""
+        table = read_columns(self.path / ITEMS, [], optional=["further_images"])
+        first = [[path] if path else [] for path in self.image_paths()]
+        if not table.num_columns:
+            return first
+        further = [[], *table["further_images"].to_pylist()]
+        return [[*one, *(more or [])] for one, more in zip(first, further, strict=True)]
+
     def attributes(self) -> pa.ListArray | None:
         """Attribute values of items 1..N, null or empty where an item has none; None without such a column.
 

@@ -45,6 +45,7 @@ def stream_domain(
     views: Mapping[str, FeatureMatrix] | None = None,
     image_paths: Sequence[str | None] | None = None,
     image_urls: Sequence[str | None] | None = None,
+    further_images: files.Lists | None = None,
     attributes: files.Lists | None = None,
     created_by: Mapping[str, Any] | None = None,
     dtype: FeatureDtype = "float32",
@@ -64,6 +65,7 @@ def stream_domain(
         views: Other features of the same items, such as ``text_worddrop``; no modalities.
         image_paths: Image files of items 1..N, None where there is none.
         image_urls: Addresses of images of items 1..N, None where there is none.
+        further_images: Image files of items 1..N after the first; None: no item has several.
         attributes: Attribute values of items 1..N, such as categories; None: nothing is known of them.
         created_by: Information about program and source, kept in ``domain.json``.
         dtype: How features are stored.
@@ -82,7 +84,8 @@ def stream_domain(
     with replacing(target, overwrite=overwrite) as folder:
         presence = {key: matrix.present for key, matrix in matrices.items()}
         infos = files.write_features(folder, matrices, len(raw_item_ids), dtype, target, block_rows)
-        files.write_items(folder, raw_item_ids, texts, image_paths, presence, image_urls, attributes)
+        of_items = (texts, image_paths, presence, image_urls, attributes, further_images)
+        files.write_items(folder, raw_item_ids, *of_items)
         counts = files.write_sequences(folder, users, row_group or _STREAMED_ROW_GROUP)
         _write_manifest(folder, name, infos, list(features), len(raw_item_ids), *counts, created_by)
     return target

@@ -26,6 +26,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of --worddrop and lsa (default 0)")
     told = "where pictures may lie, besides in and beside DOMAIN"
     add("--image-folder", metavar="DIR", type=Path, nargs="+", default=[], help=told)
+    told = "of several pictures of an item: the first (default), or the mean of their features"
+    add("--pictures", choices=("first", "mean"), default="first", help=told)
     add("--dtype", choices=("float32", "float16"), default="float32", help="as stored")
     add("--overwrite", action="store_true", help="replace such features if they are there")
     add("--report", metavar="FILE", type=Path, help="CSV of every item with a problem")

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.commands.base import Command, add_output, settings_from
+from missrec_pl.prepare.features.picture_folders import ItemImages
 from missrec_pl.prepare.interactions.amazon import EDITIONS, read_amazon
 from missrec_pl.prepare.interactions.cleaning import REPEATS, Filters
-from missrec_pl.prepare.interactions.conversion import ItemImages, Options, convert
+from missrec_pl.prepare.interactions.conversion import Options, convert
 from missrec_pl.prepare.interactions.other_sources import Columns, read_atomic, read_movielens, read_table
 from missrec_pl.prepare.interactions.tables import Source
 
@@ -25,7 +26,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     _add_filters(parser)
     add = parser.add_argument_group("pictures that are on disk already").add_argument
     add("--images", metavar="FOLDER", help="folder of image files")
-    add("--image-name", metavar="NAME", default="{id}.jpg", help="default {id}.jpg")
+    told = (
+        "what they are called, such as {id}_main.jpg (default: the id, any ending, numbered ones and folders too)"
+    )
+    add("--image-name", metavar="NAME", help=told)
     add = parser.add_argument_group("machine").add_argument
     add("--memory", default="3GB", help="DuckDB spills to disk beyond this (default 3GB)")
     add("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
@@ -65,11 +69,11 @@ def _run(arguments: Namespace, console: Console) -> None:
         told={"source": str(source.resolve()), "format": arguments.format, "options": _told(arguments)},
     )
     with console.status(f"{source}") as status:
-        steps = convert(lambda work: _read(arguments, work), out, str(source), options, status.update)
-    for step in steps:
+        converted = convert(lambda work: _read(arguments, work), out, str(source), options, status.update)
+    for step in converted.steps:
         counts = f"{step.interactions:>13,} interactions {step.users:>10,} users {step.items:>9,} items"
         print(f"{step.name:<34}{counts}")
-    print(out)
+    print(*converted.told, out, sep="\n")
 
 
 def _read(arguments: Namespace, work: Path) -> Source:

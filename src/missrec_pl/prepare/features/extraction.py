@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, Encoder, ImageEncoder, ItemEncoder
 from missrec_pl.prepare.encoders.registry import EncoderChoice
 from missrec_pl.prepare.features.jobs import ImageJob, Job, TextJob, WordDrop
+from missrec_pl.prepare.features.picture_folders import remembered_folders
 from missrec_pl.prepare.features.store import ChunkStore, Status, StoredRows, counts
 
 VIEW = "text_worddrop"
@@ -38,6 +40,7 @@ class Plan:
     dtype: FeatureDtype = "float32"  # how features are stored
     overwrite: bool = False  # replace features that are there
     image_folder: tuple[Path, ...] = ()  # where pictures may lie, besides in the domain folder and beside it
+    pictures: str = "first"  # of an item's several pictures: the ``first``, or the ``mean`` of their features
     report: Path | None = None  # CSV of all items with problems, of all domains
 
     def names(self) -> list[str]:
@@ -69,7 +72,7 @@ class Extraction:
         if isinstance(encoder, ItemEncoder):
             values = {"texts": texts, "raw_ids": domain.raw_item_ids()[1:]}
             if encoder.reads == "image_paths":
-                files = image_files(self.domain, domain.image_paths()[1:], plan.image_folder)
+                files = image_files(self.domain, domain.image_paths()[1:], self._folders())
                 values["image_paths"] = [str(file or "") for file in files]
             return TextJob(encoder, values[encoder.reads], plan.batch_size)
         reads_pictures = self.name == "image"
@@ -80,11 +83,15 @@ class Extraction:
         if reads_pictures:
             if not isinstance(encoder, ImageEncoder):
                 raise ConfigError(f"{called} encodes no pictures")
-            names = domain.image_paths()[1:]
-            return ImageJob(encoder, names, self.domain, plan.batch_size, plan.workers, plan.image_folder)
+            names = domain.all_image_paths()[1:]
+            names = [several[:1] for several in names] if plan.pictures == "first" else names
+            return ImageJob(encoder, names, self.domain, plan.batch_size, plan.workers, self._folders())
         if not isinstance(encoder, BatchTextEncoder):
             raise ConfigError(f"{called} encodes no texts")
         return TextJob(encoder, texts, plan.batch_size, plan.drop if self.name == VIEW else None)
+
+    def _folders(self) -> tuple[Path, ...]:
+        return (*self.plan.image_folder, *remembered_folders())
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ class Extracted:
     name: str  # the modality, or ``text_worddrop``
     matrix: FeatureMatrix  # for the domain folder
     found: dict[str, int]  # how many items became what
-    problems: list[tuple[int, Status, str]]  # ``(item, status, reason)`` of every item with a problem
+    problems: list[tuple[int, str, str]]  # ``(item, kind, reason)`` of every item with a problem
+    notes: list[tuple[int, str]]  # ``(item, what)`` of what was done to sound pictures
     store: ChunkStore  # to be removed once the features are in the domain folder
 
 
@@ -151,11 +159,17 @@ def collected(extraction: Extraction, job: Job, store: ChunkStore) -> Extracted:
     statuses = np.concatenate([chunk.status for chunk in chunks])
     truncated = int(sum(chunk.truncated.sum() for chunk in chunks))
     problems = [
-        (store.span(number).start + row + 1, Status(chunk.status[row]), reason)
+        (store.span(number).start + row + 1, _kind(Status(chunk.status[row])), reason)
         for number, chunk in enumerate(chunks)
         for row, reason in chunk.reasons
     ]
+    notes = [
+        (store.span(number).start + row + 1, what)
+        for number, chunk in enumerate(chunks)
+        for row, what in chunk.notes
+    ]
     found = {**counts(statuses), **({"cut to the encoder's length": truncated} if truncated else {})}
+    found |= Counter(what for _, what in notes)
     present = statuses == Status.OK
     if not present.any():
         told = ", ".join(f"{number} {name}" for name, number in found.items())
@@ -166,4 +180,8 @@ def collected(extraction: Extraction, job: Job, store: ChunkStore) -> Extracted:
         made_by["options"] = {**made_by["options"], "word_drop": drop.share, "seed": drop.seed}
     made_by |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "found": found}
     matrix = FeatureMatrix(StoredRows(store, job.dim), present, job.recipe.encoder, made_by)
-    return Extracted(extraction.name, matrix, found, problems, store)
+    return Extracted(extraction.name, matrix, found, problems, notes, store)
+
+
+def _kind(status: Status) -> str:
+    return "one of several" if status == Status.OK else status.name.lower()

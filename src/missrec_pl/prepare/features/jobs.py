@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from missrec_pl.data.domain.update import image_files
+from missrec_pl.data.sequences import offsets_of
 from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.encoders.base import BatchTextEncoder, ImageEncoder, ItemEncoder, Recipe, TextVectors
+from missrec_pl.prepare.features.decoding import VERSION
 from missrec_pl.prepare.features.pictures import quiet_decoders, read_picture, require_pillow
 from missrec_pl.prepare.features.store import Chunk, Status
 
@@ -93,14 +95,15 @@ class TextJob:
 class ImageJob:
     """Pictures, decoded by ``workers`` threads; Pillow lets them run side by side.
 
-    ``names`` are those of items 1..N's files, as ``items.parquet`` keeps them; "" where there is none. Relative
-    ones count from the folder ``domain``. ``folders`` are those where they may lie besides it and beside it.
+    ``names`` are those of items 1..N's files, as ``items.parquet`` keeps them, none or several for an item, whose
+    features are then their mean. Relative ones count from the folder ``domain``. ``folders`` are those where they
+    may lie besides it and beside it.
     """
 
     def __init__(
         self,
         encoder: ImageEncoder,
-        names: Sequence[str],
+        names: Sequence[Sequence[str]],
         domain: Path,
         batch_size: int,
         workers: int,
@@ -109,38 +112,53 @@ class ImageJob:
         require_pillow()
         self.recipe, self.dim = encoder.image_recipe, encoder.image_dim
         self._encoder, self._batch_size, self._workers = encoder, batch_size, workers
-        self._names, self._files = names, image_files(domain, names, folders)
+        self._names = [name for several in names for name in several]
+        self._files = [file for file in image_files(domain, self._names, folders) if file is not None]
+        self._offsets = offsets_of([len(several) for several in names])
 
     def key(self) -> dict[str, Any]:
-        """Plain values that decide about the vectors: recipe, files and batches."""
-        digest = _files_digest(self._names, self._files)
-        return {"recipe": self.recipe.deciding(), "files": digest, "batch": self._batch_size}
+        """Plain values that decide about the vectors: recipe, decoding, files and batches."""
+        digest = hashlib.sha256(
+            _files_digest(self._names, self._files).encode() + self._offsets.tobytes()
+        ).hexdigest()
+        recipe = self.recipe.deciding()
+        return {"recipe": recipe, "decoding": VERSION, "files": digest, "batch": self._batch_size}
 
     def encoded(self, spans: Iterable[slice]) -> Iterator[Chunk]:
         """The chunks of the given items; the next chunks' pictures are decoded while one is encoded."""
         quiet_decoders()
         preprocessing = self._encoder.preprocessing
-        waiting: list[list[Future[Any]]] = []
+        waiting: list[tuple[slice, list[Future[Any]]]] = []
         with ThreadPoolExecutor(self._workers) as pool:
             try:
                 for span in spans:
-                    waiting.append([pool.submit(read_picture, file, preprocessing) for file in self._files[span]])
+                    files = self._files[self._offsets[span.start] : self._offsets[span.stop]]
+                    waiting.append((span, [pool.submit(read_picture, file, preprocessing) for file in files]))
                     if len(waiting) > _AHEAD:
-                        yield self._encode([future.result() for future in waiting.pop(0)])
+                        yield self._encode(*waiting.pop(0))
                 while waiting:
-                    yield self._encode([future.result() for future in waiting.pop(0)])
+                    yield self._encode(*waiting.pop(0))
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _encode(self, read: list[tuple[Status, Any]]) -> Chunk:
-        chunk = _empty(len(read), self.dim)
-        chunk.status[:] = [status for status, _ in read]
-        present = np.flatnonzero(chunk.status == Status.OK)
-        for start in range(0, len(present), self._batch_size):
-            rows = present[start : start + self._batch_size]
-            vectors = self._encoder.encode_images(np.stack([read[row][1] for row in rows]))
-            chunk.rows[rows] = _fitting(vectors, (len(rows), self.dim), self.recipe)
-        chunk.reasons.extend((row, str(told)) for row, (status, told) in enumerate(read) if status > Status.NONE)
+    def _encode(self, span: slice, futures: list[Future[Any]]) -> Chunk:
+        read = [future.result() for future in futures]
+        owner = np.repeat(np.arange(span.stop - span.start), np.diff(self._offsets[span.start : span.stop + 1]))
+        chunk = _empty(span.stop - span.start, self.dim)
+        sound = np.array([at for at, (status, *_) in enumerate(read) if status == Status.OK], np.int64)
+        for start in range(0, len(sound), self._batch_size):
+            batch = sound[start : start + self._batch_size]
+            vectors = self._encoder.encode_images(np.stack([read[at][1] for at in batch]))
+            np.add.at(chunk.rows, owner[batch], _fitting(vectors, (len(batch), self.dim), self.recipe))
+        for at, (status, told, notes) in enumerate(read):
+            row = int(owner[at])
+            if status > Status.NONE:  # of several pictures the broken ones are left out
+                chunk.status[row] = status
+                chunk.reasons.append((row, str(told)))
+            chunk.notes.extend((row, note) for note in notes)
+        found = np.bincount(owner[sound], minlength=len(chunk.status))
+        chunk.status[found > 0] = Status.OK
+        chunk.rows[found > 1] /= found[found > 1, None].astype(np.float32)
         return _without_senseless(chunk)
 
 

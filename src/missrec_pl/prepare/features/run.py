@@ -73,9 +73,29 @@ def extract(plan: Plan, domains: Sequence[Path], console: Console) -> list[str]:
             _write_problems(plan.report, problems)
             lines.append(f"{path}: {len(rows)} problems listed in {plan.report}")
         elif rows:
-            _, name, item, *_, status, reason = rows[0]
-            first = f"{name} of item {item}: {status} ({reason})"
-            lines.append(f"{path}: {len(rows)} problems, such as {first}; all of them with --report FILE")
+            lines.append(f"{path}: {len(rows)} problems; all of them with --report FILE")
+        lines += _examples(Domain.open(path), found)
+    return lines
+
+
+def _examples(domain: Domain, found: Sequence[Extracted]) -> list[str]:
+    """A line for every kind of problem and of treatment, with how often it was and one item."""
+    raw_ids, lines = domain.raw_item_ids(), []
+    for one in found:
+        kinds: dict[tuple[str, str], list[int]] = {}
+        for item, kind, reason in one.problems:
+            kinds.setdefault((kind, reason if kind == "absurd" else ""), []).append(item)
+        reasons = {item: reason for item, _, reason in one.problems}
+        for (kind, _), items in kinds.items():
+            lines.append(
+                f"  {len(items):,} {kind}, such as {one.name} of item {raw_ids[items[0]]}: {reasons[items[0]]}"
+            )
+        treated: dict[str, list[int]] = {}
+        for item, what in one.notes:
+            treated.setdefault(what, []).append(item)
+        lines += [
+            f"  {len(items):,} {what}, such as that of {raw_ids[items[0]]}" for what, items in treated.items()
+        ]
     return lines
 
 
@@ -144,8 +164,8 @@ def _problems(domain: Domain, found: Sequence[Extracted]) -> list[Row]:
     for one in found:
         files = domain.image_paths() if one.name == "image" else [""] * len(raw_ids)
         rows += [
-            (domain.name, one.name, item, raw_ids[item], files[item], status.name.lower(), reason)
-            for item, status, reason in one.problems
+            (domain.name, one.name, item, raw_ids[item], files[item], kind, reason)
+            for item, kind, reason in one.problems
         ]
     return rows
 

@@ -9,7 +9,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Status(IntEnum):
     UNENCODABLE = 5
 
 
+_TOLD_OF_ROWS = ("reasons", "notes")
 _TOLD = ("encoded", "none known", "file missing", "broken", "absurd", "no finite vector")
 
 
@@ -57,13 +58,16 @@ class Chunk:
     status: npt.NDArray[np.uint8]  # [R], see :class:`Status`
     truncated: npt.NDArray[np.bool_]  # [R], texts that were longer than the encoder reads
     reasons: list[tuple[int, str]]  # one for each item that has a problem, as ``(row in the chunk, reason)``
+    notes: list[tuple[int, str]] = field(default_factory=list)  # what was done to a sound one, such as turning it
 
 
 class ChunkStore:
     """The chunks of one modality or view, beside the domain folder. ``key`` is all that decides about vectors."""
 
     def __init__(self, domain: Path, modality: str, key: dict[str, Any], num_items: int) -> None:
-        digest = hashlib.sha256(json.dumps({**key, "chunk": CHUNK_ROWS}, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(
+            json.dumps({**key, "chunk": [CHUNK_ROWS, "notes"]}, sort_keys=True).encode()
+        ).hexdigest()
         self._domain, self._modality = domain, modality
         self.folder = domain.parent / f".{domain.name}.features-{modality}-{digest[:16]}"
         self.num_items = num_items
@@ -85,8 +89,9 @@ class ChunkStore:
     def write(self, number: int, chunk: Chunk) -> None:
         """Keeps a chunk."""
         with whole_file(self._file(number), several_writers=True) as part, part.open("wb") as stream:
-            reasons = np.array(json.dumps(chunk.reasons))
-            np.savez(stream, rows=chunk.rows, status=chunk.status, truncated=chunk.truncated, reasons=reasons)
+            told = [np.array(json.dumps(one)) for one in (chunk.reasons, chunk.notes)]
+            arrays = {"rows": chunk.rows, "status": chunk.status, "truncated": chunk.truncated}
+            np.savez(stream, reasons=told[0], notes=told[1], **arrays)  # type: ignore[arg-type]
 
     def read(self, number: int) -> Chunk:
         """A chunk that is there.
@@ -96,11 +101,11 @@ class ChunkStore:
         """
         try:
             with self._file(number).open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-                reasons = [
-                    (int(row), str(reason))
-                    for row, reason in parse_json(str(held["reasons"]), "reasons", "run again")
-                ]
-                return Chunk(held["rows"], held["status"], held["truncated"], reasons)
+                told = {
+                    name: [(int(row), str(what)) for row, what in parse_json(str(held[name]), name, "run again")]
+                    for name in _TOLD_OF_ROWS
+                }
+                return Chunk(held["rows"], held["status"], held["truncated"], **told)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError, DataError) as error:
             self._file(number).unlink()
             raise DataError(f"{self._file(number)} was damaged ({error}) and is removed; run again") from error

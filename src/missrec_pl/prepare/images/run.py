@@ -15,8 +15,8 @@ from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.replacing import real_path
 from missrec_pl.data.domain.update import image_urls, set_image_paths
 from missrec_pl.errors import DataError
+from missrec_pl.prepare.features.picture_folders import stored_folder
 from missrec_pl.prepare.images.fetching import Fetcher, FetchError, Limits
-from missrec_pl.prepare.interactions.conversion import stored_folder
 from missrec_pl.system.files import whole_file
 
 FAILURES = "failures.csv"

@@ -16,12 +16,11 @@ import pyarrow.compute as pc
 from missrec_pl.data.domain.replacing import check_target
 from missrec_pl.data.domain.writer import UserBlock, stream_domain
 from missrec_pl.data.sequences import Sequences
-from missrec_pl.errors import ConfigError
+from missrec_pl.prepare.features.picture_folders import ItemImages
 from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
 from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.tables import Source
 from missrec_pl.prepare.interactions.texts import item_attributes, item_text
-from missrec_pl.system.lookup import require_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,24 +32,11 @@ _BATCH = 1 << 20
 
 
 @dataclass(frozen=True)
-class ItemImages:
-    """Files of one folder, called ``name`` with the raw item id for ``{id}``."""
+class Converted:
+    """What became of a raw data set: what each filter left, and further lines for the user."""
 
-    folder: Path
-    name: str = "{id}.jpg"
-
-    def __post_init__(self) -> None:
-        if "{id}" not in self.name:
-            raise ConfigError(f"--image-name {self.name}: it has to contain {{id}}, the item's id")
-        require_folder(self.folder, "folder of images")
-
-    def paths(self, raw_ids: Sequence[str], domain: Path) -> list[str | None]:
-        """The file of every item as ``items.parquet`` keeps it, None where there is none."""
-        with os.scandir(self.folder) as entries:
-            there = {entry.name for entry in entries if entry.is_file()}
-        names = [self.name.replace("{id}", raw) for raw in raw_ids]
-        stored = stored_folder(self.folder, domain)
-        return [(stored / name).as_posix() if name in there else None for name in names]
+    steps: list[Step]
+    told: list[str]
 
 
 @dataclass(frozen=True)
@@ -71,14 +57,11 @@ def convert(
     where: str,
     options: Options,
     report: Callable[[str], None],
-) -> list[Step]:
+) -> Converted:
     """Reads, filters, orders and writes the domain folder ``out``.
 
     ``read`` gives the source's relations; it gets a folder for temporary files. ``where`` names the source in
     messages. ``report`` is called with a line before every longer step.
-
-    Returns:
-        What each filter left.
 
     Raises:
         ConfigError: DuckDB is not installed.
@@ -97,6 +80,10 @@ def convert(
         report(f"writing {out}")
         items = _numbered_items(connection)
         raw_ids = items["raw_id"].cast(pa.string()).combine_chunks()
+        pictures = None if options.images is None else options.images.find(raw_ids.to_pylist(), out)
+        files = None if pictures is None else pictures.files
+        if pictures is not None:
+            created_by["pictures"] = pictures.counts
         stream_domain(
             out,
             name=out.name,
@@ -104,13 +91,16 @@ def convert(
             texts=[item_text(fields) for fields in items["fields"].to_pylist()],
             users=_users(connection),
             features={},
-            image_paths=None if options.images is None else options.images.paths(raw_ids.to_pylist(), out),
+            image_paths=None if files is None else [next(iter(several), None) for several in files],
+            further_images=[several[1:] for several in files or []]
+            if max(map(len, files or []), default=0) > 1
+            else None,
             image_urls=items["image_url"].to_pylist() if pc.any(items["image_url"].is_valid()).as_py() else None,
             attributes=_attributes(items["fields"].to_pylist(), source.attributes),
             created_by={**created_by, "filters": [asdict(step) for step in steps]},
             overwrite=options.overwrite,
         )
-    return steps
+    return Converted(steps, [] if pictures is None else pictures.told)
 
 
 def _attributes(fields: Sequence[str | None], number: int | None) -> list[list[str]] | None:
@@ -157,12 +147,3 @@ def _block(rows: np.ndarray, ids: pa.StringArray) -> UserBlock:
     offsets = np.searchsorted(rows[:, 0], np.arange(first, last + 2)).astype(np.int64)
     sequences = Sequences(rows[:, 1].astype(np.int32), offsets, rows[:, 2] // 1000)
     return UserBlock(sequences, ids.slice(first, last - first + 1))
-
-
-def stored_folder(images: Path, domain: Path) -> Path:
-    """How ``items.parquet`` names a folder of images.
-
-    Relative to the domain folder if it lies beside or below it, so that both can be moved together; else absolute.
-    """
-    images, parent = images.resolve(), domain.resolve().parent
-    return Path(os.path.relpath(images, domain.resolve())) if images.is_relative_to(parent) else images
