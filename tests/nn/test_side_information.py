@@ -1,5 +1,7 @@
 """FDSA's fields and noise; clusters that stand for attributes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from missrec_pl.nn import DataShape
 from missrec_pl.nn.blocks.cluster_attributes import ClusterAttributes
 from missrec_pl.nn.contract import ItemInputs
 from missrec_pl.nn.fdsa import FDSA
-from missrec_pl.nn.fitted import FittingContext
+from missrec_pl.nn.fitted import FittingContext, NewItems
 from missrec_pl.system.processes import Share
 from missrec_pl.testing.scene import small_data
 
@@ -84,6 +86,22 @@ def test_clusters_stand_for_attributes(data):
     again = ClusterAttributes(data.shape, 4)
     again.fit(FittingContext(data.catalogue, lambda: None, None, lambda: iter(()), 0, Share()))
     assert torch.equal(part.values, again.values)
+
+
+def test_an_item_that_comes_later_is_of_the_nearest_cluster(data):
+    part = ClusterAttributes(data.shape, 4)
+    part.fit(FittingContext(data.catalogue, lambda: None, None, lambda: iter(()), 0, Share()))
+    before, count, twins = part.values.clone(), data.shape.num_items, torch.tensor([1, 2, 3])
+    table = data.catalogue.table(torch.cat([torch.zeros(1, dtype=torch.long), twins]))
+    ids = torch.arange(count, count + 4)
+    ids[0] = 0
+    part.grow(NewItems(ids[1:], {}, replace(table, ids=ids), lambda: None))
+    assert torch.equal(part.values[: count + 1], before)
+    assert torch.equal(part.values[count + 1 :], before[twins])
+    part.check()
+    part.values[1] = 9
+    with pytest.raises(ValueError, match="not there"):
+        part.check()
 
 
 def test_no_more_clusters_than_items():

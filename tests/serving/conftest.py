@@ -3,7 +3,7 @@
 import pytest
 import torch
 from runs import composed, places
-from served_runs import RUNS, SHORT, SMALL
+from served_runs import PRETRAINED, RUNS, SHORT, SMALL
 
 from missrec_pl.experiment.cli import NOISE
 from missrec_pl.experiment.exporting import export_checkpoint
@@ -31,7 +31,7 @@ def checkpoint(shared):
         file = shared / name / "checkpoints" / "last.ckpt"
         if not file.is_file():
             torch.manual_seed(0)
-            train(composed("data=synthetic", *RUNS[name], *SMALL, *SHORT, *places(shared, name)))
+            train(composed("data=synthetic", *{**RUNS, **PRETRAINED}[name], *SMALL, *SHORT, *places(shared, name)))
         return file
 
     return of

@@ -9,13 +9,14 @@ import time
 import numpy as np
 import pytest
 from compared_scores import ranking_of, served_scores, top_differs_by_more_than_ties
-from runs import places
-from served_runs import RUNS, SLOW
+from runs import composed, places
+from served_runs import BASES, QUICK, RUNS
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment.exporting import export_checkpoint
 from missrec_pl.serving import load
 from missrec_pl.serving.__main__ import main
+from missrec_pl.serving.registry import networks
 
 BLOCKED = """
 import sys
@@ -23,19 +24,38 @@ for name in ("lightning", "hydra", "omegaconf", "wandb", "pytorch_lightning"):
     sys.modules[name] = None
 from missrec_pl.serving import load
 served = load(sys.argv[1])
+assert not {"pandas", "scipy.optimize", "torch._dynamo"} & sys.modules.keys(), "slow to import"
 table = served.recommend([served.item_ids[:3]], k=4)
 print(table.num_rows, len(served.similar(served.item_ids[0], 3)))
 """
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RUNS]
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in RUNS]
 )
 def test_scores_are_the_training_codes(name, bundle, checkpoint, shared):
     ranking = ranking_of(checkpoint(name), *places(shared, f"eval-{name}"))
     found, table = served_scores(load(bundle(name)), ranking)
     np.testing.assert_allclose(found, ranking.scores, atol=1e-5, rtol=0)
     assert top_differs_by_more_than_ties(ranking, table, 10) == []
+
+
+@pytest.mark.slow
+def test_items_that_come_after_pretraining_on_clusters(bundle):
+    served = load(bundle("s3rec_pretrained"))
+    network, dims = served._bundle.network, served.about.data.feature_dims
+    hidden, before = network.item_embedding.weight[-1].clone(), served.num_items
+    served.add_items(["new"], features={name: np.ones((1, width)) for name, width in dims.items()})
+    assert 1 <= int(network.fitted["attributes"].values[-1]) <= 8
+    assert len(network.item_embedding.weight) == before + 3
+    assert np.array_equal(network.item_embedding.weight[-1], hidden)
+    assert served.recommend([served.item_ids[-2:]], k=3).num_rows == 3
+
+
+@pytest.mark.slow
+def test_every_network_has_a_run():
+    targets = [str(composed("data=synthetic", *overrides).model["_target_"]) for overrides in RUNS.values()]
+    assert {target.rpartition(".")[2] for target in targets} == networks().keys() - set(BASES)
 
 
 def test_nothing_of_the_training_code_is_needed(bundle):

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePath, PureWindowsPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from missrec_pl import __version__
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.config.stored import current, with_paths
 from missrec_pl.config.stored_values import escaped
-from missrec_pl.config.targets import imported, in_use, walk
-from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import CheckpointError, DataError
 from missrec_pl.experiment import building
+from missrec_pl.experiment.bundling import bundle_of, classes_of, names_of
 from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import complete_config
-from missrec_pl.fitting.whitening import Whitening
 from missrec_pl.modules import TrainingModule
-from missrec_pl.nn.contract import Histories, Items
+from missrec_pl.nn.contract import Histories
 from missrec_pl.nn.encoding import encode_users, with_masked_place
 from missrec_pl.nn.fitted import FittingContext, refit
 from missrec_pl.serving.bundle import Bundle, new_bundle
-from missrec_pl.serving.items import ItemNames, shortened
-from missrec_pl.serving.manifest import BundleManifest
 from missrec_pl.serving.recommender import ServedRecommender
-from missrec_pl.serving.registry import PART
-from missrec_pl.system.documents import read_json
-from missrec_pl.system.files import RESULTS_NAME
 from missrec_pl.system.processes import Share
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 16384  # items encoded at a time
 _TRIED = 64  # users whose ranking is compared before a bundle is given out
 _UNUSED: dict[str, Any] = {"trainer": None, "logger": None, "callbacks": {}, "resume": None, "compile": False}
 _TRUST = "--trust {}"
@@ -80,10 +71,10 @@ def export_checkpoint(
             module = building.build_module(run, datamodule, for_training=False).eval()
             load_weights(run, checkpoint, module, datamodule, is_tested=True)
             _fit_the_rest(run, module, datamodule)
-            bundle = _bundle(run, checkpoint, file, module, datamodule)
+            bundle = bundle_of(run, checkpoint, file, module, datamodule)
         bundle.write(folder)
         built = [type(module.model), *(type(one) for one in module.scorers.values())]
-        _check(folder, module, datamodule, bundle, [*_classes_of(run), *built])
+        _check(folder, module, datamodule, bundle, [*classes_of(run), *built])
     return out
 
 
@@ -109,7 +100,7 @@ def history_of_user(
     with complete_config(str(file)):
         run = _run_of(checkpoint, file, {"data_dir": data_dir, "cache_dir": cache_dir}, trust)
         datamodule = _data_of(run, checkpoint, file)
-    names, sequences = _names(datamodule), datamodule.sequences
+    names, sequences = names_of(datamodule), datamodule.sequences
     for number, domain in enumerate(datamodule.catalogue.domains):
         if user in (users := domain.raw_user_ids()):
             place = int(sequences.first_user[number]) + users.index(user)
@@ -153,116 +144,11 @@ def _fit_the_rest(run: DictConfig, module: TrainingModule, datamodule: DomainDat
                 catalogue=datamodule.catalogue,
                 training_parts=datamodule.sequences.training_parts,
                 fold_of_user=datamodule.fold_of_user,
-                items=lambda: _encoded(module, datamodule.catalogue),
+                items=lambda: module.encoded_chunks(datamodule.catalogue),
                 seed=int(run.seed),
                 share=Share(),
             )
             refit(part, context)
-
-
-def _encoded(module: TrainingModule, catalogue: Catalogue) -> Iterator[Items]:
-    for table in catalogue.chunks(_CHUNK, torch.device("cpu")):
-        yield module.encode_items(table)
-
-
-def _bundle(
-    run: DictConfig, checkpoint: Checkpoint, file: Path, module: TrainingModule, datamodule: DomainDataModule
-) -> Bundle:
-    parts = list(_encoded(module, datamodule.catalogue))
-    parts[1:] = [part.span(1) for part in parts[1:]]
-    items = type(parts[0])(
-        torch.cat([part.vectors for part in parts]),
-        torch.cat([part.ids for part in parts]),
-        {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
-    )
-    whitening = _whitening(datamodule.catalogue)
-    recorded = checkpoint.network or {}
-    arguments = recorded.get("arguments", building.plain(run.model))
-    scorers = {name: in_use(run, "scorers")[name] for name in module.scorers}
-    manifest = BundleManifest(
-        network={"name": type(module.model).__name__, "arguments": _registered(arguments, file, is_top=True)},
-        scorers={
-            name: {
-                "name": type(module.scorers[name]).__name__,
-                "arguments": _registered(building.plain(node), file, is_top=True),
-            }
-            for name, node in scorers.items()
-        },
-        shape=vars(module.data),
-        temperature=float(module.loss.eval_temperature),
-        encoders={
-            name: [_without_path(made) for made in by] for name, by in building.encoders(datamodule).items()
-        },
-        domains=building.fingerprints(datamodule),
-        whitening=sorted(whitening),
-        metrics=_metrics(file),
-        made_by={"missrec_pl": __version__, "torch": str(torch.__version__)},
-    )
-    return Bundle(manifest, module.model, module.scorers, items, _names(datamodule), whitening)
-
-
-def _registered(value: Any, file: Path, *, is_top: bool = False) -> Any:
-    """Arguments of a config with the names of the registry in the place of class paths."""
-    if isinstance(value, list | tuple):
-        return [_registered(one, file) for one in value]
-    if not isinstance(value, Mapping):
-        return value
-    plain = {str(name): _registered(one, file) for name, one in value.items() if not str(name).startswith("_")}
-    if is_top or "_target_" not in value:
-        return plain
-    return {PART: str(value["_target_"]).rpartition(".")[2], **plain}
-
-
-def _whitening(catalogue: Catalogue) -> dict[str, dict[str, torch.Tensor]]:
-    """What new items' features go through; of a single domain, for several have one each."""
-    found = {}
-    for modality in catalogue.modalities if len(catalogue.domains) == 1 else ():
-        transform = catalogue.transform_of(0, modality)
-        if isinstance(transform, Whitening):
-            found[modality] = {"mean": transform.mean, "matrix": transform.matrix}
-    return found
-
-
-def _names(datamodule: DomainDataModule) -> ItemNames:
-    items, _ = datamodule.sequences.training_parts()
-    domains = datamodule.catalogue.domains
-    return ItemNames(
-        [one for domain in domains for one in domain.raw_item_ids()[1:]],
-        [domain.name for domain in domains for _ in range(domain.num_items)],
-        [shortened(text) for domain in domains for text in domain.texts()[1:]],
-        np.bincount(items, minlength=datamodule.catalogue.num_items + 1)[1:].astype(np.int64),
-    )
-
-
-def _metrics(file: Path) -> dict[str, float]:
-    """The test's metrics in the results of the checkpoint's run; none where there are no results."""
-    results = file.parent.parent / RESULTS_NAME
-    if not results.is_file():
-        return {}
-    content = read_json(results, "remove it to export without metrics")
-    named = {"metrics": "", "metrics_history_excluded": "/history_excluded"}
-    return {
-        f"{name}{mark}": value
-        for section, mark in named.items()
-        for name, value in (content.get(section) or {}).items()
-        if isinstance(value, float) and name.startswith("test/")
-    }
-
-
-def _without_path(encoder: str) -> str:
-    """An encoder's name without where it lay."""
-    is_path = PurePath(encoder).is_absolute() or PureWindowsPath(encoder).is_absolute() or encoder.startswith("~")
-    return PureWindowsPath(encoder).name if is_path else encoder
-
-
-def _classes_of(run: DictConfig) -> Iterator[type]:
-    """What network and scorers of a run are made of, those of the user's own packages included; all are built."""
-    for group in (run.model, run.get("scorers")):
-        for _, node in walk(group):
-            if isinstance(node, DictConfig) and node.get("_target_") is not None:
-                found = imported(str(node["_target_"]))
-                if isinstance(found, type):
-                    yield found
 
 
 def _check(

@@ -6,8 +6,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
-from scipy.linalg import eigh
-from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from missrec_pl.data.global_sequences import PAIR_WINDOW
@@ -82,6 +80,9 @@ def _weights(
 
 
 def _places(weights: sp.csr_array, width: int) -> Float[Tensor, "N1 R"]:
+    from scipy.linalg import eigh  # tenths of a second, which serving does without
+    from scipy.sparse.linalg import eigsh
+
     degree = np.asarray(weights.sum(1)).ravel()
     scale = 1 / np.sqrt(degree + _SHRINKAGE)
     matrix = sp.diags_array(scale) @ weights @ sp.diags_array(scale)

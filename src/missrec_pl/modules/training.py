@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from missrec_pl.checkpoints.versions import rename_weights
 from missrec_pl.data.augmentations_released import TornBatch
 from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.items.table import ItemTable
 from missrec_pl.losses import Loss, Step
 from missrec_pl.modules.epoch_means import EpochMeans
@@ -264,10 +265,10 @@ class TrainingModule(RankingModule):
             rows = rows_of(batch, block)
             yield rows, self.logits(state[block], histories.cut(block), items, candidates).float()
 
-    def encode_catalogue(self) -> Items:
-        """All items, encoded in chunks; row = global id."""
+    def encode_catalogue(self, catalogue: Catalogue | None = None) -> Items:
+        """All items, encoded in chunks, by default those of the data module in use; row = global id."""
         with exact_float32(self.device):
-            parts = list(self.encoded_chunks())
+            parts = list(self.encoded_chunks(catalogue))
         parts[1:] = [part.span(1) for part in parts[1:]]
         return type(parts[0])(
             torch.cat([part.vectors for part in parts]),
@@ -277,8 +278,9 @@ class TrainingModule(RankingModule):
             is_rising=True,
         )
 
-    def encoded_chunks(self) -> Iterator[Items]:
+    def encoded_chunks(self, catalogue: Catalogue | None = None) -> Iterator[Items]:
         """All items as they are encoded now, chunk by chunk; row 0 of each chunk is padding."""
-        self.catalogue.to(self.device)
-        for table in self.catalogue.chunks(EMBED_CHUNK, self.device):
+        catalogue = catalogue or self.catalogue
+        catalogue.to(self.device)
+        for table in catalogue.chunks(EMBED_CHUNK, self.device):
             yield self.encode_items(table)

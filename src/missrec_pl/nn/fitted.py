@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from missrec_pl.data.items.catalogue import Catalogue
+from missrec_pl.data.items.table import ItemTable
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.items import Items
 from missrec_pl.system.processes import Share
@@ -50,16 +51,19 @@ class NewItems:
     Attributes:
         ids: ``[K]`` their global ids ``N + 1..N + K``.
         features: per modality ``[K, F]`` as an encoder gives them; zeros where an item lacks it.
+        table: the same as the network reads them, row 0 padding.
         encode: gives these items as the network encodes them now, row 0 padding.
     """
 
     ids: Tensor
     features: Mapping[str, Tensor]
+    table: ItemTable
     encode: Callable[[], Items]
 
     def padded(self, rows: Tensor) -> Tensor:
-        """A table ``[N + 1, ...]`` of all items with rows of zeros for the new ones."""
-        return torch.cat([rows, rows.new_zeros(len(self.ids), *rows.shape[1:])])
+        """A table ``[N + 1, ...]`` of all items with rows of zeros for the new ones; what is behind stays last."""
+        first = int(self.ids[0])
+        return torch.cat([rows[:first], rows.new_zeros(len(self.ids), *rows.shape[1:]), rows[first:]])
 
 
 class Fitted(nn.Module, ABC):

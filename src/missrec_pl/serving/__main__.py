@@ -14,6 +14,7 @@ from typing import Any
 from missrec_pl.errors import ConfigError, MissrecError, printable
 from missrec_pl.serving import ServedRecommender, load
 from missrec_pl.serving.batch import recommend_file
+from missrec_pl.serving.request import Request
 from missrec_pl.system.terminal import print_anything
 from missrec_pl.system.trouble import trouble_of
 
@@ -147,7 +148,7 @@ def _history(arguments: argparse.Namespace) -> list[str]:
 
 
 def _print_one(served: ServedRecommender, history: list[str], arguments: argparse.Namespace) -> None:
-    answer = served.answer([history], arguments.k, not arguments.with_seen)
+    answer = served.answer(Request([history], arguments.k, not arguments.with_seen))
     for name in answer.unknown[0]:
         print(f"note: item {printable(name, 80)} is unknown and left out", file=sys.stderr)
     known = [one for one in history if served.knows(one)]

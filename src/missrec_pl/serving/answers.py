@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,17 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Ranked:
-    """Items, best first, and their scores; None where no network scored them."""
+    """Items, best first, and their scores; None where no network scored them.
+
+    Attributes:
+        items: their ids.
+        scores: of each.
+        parts: of each what its score is the sum of, if that was asked for: ``network`` and the auxiliary scorers.
+    """
 
     items: Sequence[str]
     scores: Sequence[float | None]
+    parts: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)

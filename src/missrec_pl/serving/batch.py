@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.serving.history_files import HistoryBlock, number_of_histories, read_histories
 from missrec_pl.serving.recommender import ServedRecommender
+from missrec_pl.serving.request import Request
 from missrec_pl.system.files import whole_file
 
 BLOCK = 8192
@@ -119,7 +120,7 @@ def recommend_file(
 def _rank(
     served: ServedRecommender, some: HistoryBlock, first: int, part: Path, k: int, exclude_seen: bool
 ) -> BatchSummary:
-    answer = served.answer(some.histories, k, exclude_seen, times=some.times, at=some.at)
+    answer = served.answer(Request(some.histories, k, exclude_seen, times=some.times, at=some.at))
     count = len(some.histories)
     users = pa.array(np.arange(first, first + count)) if some.users is None else pa.array(some.users)
     with whole_file(part) as file:

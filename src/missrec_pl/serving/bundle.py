@@ -153,7 +153,7 @@ def _items(
         raise DataError(
             f"{where}: the network cannot read an item ({reason}); export the bundle again."
         ) from error
-    return kind(vectors, torch.arange(num_items + 1, device=vectors.device), extra)
+    return kind(vectors, torch.arange(num_items + 1, device=vectors.device), extra, first=0, is_rising=True)
 
 
 def _whitening(

@@ -76,7 +76,8 @@ def grow(bundle: Bundle, features: Mapping[str, Tensor]) -> Items:
     count = len(next(iter(features.values())))
     ids = torch.arange(before + 1, before + 1 + count, device=device)
     table = _table(bundle, ids, features)
-    new = NewItems(ids, {n: f.to(device) for n, f in features.items()}, lambda: _encode(bundle, table))
+    given = {name: rows.to(device) for name, rows in features.items()}
+    new = NewItems(ids, given, table, lambda: _encode(bundle, table))
     parts = [*bundle.network.fitted_parts(), *bundle.scorers.fitted_parts()]
     for part in parts:
         if type(part).grow is Fitted.grow:  # may say that it cannot: before anything is changed
@@ -89,13 +90,21 @@ def grow(bundle: Bundle, features: Mapping[str, Tensor]) -> Items:
 
 
 def _pad_tables(network: nn.Module, item_bound: tuple[str, ...], rows: int, new: NewItems) -> None:
-    """Rows of zeros for new items in what belongs to the catalogue and is learned."""
+    """Rows of zeros for new items in what belongs to the catalogue and is learned.
+
+    A row behind those of the items, such as the one that hides an item, stays the last.
+    """
     for prefix, owner in network.named_modules():
         if isinstance(owner, Fitted):
             continue
         for leaf, tensor in [*owner._parameters.items(), *owner._buffers.items()]:
             name = f"{prefix}.{leaf}" if prefix else leaf
-            if tensor is None or not name.startswith(item_bound) or not tensor.dim() or len(tensor) != rows:
+            if (
+                tensor is None
+                or not name.startswith(item_bound)
+                or not tensor.dim()
+                or len(tensor) not in (rows, rows + 1)
+            ):
                 continue
             padded = new.padded(tensor.data)
             is_weight = isinstance(tensor, nn.Parameter)

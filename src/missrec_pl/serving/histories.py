@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.serving.items import ItemNames
+from missrec_pl.serving.request import Request
 
 
 @dataclass(frozen=True)
@@ -24,20 +25,15 @@ class Asked:
     times: list[list[int]] | None
 
 
-def asked_histories(
-    histories: Sequence[Sequence[str | int]],
-    names: ItemNames,
-    unknown: str,
-    times: Sequence[Sequence[int]] | None,
-    at: int | Sequence[int] | None,
-    needs_times: bool,
-) -> Asked:
+def asked_histories(request: Request, names: ItemNames, *, needs_times: bool) -> Asked:
     """Look the items of histories up.
 
     Raises:
         ConfigError: histories that are none, or times that are needed and missing, or do not fit.
         DataError: an unknown id, if these are refused.
     """
+    histories, unknown, at = request.histories, request.unknown, request.at
+    times = request.times if needs_times else None
     if needs_times and (times is None or len(times) != len(histories)):
         raise ConfigError(
             "times: the network reads when items were met; give the seconds of each history's items."

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from missrec_pl.fitting.product_codes import Quantiser, fit_quantiser, padded_width, product_codes
@@ -147,6 +146,8 @@ class Assignment(nn.Module):
 
     def matrix(self) -> Float[Tensor, "K C C"]:
         """Permutation matrices; their gradient is that of the doubly stochastic ones."""
+        from scipy.optimize import linear_sum_assignment  # a third of a second, which serving does without
+
         soft = sinkhorn(self.logits / _TEMPERATURE, self.rounds)
         hard = torch.zeros_like(soft)
         for one, place in zip(hard, soft.detach().double().cpu().numpy(), strict=True):

@@ -114,10 +114,9 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     @app.post("/recommend")
     async def recommend(asked: RecommendRequest) -> Any:
         """The best items for one history or many."""
-        served, histories = desk.live.served, asked.every
-        options = asked.model_dump(include={"k", "exclude_seen", "allowed", "blocked", "times", "at", "unknown"})
-        answer = await desk.run(lambda: served.answer(histories, **options))
-        desk.metrics.histories.inc(len(histories))
+        served, request = desk.live.served, asked.request
+        answer = await desk.run(lambda: served.answer(request))
+        desk.metrics.histories.inc(len(request.histories))
         desk.metrics.unknown.inc(sum(len(ids) for ids in answer.unknown))
         found = [
             {"items": _shown(one, served), "unknown": list(ids)}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from missrec_pl.serving.recommender import ServedRecommender
+from missrec_pl.serving.request import Request
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Live:
             answers = [
                 (list(before.items), list(after.items))
                 for before, after in zip(
-                    old.answer(histories, k).ranked, new.answer(histories, k).ranked, strict=True
+                    old.answer(Request(histories, k)).ranked, new.answer(Request(histories, k)).ranked, strict=True
                 )
             ]
             overlap = None

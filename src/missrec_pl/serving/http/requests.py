@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from missrec_pl.serving.http.limits import MAX_BATCH, MAX_FILTER, MAX_HISTORY, MAX_ID, MAX_K, MAX_NEW, MAX_TEXT
+from missrec_pl.serving.request import Request
 
 _SECONDS = Annotated[int, Field(ge=-(2**62), le=2**62)]
 _COUNTS = Annotated[int, Field(ge=1, le=MAX_K)]
@@ -40,9 +41,10 @@ class RecommendRequest(_Request):
         return self
 
     @property
-    def every(self) -> list[list[str | int]]:
-        """The histories."""
-        return [list(one) for one in (self.histories if self.history is None else [self.history]) or []]
+    def request(self) -> Request:
+        """What it asks for."""
+        histories = self.histories if self.history is None else [self.history]
+        return Request(histories or [], **self.model_dump(exclude={"history", "histories"}))
 
 
 class SimilarRequest(_Request):
