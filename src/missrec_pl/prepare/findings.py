@@ -16,6 +16,8 @@ _SAMPLE = 1_000
 _PERMUTATIONS = 100
 _SIGMAS = 3.0  # how far aligned rows stand above shuffled ones; below, the order of the rows is in doubt
 _COPIES = 0.05  # share of items with one and the same vector that looks like a placeholder
+_USUAL_SIZE = (1e-3, 1e3)  # of values: beyond it vectors are of another scale than encoders give
+_EQUAL = 1e-3  # relative difference below which two vectors are one, whatever type they were stored in
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,43 @@ def findings(domain: Domain) -> Iterator[Finding]:
     yield from _splits(domain)
 
 
+def oddities(domain: Domain, name: str) -> Iterator[Finding]:
+    """What is odd about the values of one modality: scale, rows and columns without content, copies, another's."""
+    present = np.flatnonzero(domain.present(name))
+    chosen = np.sort(np.random.default_rng(0).permutation(present)[: 20 * _SAMPLE])
+    rows = np.asarray(domain.features(name))[chosen].astype(np.float64)
+    size = float(np.sqrt(np.mean(rows**2)))
+    if not _USUAL_SIZE[0] <= size <= _USUAL_SIZE[1]:
+        yield Finding(f"{name}: values are of size {size:.3g}, networks expect about 0.01 to 10: scale them", True)
+    elif size > 8 and (rows == np.round(rows)).all():
+        yield Finding(
+            f"{name}: whole numbers up to {np.abs(rows).max():.0f}: quantised without their scale?", True
+        )
+    flat = (rows == rows[:, :1]).all(axis=1) if rows.shape[1] > 1 else np.zeros(len(rows), bool)
+    if flat.any():
+        item = domain.raw_item_ids()[int(chosen[int(np.argmax(flat))])]
+        yield Finding(f"{name}: {flat.mean():.1%} of the rows hold one value only, such as that of {item}", True)
+    dead = (rows == rows[:1]).all(axis=0)
+    if len(rows) > 2 and dead.any():
+        yield Finding(
+            f"{name}: {dead.sum()} of {len(dead)} columns are the same for all items", bool(dead.mean() > 0.5)
+        )
+    _, copies = np.unique(rows, axis=0, return_counts=True)
+    if copies.max() > max(2, _COPIES * len(rows)):
+        share = copies.max() / len(rows)
+        yield Finding(f"{name}: {share:.1%} of the items have the same vector: a placeholder?", True)
+    elif (copied := 1 - len(copies) / len(rows)) > 0.01:
+        yield Finding(f"{name}: {copied:.1%} of the rows are copies of others")
+    for other in domain.modalities:
+        both = chosen[domain.present(other)[chosen]]
+        if other == name or domain.info(other).dim != rows.shape[1] or not len(both):
+            continue
+        mine, theirs = (np.asarray(domain.features(one))[both].astype(np.float64) for one in (name, other))
+        gap = np.linalg.norm(mine - theirs, axis=1) / np.maximum(np.linalg.norm(theirs, axis=1), 1e-12)
+        if (share := float((gap < _EQUAL).mean())) > 0.5:
+            yield Finding(f"{name}: {share:.1%} of the rows equal those of {other}: the same file twice?", True)
+
+
 def _features(domain: Domain, name: str) -> Iterator[Finding]:
     present = np.flatnonzero(domain.present(name))
     random = np.random.default_rng(0)
@@ -49,10 +88,7 @@ def _features(domain: Domain, name: str) -> Iterator[Finding]:
     )
     if norms.max() > 20 * np.median(norms):
         yield Finding(f"{name}: the longest vector is {norms.max() / np.median(norms):.0f} times the median", True)
-    _, copies = np.unique(rows, axis=0, return_counts=True)
-    if copies.max() > max(2, _COPIES * len(rows)):
-        share = copies.max() / len(rows)
-        yield Finding(f"{name}: {share:.1%} of the items have the same vector: a placeholder?", True)
+    yield from oddities(domain, name)
     yield from _row_order(domain, name, random.permutation(present)[:_SAMPLE])
 
 
@@ -66,13 +102,14 @@ def _row_order(domain: Domain, name: str, items: npt.NDArray[np.int64]) -> Itera
         ("texts", _lexical([texts[item] for item in items])),
         ("neighbours in sequences", _neighbours(domain, items)),
     ):
-        if reference is None:
+        sigmas = None if reference is None else _agreement(alike, reference)
+        if sigmas is None:
             continue
-        sigmas = _agreement(alike, reference)
         told = f"{name}: rows agree with {what} by {sigmas:.1f} standard deviations over shuffled rows"
         doubtful = sigmas < _SIGMAS
         yield Finding(told + (": are they in the order of the items?" if doubtful else ""), doubtful)
         return
+    yield Finding(f"{name}: too little to judge by whether the rows are in the order of the items")
 
 
 def _lexical(texts: list[str]) -> sparse.csr_array | None:
@@ -107,16 +144,22 @@ def _without_diagonal(matrix: sparse.csr_array) -> sparse.csr_array:
     return (matrix - sparse.diags_array(matrix.diagonal())).tocsr()
 
 
-def _agreement(alike: npt.NDArray[np.float64], reference: Any) -> float:
-    """Mean similarity weighted by the reference, in standard deviations above that of shuffled rows."""
+def _agreement(alike: npt.NDArray[np.float64], reference: Any) -> float | None:
+    """Mean similarity weighted by the reference, in standard deviations above that of shuffled rows.
+
+    None: the reference relates no two items, or all orders are alike.
+    """
     pairs = reference.tocoo()
+    if not pairs.data.sum() > 0:
+        return None
 
     def mean(order: npt.NDArray[np.int64]) -> float:
         return float((alike[order[pairs.row], order[pairs.col]] * pairs.data).sum() / pairs.data.sum())
 
     random = np.random.default_rng(1)
     shuffled = np.array([mean(random.permutation(len(alike))) for _ in range(_PERMUTATIONS)])
-    return (mean(np.arange(len(alike))) - float(shuffled.mean())) / max(float(shuffled.std()), 1e-12)
+    spread = float(shuffled.std())
+    return (mean(np.arange(len(alike))) - float(shuffled.mean())) / spread if spread > 1e-12 else None
 
 
 def _splits(domain: Domain) -> Iterator[Finding]:

@@ -36,8 +36,11 @@ def released_files(path: Path | str) -> list[Path]:
     return [inside(folder, file.name, str(folder)) for file in known]
 
 
-def read_released(path: Path | str) -> list[ReleasedDomain]:
+def read_released(path: Path | str, feature_type: str | None = None) -> list[ReleasedDomain]:
     """Reads and checks a released folder: one domain, or all domains of a merged one.
+
+    ``feature_type`` says what numbers the feature files hold where it is not float32: ``float16``, ``bfloat16``,
+    ``float64`` or ``int8``.
 
     Raises:
         DataError: Something is missing, damaged or contradictory; names file, line or item row.
@@ -46,22 +49,25 @@ def read_released(path: Path | str) -> list[ReleasedDomain]:
     stem = _stem(folder)
     released_files(folder)
     if (folder / f"{stem}.pt_datasets").is_file():
-        return _read_merged(folder, stem)
+        return _read_merged(folder, stem, feature_type)
     files = {name: folder / f"{stem}.{name}.inter" for name in _SPLITS}
     absent = [file.name for file in files.values() if not file.is_file()]
     if absent:
         raise DataError(f"{folder} lacks {', '.join(absent)}; a released folder needs train, valid and test rows")
-    return [read_domain(folder, stem, {name: read_rows(file)[0] for name, file in files.items()})]
+    splits = {name: read_rows(file)[0] for name, file in files.items()}
+    return [read_domain(folder, stem, splits, feature_type)]
 
 
-def convert_released(path: Path | str, out: Path | str, *, overwrite: bool = False) -> list[Path]:
+def convert_released(
+    path: Path | str, out: Path | str, *, overwrite: bool = False, feature_type: str | None = None
+) -> list[Path]:
     """Converts a released folder to the domain folder ``out``, a merged one to several inside ``out``.
 
     Raises:
         DataError: As ``read_released``; or ``out`` exists and ``overwrite`` is false.
     """
     folder, target = Path(path), Path(out)
-    domains = read_released(folder)
+    domains = read_released(folder, feature_type)
     is_merged = (folder / f"{_stem(folder)}.pt_datasets").is_file()
     places = [target / domain.name for domain in domains] if is_merged else [target]
     for place in places:
@@ -88,7 +94,7 @@ def _stem(folder: Path) -> str:
     raise DataError(f"{folder} holds several sets ({', '.join(stems)}); give each its own folder")
 
 
-def _read_merged(folder: Path, stem: str) -> list[ReleasedDomain]:
+def _read_merged(folder: Path, stem: str, feature_type: str | None) -> list[ReleasedDomain]:
     listing, rows_file = folder / f"{stem}.pt_datasets", folder / f"{stem}.train.inter"
     names = listing.read_text(encoding="utf-8-sig").replace(",", " ").split()
     parts = read_rows(rows_file, merged=True)
@@ -103,4 +109,4 @@ def _read_merged(folder: Path, stem: str) -> list[ReleasedDomain]:
         )
     if unused := [name for number, name in enumerate(names) if number not in parts]:
         raise DataError(f"{rows_file} has no rows of {unused[0]}, which {listing.name} lists")
-    return [read_domain(folder, name, {"train": parts[number]}) for number, name in enumerate(names)]
+    return [read_domain(folder, name, {"train": parts[number]}, feature_type) for number, name in enumerate(names)]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from missrec_pl.data.domain.files import BLOCK_ROWS
 from missrec_pl.data.domain.manifest import UNKNOWN_ENCODER
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
+from missrec_pl.data.released.number_types import TYPES, looks_like, widened
 from missrec_pl.data.released.rows import Rows, read_index, read_texts
 from missrec_pl.data.released.sequences import Reconstruction, reconstruct
 from missrec_pl.errors import DataError
@@ -73,7 +74,9 @@ class ReleasedDomain:
         )
 
 
-def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDomain:
+def read_domain(
+    folder: Path, name: str, splits: dict[str, Rows], feature_type: str | None = None
+) -> ReleasedDomain:
     """Joins the rows of one domain (``train``, ``valid`` and ``test``, or ``train`` alone) with its other files.
 
     Raises:
@@ -86,7 +89,9 @@ def read_domain(folder: Path, name: str, splits: dict[str, Rows]) -> ReleasedDom
     suffixes = sorted(file.name.removeprefix(f"{name}.") for file in folder.glob(f"{escape(name)}.feat_*CLS"))
     further = {found[1]: suffix for suffix in suffixes if (found := FURTHER_FEATURES.fullmatch(suffix))}
     matrices = {
-        kind: _read_features(folder / f"{name}.{suffix}", raw_ids, counted=index.is_file())
+        kind: _read_features(
+            folder / f"{name}.{suffix}", raw_ids, counted=index.is_file(), feature_type=feature_type
+        )
         for kind, suffix in {**_MODALITIES, **further, **_VIEWS}.items()
         if (folder / f"{name}.{suffix}").is_file()
     }
@@ -144,30 +149,39 @@ def _with_raw_ids(users: Reconstruction, path: Path) -> Reconstruction:
     return replace(users, users=[raw_ids[int(token)] for token in users.users])
 
 
-def _read_features(path: Path, raw_ids: list[str], *, counted: bool) -> FeatureMatrix:
+def _read_features(
+    path: Path, raw_ids: list[str], *, counted: bool, feature_type: str | None = None
+) -> FeatureMatrix:
     """Maps a ``.feat*CLS`` file of one row for each raw id; the width follows from its size.
 
     ``counted`` says whether the number of rows is known from ``.item2index``, not guessed from the tokens.
+    ``feature_type`` is one of ``TYPES``; None: float32, if the bytes look like it.
 
     Raises:
         DataError: The size is no whole number of rows, or a row has NaN or infinite values.
     """
     size, count = path.stat().st_size, len(raw_ids)
-    width, rest = divmod(size, 4 * count)
+    kind = TYPES[feature_type or "float32"]
+    width, rest = divmod(size, kind.itemsize * count)
     if rest or not width:
+        with path.open("rb") as stream:
+            guess = looks_like(stream.read(1 << 20)) if feature_type is None else None
         reason = (
-            f"it is truncated, or {path.stem}.item2index belongs to another set"
+            f"they look like {guess}: say --feature-type {guess}"
+            if guess in TYPES
+            else f"it is truncated, or {path.stem}.item2index belongs to another set"
             if counted
             else f"{path.stem}.item2index is missing, so the number of rows is not known: supply it"
         )
         raise DataError(
-            f"{path}: {size} bytes are not {count} rows of float32 ({size / 4 / count:.2f} a row); {reason}"
+            f"{path}: {size} bytes are not {count} rows of {feature_type or 'float32'} "
+            f"({size / kind.itemsize / count:.2f} a row); {reason}"
         )
-    rows: npt.NDArray[np.float32] = np.memmap(path, dtype="<f4", mode="r", shape=(count, width))
-    _check_kind(path, rows[:BLOCK_ROWS])
+    rows: npt.NDArray[Any] = np.memmap(path, dtype=kind, mode="r", shape=(count, width))
+    _check_kind(path, rows[:BLOCK_ROWS], feature_type)
     present = np.zeros(count, bool)
     for start in range(0, count, BLOCK_ROWS):
-        block = np.asarray(rows[start : start + BLOCK_ROWS])
+        block = widened(np.asarray(rows[start : start + BLOCK_ROWS]), feature_type or "float32")
         broken = ~np.isfinite(block).all(axis=1)
         if broken.any():
             row = start + int(np.argmax(broken))
@@ -175,21 +189,36 @@ def _read_features(path: Path, raw_ids: list[str], *, counted: bool) -> FeatureM
                 f"{path}: row {row} (item {raw_ids[row]}) has NaN or infinite features; extract them again"
             )
         present[start : start + len(block)] = block.any(axis=1)
-    return FeatureMatrix(rows, present, encoder=f"{UNKNOWN_ENCODER}{path.suffix[1:]}")
+    given = rows if feature_type is None else WidenedRows(rows, feature_type)
+    return FeatureMatrix(given, present, encoder=f"{UNKNOWN_ENCODER}{path.suffix[1:]}")
 
 
-def _check_kind(path: Path, rows: npt.NDArray[np.float32]) -> None:
+class WidenedRows:
+    """Rows of another type, float32 when they are asked for."""
+
+    def __init__(self, rows: npt.NDArray[Any], kind: str) -> None:
+        self._rows, self._kind = rows, kind
+        self.shape = rows.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[np.float32]:
+        return widened(np.asarray(self._rows[rows]), self._kind)
+
+
+def _check_kind(path: Path, rows: npt.NDArray[Any], feature_type: str | None) -> None:
     """Raises DataError for text, and for values of which many have a magnitude that no encoder gives."""
     content = rows.tobytes()
     is_text = not content.translate(None, _TEXT)
-    if _plausible(rows) >= 0.9 and not is_text:
+    guess = None if is_text or feature_type is not None else looks_like(content)
+    if _plausible(widened(rows, feature_type or "float32")) >= 0.9 and not is_text and guess is None:
         return
-    guess = ", they are text" if is_text else ""
-    for name, kind in (("big-endian float32", ">f4"), ("float64", "<f8"), ("big-endian float64", ">f8")):
-        if not guess and not len(content) % np.dtype(kind).itemsize:
-            guess = f", they look like {name}" if _plausible(np.frombuffer(content, kind)) > 0.99 else ""
+    told = ", they are text" if is_text else f", they look like {guess}" if guess else ""
+    flag = f", or say --feature-type {guess}" if guess in TYPES else ""
+    wanted = feature_type or "little-endian float32"
     raise DataError(
-        f"{path}: the bytes are no little-endian float32 features{guess}; write them with .astype('<f4').tofile()"
+        f"{path}: the bytes are no {wanted} features{told}; write them with .astype('<f4').tofile(){flag}"
     )
 
 

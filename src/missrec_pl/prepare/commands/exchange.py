@@ -8,6 +8,7 @@ from rich.console import Console
 from missrec_pl.data.domain.manifest import Manifest, check_encoders
 from missrec_pl.data.domain.replacing import replacing_file
 from missrec_pl.data.released import convert_released
+from missrec_pl.data.released.number_types import TYPES
 from missrec_pl.errors import CheckpointError, ConfigError
 from missrec_pl.prepare.commands.base import Command, add_domains, add_output
 from missrec_pl.prepare.exchange.exporting import write_merged, write_recbole, write_released
@@ -19,12 +20,16 @@ _LAYOUTS = {"released": write_released, "recbole": write_recbole}
 def _add_released(parser: ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="folder with <name>.train.inter")
     add_output(parser, "the domain folder; a merged source gives one folder for each domain inside it")
+    told = "what numbers the feature files hold (default: float32, refused where they look like something else)"
+    parser.add_argument("--feature-type", choices=TYPES, help=told)
 
 
 def _released(arguments: Namespace, console: Console) -> None:
     """A folder in the authors' released format (UniSRec/RecBole atomic files)."""
     with console.status(f"converting {arguments.source}"):
-        paths = convert_released(arguments.source, arguments.out, overwrite=arguments.overwrite)
+        paths = convert_released(
+            arguments.source, arguments.out, overwrite=arguments.overwrite, feature_type=arguments.feature_type
+        )
     print(*paths, sep="\n")
 
 

@@ -10,6 +10,7 @@ from missrec_pl.errors import ConfigError
 from missrec_pl.prepare.commands.base import Command, add_domains, settings_from
 from missrec_pl.prepare.encoders.registry import ENCODERS, EncoderChoice
 from missrec_pl.prepare.features.extraction import VIEW, Plan
+from missrec_pl.prepare.features.given.matching import IN_ORDER, Given, take
 from missrec_pl.prepare.features.jobs import WordDrop
 from missrec_pl.prepare.features.run import extract
 
@@ -17,7 +18,7 @@ from missrec_pl.prepare.features.run import extract
 def _add_arguments(parser: ArgumentParser) -> None:
     add_domains(parser)
     add = parser.add_argument
-    add("--encoder", required=True, help=f"{', '.join(ENCODERS)}, or your own as package.module:Class")
+    add("--encoder", help=f"{', '.join(ENCODERS)}, or your own as package.module:Class")
     add("--model", metavar="NAME", help="hub name or local folder (default: the encoder's)")
     add("--modality", nargs="+", metavar="NAME", help="text, image; any name for your own encoder (default: all)")
     add("--output", default="projected", help="clip: projected (default) or cls")
@@ -31,6 +32,21 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--dtype", choices=("float32", "float16"), default="float32", help="as stored")
     add("--overwrite", action="store_true", help="replace such features if they are there")
     add("--report", metavar="FILE", type=Path, help="CSV of every item with a problem")
+    add = parser.add_argument_group("features that are there already").add_argument
+    add("--from", metavar="FILE", type=Path, dest="given", help="npy, npz, safetensors, pt, h5, parquet, arrow")
+    told = (
+        f"file of ids in the order of the rows, or '{IN_ORDER}': as in items.parquet (default: in or beside FILE)"
+    )
+    add("--ids", metavar="FILE", help=told)
+    add("--array", metavar="NAME", help="which array or column (default: the only matrix)")
+    add(
+        "--id-column",
+        metavar="NAME",
+        help="which array or column of FILE holds the ids (default: what fits)",
+    )
+    add("--made-by", metavar="NAME", help="who made them (default: given:<file name>)")
+    add("--skip-bad-rows", action="store_true", help="rows with NaN or infinity count as missing")
+    add("--allow-unmatched", action="store_true", help="take them though most ids match no item")
     add = parser.add_argument_group("machine").add_argument
     add("--batch-size", type=int, default=64, help="rows encoded together (default 64)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
@@ -41,7 +57,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, console: Console) -> None:
-    """Texts, pictures or ids of domain folders -> features, by CLIP or another encoder; resumable."""
+    """Texts, pictures or ids of domain folders -> features, by an encoder (resumable) or from a file of yours."""
     for name in ("batch_size", "workers", "processes"):
         if getattr(arguments, name) < 1:
             raise ConfigError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give 1 or more")
@@ -49,6 +65,15 @@ def _run(arguments: Namespace, console: Console) -> None:
         raise ConfigError(f"--worddrop {arguments.worddrop}: give a share between 0 and 1, such as 0.15")
     if arguments.processes > 1 and arguments.shard is not None:
         raise ConfigError("--processes and --shard are two ways to share the rows: give one of them")
+    if (arguments.encoder is None) == (arguments.given is None):
+        raise ConfigError("say --encoder NAME to make features, or --from FILE to take those that are there")
+    if arguments.given is not None:
+        _take(arguments, console)
+        return
+    if named := [
+        name for name in ("ids", "array", "id_column", "made_by") if getattr(arguments, name) is not None
+    ]:
+        raise ConfigError(f"--{named[0].replace('_', '-')} goes with --from FILE")
     encoder = settings_from(arguments, EncoderChoice, name=arguments.encoder)
     plan = settings_from(
         arguments,
@@ -60,6 +85,15 @@ def _run(arguments: Namespace, console: Console) -> None:
         shard=None if arguments.shard is None else _shard(arguments.shard),
     )
     print(*extract(plan, [Path(path) for path in arguments.domains], console), sep="\n")
+
+
+def _take(arguments: Namespace, console: Console) -> None:
+    if len(arguments.domains) != 1 or len(arguments.modality or []) != 1:
+        raise ConfigError("--from: name one domain folder, and with --modality what the features are of")
+    given = settings_from(arguments, Given, path=arguments.given, modality=arguments.modality[0])
+    with console.status(f"reading {given.path}"):
+        lines = take(given, Path(arguments.domains[0]), dtype=arguments.dtype, overwrite=arguments.overwrite)
+    print(*lines, sep="\n")
 
 
 def _modalities(arguments: Namespace, encoder: EncoderChoice) -> tuple[str, ...]:
