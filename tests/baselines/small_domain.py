@@ -5,7 +5,7 @@ import torch
 
 from missrec_pl.baselines import BaselineData, Context, HeldOut, Histories, Options
 from missrec_pl.data.sequences import offsets_of
-from missrec_pl.metrics import mask_history_, target_ranks
+from missrec_pl.metrics import ranks_without_history_, target_ranks
 
 # Items 1..5. Text: 1 and 2 alike, 3 halfway, 5 opposite; 4 has none. Image: item 1 alone, of another width.
 TEXT = np.array([[0, 0], [1, 0], [2, 0], [1, 1], [0, 0], [-1, 0]], dtype=np.float32)
@@ -71,7 +71,7 @@ def dense_ranks(scores, histories, columns):
     """The two protocols by the project's own dense functions."""
     scores, columns = torch.as_tensor(scores), torch.from_numpy(columns).long()
     included = target_ranks(scores, columns).numpy()
-    return included, target_ranks(mask_history_(scores.clone(), padded(histories), columns), columns).numpy()
+    return included, ranks_without_history_(scores.clone(), padded(histories), columns).numpy()
 
 
 def dense_weights(histories, decay):

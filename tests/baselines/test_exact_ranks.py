@@ -75,13 +75,12 @@ def test_nothing_known_is_one_tie_of_all_items():
     empty = SparseScores.of(sp.csr_array((2, ITEMS), dtype=np.float32))
     ranks = empty.ranks(histories, np.array([6, 2]))
     assert ranks.included.tolist() == [4, 4]
-    assert ranks.excluded.tolist() == [3, 4]
+    assert ranks.excluded.tolist() == [3, np.inf]  # the second target repeats an item
 
 
-def test_the_other_reading_of_exclusion_differs_only_where_a_target_repeats():
-    """History items leave the candidates, the target never does: a repeated one keeps its own score."""
+def test_a_repeated_target_leaves_the_candidates_with_the_history():
     histories = block([[1, 2], [1, 2]], ITEMS)
     values = np.array([[9, 8, 7, 0, 0, 0, 0]] * 2, dtype=np.float32)
     ranks = SparseScores.of(sp.csr_array(values)).ranks(histories, np.array([2, 1]))
     assert ranks.included.tolist() == [3, 2]
-    assert ranks.excluded.tolist() == [1, 1]
+    assert ranks.excluded.tolist() == [1, np.inf]

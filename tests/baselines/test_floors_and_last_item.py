@@ -23,7 +23,7 @@ def test_popularity_counts_training_interactions():
 def test_popularity_ranks_count_ties_half_and_leave_the_history_out():
     ranks = ranks_of("popularity", [[2, 3], [2, 3], [4]], [1, 2, 5])
     assert ranks.included.tolist() == [3, 1, 4.5]
-    assert ranks.excluded.tolist() == [1, 1, 4]  # the second target repeats an item: it stays
+    assert ranks.excluded.tolist() == [1, np.inf, 4]  # the second target repeats an item: a miss
 
 
 def test_text_knn_scores_by_cosine_with_the_last_item_and_puts_missing_lowest():

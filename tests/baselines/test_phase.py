@@ -17,7 +17,7 @@ from missrec_pl.metrics import RankingMetrics
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
 
 NAMES = ["random", "popularity", "text_knn", "image_knn", "content_knn", "cooccurrence_knn", "ease", "hybrid_knn"]
-METRICS = [f"test/{name}" for name in ("recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr")]
+METRICS = [f"test/{name}" for name in ("recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr", "mrr@10", "mrr@50")]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def test_results_show_both_protocols_apart_with_the_constants_of_each(results, p
         None,
     )
     assert results["metrics"] == {}
-    assert results["protocol"] == {"mask_history": False, "compat": False}
+    rules = {"history_excluded": "strict", "split": "leave_one_out"}
+    assert results["protocol"] == {"mask_history": False, "compat": False, **rules}
     assert list(results["baselines"]) == list(results["baselines_history_excluded"]) == NAMES
     assert "baselines_history_included" not in results
     assert results["baselines_left_out"] == {}
@@ -100,7 +101,7 @@ def test_chosen_names_a_limit_and_compat_are_passed_on(place):
     some = alone(place, names, "baselines.max_ease_items=10", "metrics.compat=true", "metrics.ks=[5]", name="some")
     assert list(some["baselines"]) == ["popularity"]
     assert "baselines.max_ease_items=10" in some["baselines_left_out"]["ease"]
-    assert list(some["baselines"]["popularity"]) == ["test/recall@5", "test/ndcg@5", "test/mrr"]
+    assert list(some["baselines"]["popularity"]) == ["test/recall@5", "test/ndcg@5", "test/mrr", "test/mrr@5"]
     assert all(round(value, 4) == value for value in some["baselines"]["popularity"].values())
     assert alone(place, "baselines.names=[]", name="none")["baselines"] == {}
 

@@ -10,9 +10,11 @@ from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.metrics import RankingMetrics
 
 
-def written(source: SyntheticDomains, make_trainer, folder) -> tuple[dict[str, list], DomainDataModule, dict]:
+def written(
+    source: SyntheticDomains, make_trainer, folder, **split
+) -> tuple[dict[str, list], DomainDataModule, dict]:
     """The columns that one test of an untrained network writes, the data, and the logged metrics."""
-    datamodule = DomainDataModule([source], batch_size=48, eval_batch_size=7)
+    datamodule = DomainDataModule([source], batch_size=48, eval_batch_size=7, **split)
     datamodule.setup()
     trainer = make_trainer(InterestRefresh(), RanksFile(str(folder)))
     trainer.test(make_module(datamodule), datamodule=datamodule, verbose=False)
@@ -32,6 +34,18 @@ def test_one_line_per_test_user_with_ids_of_its_own_domain(synthetic_source, mak
             assert columns["history_length"][row] == len(items) - 1
             row += 1
     assert row == len(columns["rank"])
+
+
+def test_a_user_with_several_targets_has_a_line_for_each(synthetic_source, make_trainer, tmp_path):
+    source = synthetic_source()
+    columns, datamodule, logged = written(source, make_trainer, tmp_path, split="global_time", eval_target="all")
+    (domain,) = datamodule.catalogue.domains
+    test = make_split(domain.sequences, "global_time", eval_target="all").test
+    assert columns["user"] == test.user.tolist()
+    assert len(set(columns["user"])) < len(test)
+    targets = [int(domain.sequences.of(user)[place]) for user, place in zip(test.user, test.target, strict=True)]
+    assert columns["item"] == targets
+    assert float(logged["test/mrr"]) == pytest.approx(sum(1 / rank for rank in columns["rank"]) / len(test))
 
 
 def test_item_count_is_of_the_training_part_alone(synthetic_source, make_trainer, tmp_path):

@@ -60,6 +60,53 @@ def test_global_time_by_hand():
     assert split.test.target.tolist() == [3, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("which", "validation", "test"),
+    [("last", [(0, 3), (2, 2)], [(0, 5), (1, 3), (2, 3)]), ("all", [(0, 2), (0, 3), (2, 2)], None)],
+)
+def test_other_targets_of_global_time_by_hand(which, validation, test):
+    # Fifteen interactions at 0..14; the moments are 6 and 9. User 1 comes after the second one.
+    times = [[0, 1, 6, 7, 9, 10], [11, 12, 13, 14], [4, 5, 8, 9]]
+    sequences = sequences_of([6, 4, 4], times)
+    split = make_split(sequences, "global_time", eval_target=which, validation_share=0.25, test_share=0.4)
+    assert split.train_length.tolist() == [2, 0, 2]
+    found = [
+        list(zip(rows.user.tolist(), rows.target.tolist(), strict=True)) for rows in (split.validation, split.test)
+    ]
+    assert found[0] == validation
+    assert found[1] == (test or [(0, 4), (0, 5), (1, 1), (1, 2), (1, 3), (2, 3)])
+
+
+def test_a_drawn_target_is_one_of_all_and_the_same_every_time():
+    random = np.random.default_rng(3)
+    times = [np.sort(random.choice(5000, size=n, replace=False)).tolist() for n in random.integers(4, 30, size=60)]
+    sequences = sequences_of([len(one) for one in times], times)
+    every, drawn, again = (
+        make_split(sequences, "global_time", eval_target=which, test_share=0.3)
+        for which in ("all", "random", "random")
+    )
+    assert (drawn.test.user == again.test.user).all()
+    assert (drawn.test.target == again.test.target).all()
+    assert drawn.test.user.tolist() == sorted(set(every.test.user.tolist()))
+    pairs = set(zip(every.test.user.tolist(), every.test.target.tolist(), strict=True))
+    assert pairs.issuperset(zip(drawn.test.user.tolist(), drawn.test.target.tolist(), strict=True))
+    first = {user: min(target for one, target in pairs if one == user) for user, _ in pairs}
+    assert any(target != first[user] for user, target in zip(drawn.test.user, drawn.test.target, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["leave_one_out", "train_only"])
+def test_other_targets_belong_to_global_time(kind):
+    with pytest.raises(
+        ConfigError, match=f"data.eval_target=last: belongs to data.split=global_time; data.split={kind}"
+    ):
+        make_split(sequences_of([4]), kind, eval_target="last")
+
+
+def test_an_unknown_target_is_refused():
+    with pytest.raises(ConfigError, match=r"data.eval_target='middle': choose one of first, last, random, all"):
+        make_split(sequences_of([4]), "global_time", eval_target="middle")
+
+
 def test_a_target_needs_a_history():
     times = [[0, 1, 2, 3, 4, 5, 6, 7], [8], [9]]
     split = make_split(sequences_of([8, 1, 1], times), "global_time", validation_share=0.1, test_share=0.1)

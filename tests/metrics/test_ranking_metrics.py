@@ -24,7 +24,8 @@ def reference(ranks: np.ndarray, ks: tuple[int, ...] = KS) -> dict[str, float]:
     for k in ks:
         values[f"recall@{k}"] = float((ranks <= k).mean())
         values[f"ndcg@{k}"] = float((gains * (ranks <= k)).mean())
-    return {**values, "mrr": float((1 / ranks).mean())}
+    values["mrr"] = float((1 / ranks).mean())
+    return values | {f"mrr@{k}": float(((ranks <= k) / ranks).mean()) for k in ks}
 
 
 def as_floats(metric: RankingMetrics) -> dict[str, float]:
@@ -39,7 +40,19 @@ def alone() -> dict[str, float]:
 
 
 def test_alone_equals_the_reference(alone):
-    assert list(alone) == ["recall@1", "ndcg@1", "recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr"]
+    names = [
+        "recall@1",
+        "ndcg@1",
+        "recall@10",
+        "ndcg@10",
+        "recall@50",
+        "ndcg@50",
+        "mrr",
+        "mrr@1",
+        "mrr@10",
+        "mrr@50",
+    ]
+    assert list(alone) == names
     assert alone == pytest.approx(reference(RANKS.double().numpy()), abs=1e-11)
 
 
@@ -129,6 +142,8 @@ def test_compat_counts_one_place_more_and_rounds():
         "recall@50": round(released["recall@51"], 4),
         "ndcg@50": round(released["ndcg@51"], 4),
         "mrr": round(released["mrr"], 4),
+        "mrr@10": round(released["mrr@11"], 4),
+        "mrr@50": round(released["mrr@51"], 4),
     }
 
 
@@ -139,7 +154,13 @@ def test_no_users_is_an_error_not_nan():
         metric.compute()
 
 
-@pytest.mark.parametrize("bad", [0.5, float("nan"), float("inf"), -3.0])
+def test_an_infinite_rank_is_a_miss_at_every_cutoff():
+    metric = RankingMetrics(ks=(1, 1000))
+    metric.update(torch.tensor([1.0, float("inf")]))
+    assert {float(value) for value in metric.compute().values()} == {0.5}
+
+
+@pytest.mark.parametrize("bad", [0.5, float("nan"), float("-inf"), -3.0])
 def test_impossible_ranks_are_refused(bad):
     metric = RankingMetrics()
     with pytest.raises(DataError, match="at least 1"):

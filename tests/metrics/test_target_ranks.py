@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missrec_pl.errors import DataError
-from missrec_pl.metrics import mask_history_, ranks, target_ranks
+from missrec_pl.metrics import ranks, ranks_without_history_, target_ranks
 
 INF = float("inf")
 
@@ -79,15 +79,14 @@ def test_shapes_that_disagree_are_refused():
         target_ranks(torch.zeros(3, 4), torch.tensor([0, 1]))
 
 
-def test_history_is_masked_and_a_repeated_target_is_not():
+def test_the_history_is_no_candidate_and_a_repeated_target_a_miss():
     scores = torch.tensor([[5.0, 4.0, 3.0, 2.0], [5.0, 4.0, 3.0, 2.0]])
     histories = torch.tensor([[1, 2, 0], [4, 1, 4]])
-    result = mask_history_(scores, histories, torch.tensor([2, 3]))
-    assert result is scores
-    assert result.tolist() == [[-INF, -INF, 3.0, 2.0], [-INF, 4.0, 3.0, 2.0]]
+    assert ranks_without_history_(scores, histories, torch.tensor([3, 3])).tolist() == [2.0, INF]
+    assert scores.tolist() == [[-INF, -INF, 3.0, 2.0], [-INF, 4.0, 3.0, -INF]]
 
 
 @pytest.mark.parametrize("item", [-1, 5])
 def test_masking_refuses_items_outside_the_catalogue(item):
     with pytest.raises(DataError, match=r"expected 1\.\.4"):
-        mask_history_(torch.zeros(1, 4), torch.tensor([[1, item]]), torch.tensor([0]))
+        ranks_without_history_(torch.zeros(1, 4), torch.tensor([[1, item]]), torch.tensor([0]))

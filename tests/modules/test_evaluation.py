@@ -36,7 +36,10 @@ def reference(model, scorers, datamodule, rows, *, mask_history, temperature=0.0
         for item in set(history.tolist()):
             scores[item] += seen_items.seen.item()
         scores[int(history[-1])] += seen_items.last.item()
-        hidden = set(history.tolist()) - {target} if mask_history else set()
+        hidden = set(history.tolist()) if mask_history else set()
+        if target in hidden:
+            ranks.append(np.inf)
+            continue
         others = [i for i in range(own.start, own.stop) if i != target and i not in hidden]
         ranks.append(1 + sum(scores[i] > scores[target] for i in others))
     ranks = np.array(ranks)
@@ -44,6 +47,7 @@ def reference(model, scorers, datamodule, rows, *, mask_history, temperature=0.0
     for k in KS:
         metrics[f"recall@{k}"] = (ranks <= k).mean()
         metrics[f"ndcg@{k}"] = ((ranks <= k) / np.log2(1 + ranks)).mean()
+        metrics[f"mrr@{k}"] = ((ranks <= k) / ranks).mean()
     return metrics
 
 

@@ -20,7 +20,7 @@ def write_run(folder: Path, name: str, *metrics: float, **changes: object) -> Pa
         "setting": "inductive",
         "init": "scratch",
         "ckpt": None,
-        "protocol": {"mask_history": False, "compat": False},
+        "protocol": {"mask_history": False, "compat": False, "history_excluded": "strict"},
         "modalities": ["text", "image"],
         "interest": {"method": "DPCKNN", "num_prototypes": 0.05},
         "experiment": None,

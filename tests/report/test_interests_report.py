@@ -17,11 +17,11 @@ from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.writer import FeatureMatrix, write_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.experiment.cli import NOISE
+from missrec_pl.experiment.interests.numbers import choose, mean_cosine
+from missrec_pl.experiment.interests.stored import decision_graph, read_interests
 from missrec_pl.experiment.train import train
 from missrec_pl.report.__main__ import main
 from missrec_pl.report.interests.figure import sample_cosines
-from missrec_pl.experiment.interests.numbers import choose, mean_cosine
-from missrec_pl.experiment.interests.stored import decision_graph, read_interests
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
 

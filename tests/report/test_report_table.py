@@ -26,6 +26,7 @@ def write(folder: Path, name: str, **changes: object) -> Path:
         "init": "scratch",
         "ckpt": None,
         "model": "missrec_released",
+        "protocol": {"history_excluded": "strict"},
         "seed": seed,
         "metrics": {
             "val/ndcg@10": 0.2,
@@ -150,11 +151,24 @@ def test_a_later_evaluation_of_the_same_run_is_no_second_seed(tmp_path, capsys):
 
 def test_another_protocol_is_a_data_set_of_its_own(tmp_path, capsys):
     write(tmp_path, "a", protocol={"mask_history": False})
-    write(tmp_path, "b", protocol={"mask_history": True}, baselines={"popularity": TEXT_KNN})
+    strict = {"mask_history": True, "history_excluded": "strict"}
+    write(tmp_path, "b", protocol=strict, baselines={"popularity": TEXT_KNN})
+    write(tmp_path, "c", protocol={"mask_history": True})  # of version 0.1, which kept a repeated target
+    write(tmp_path, "d", protocol={"split": "global_time", "eval_target": "last"})
     lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()
     assert "| groceries (mask_history) |  |  | popularity | 0.0800 | 0.0400 | 0.3200 | 0.1000 |  |  |" in lines
     assert sum("| groceries (mask_history) | inductive" in line for line in lines) == 1
     assert sum("| groceries | inductive" in line for line in lines) == 1
+    assert sum("| groceries (mask_history_leniently) | inductive" in line for line in lines) == 1
+    assert sum("| groceries (global_time, last) | inductive" in line for line in lines) == 1
+
+
+def test_both_rules_of_exclusion_have_names_of_their_own(tmp_path, capsys):
+    excluded = {f"test/{name}": 0.3 for name in ("recall@10", "ndcg@10", "recall@50", "ndcg@50")}
+    write(tmp_path, "old", protocol={}, baselines={}, metrics_history_excluded=excluded)
+    assert main(["table", str(tmp_path), "--metrics", "ndcg@10/history_excluded"]) == 2
+    assert "lacks test/ndcg@10/history_excluded; it has" in capsys.readouterr().err
+    assert "0.3000" in table_of(capsys, tmp_path, "--metrics", "ndcg@10/history_excluded_leniently")
 
 
 def test_a_test_of_some_users_stands_beside_no_other(tmp_path, capsys):

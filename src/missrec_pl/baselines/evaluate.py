@@ -38,7 +38,7 @@ class BaselineReport:
 
     Attributes:
         included: Metrics where the history's items are candidates: ``{"test/recall@10": 0.038, ...}``.
-        excluded: Metrics where they are not (a target that repeats one of them is).
+        excluded: Metrics where they are not, nor is a target that repeats one of them.
         settings: The constants behind each: ``{"history_included": {...}, "history_excluded": {...}}``.
         left_out: Why a baseline is not among them.
         seconds: Wall-clock time to fit, to choose the constants and to rank.

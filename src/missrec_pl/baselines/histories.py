@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from missrec_pl.data.sequences import offsets_of
 from missrec_pl.errors import DataError
@@ -58,6 +58,12 @@ class Histories:
         offsets = np.searchsorted(rows[is_rival], np.arange(len(self) + 1))
         ones = np.ones(int(is_rival.sum()), dtype=np.float32)
         return sp.csr_array((ones, items[is_rival], offsets), shape=(len(self), self.num_items))
+
+    def repeats(self, columns: Int[np.ndarray, " B"]) -> Bool[np.ndarray, " B"]:
+        """Whether each row's target column is among the history's items."""
+        hits = np.bincount(self.rows, weights=self.items - 1 == columns[self.rows], minlength=len(self))
+        is_repeat: Bool[np.ndarray, " B"] = hits > 0
+        return is_repeat
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The result of ``compute``, from before if it is among the last few."""

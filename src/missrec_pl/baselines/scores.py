@@ -26,8 +26,8 @@ class Ranks:
 
     Attributes:
         included: ``[B]`` among all items.
-        excluded: ``[B]`` among the items outside of the history; a target that repeats one of its items stays a
-            candidate, as in `missrec_pl.metrics.mask_history_`.
+        excluded: ``[B]`` among the items outside of the history; infinite for a target that repeats one of its
+            items, as in `missrec_pl.metrics.ranks_without_history_`.
     """
 
     included: Float[np.ndarray, " B"]
@@ -66,7 +66,7 @@ class DenseScores:
         if num_absent > 1:  # the zeros stand for more than the one candidate that was counted
             included = included + (num_absent - 1) * ((own < 0) + (own == 0) / 2)
         theirs = values[torch.from_numpy(rows), torch.from_numpy(places[rivals.indices])].numpy()
-        return without_rivals(included, own, theirs, rows)
+        return without_rivals(included, own, theirs, rows, histories.repeats(columns))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class SharedScores:
         below, not_above = (np.searchsorted(self.ascending, own, side) for side in ("left", "right"))
         included = 1 + (len(self.ascending) - not_above) + (not_above - below - 1) / 2
         rivals = histories.rivals(columns).tocoo()
-        return without_rivals(included, own, self.values[rivals.col], rivals.row)
+        return without_rivals(included, own, self.values[rivals.col], rivals.row, histories.repeats(columns))
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class SparseScores:
         num_greater = self.layout.count(self.values > thresholds) + num_at_zero * (own < 0)
         num_equal = self.layout.count(self.values == thresholds) + num_at_zero * (own == 0) - 1
         included = 1 + num_greater + num_equal / 2
-        ranks = without_rivals(included, own, self.values[found.rivals], found.rows)
+        theirs = self.values[found.rivals]
+        ranks = without_rivals(included, own, theirs, found.rows, histories.repeats(columns))
         return Ranks(included, ranks.excluded - found.num_unknown * ((own < 0) + (own == 0) / 2))
 
 
@@ -171,10 +172,12 @@ def without_rivals(
     own: Float[np.ndarray, " B"],
     theirs: Float[np.ndarray, " R"],
     rows: Int[np.ndarray, " R"],
+    is_repeat: Bool[np.ndarray, " B"],
 ) -> Ranks:
     """Take the rivals (scores ``theirs`` in ``rows``) out of the ranks of targets with the scores ``own``."""
     places = (theirs > own[rows]) + (theirs == own[rows]) / 2
-    return Ranks(included, included - np.bincount(rows, weights=places, minlength=len(own)))
+    excluded = included - np.bincount(rows, weights=places, minlength=len(own))
+    return Ranks(included, np.where(is_repeat, np.inf, excluded))
 
 
 def decayed_sums(

@@ -1,5 +1,6 @@
 """Lightning callbacks: interest refresh, what trains, clocks and records."""
 
+from missrec_pl.callbacks.beyond_accuracy import BEYOND_ACCURACY, ListsOfTest
 from missrec_pl.callbacks.checkpoint_files import AtomicCheckpointIO, BestCheckpoint
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
@@ -10,6 +11,7 @@ from missrec_pl.callbacks.records import ComputeLine, ConfiguredOptions, EpochLi
 from missrec_pl.callbacks.training import StepSeed, TrainOnly, WeightAverage
 
 __all__ = [
+    "BEYOND_ACCURACY",
     "AtomicCheckpointIO",
     "BestCheckpoint",
     "ComputeLine",
@@ -18,6 +20,7 @@ __all__ = [
     "InterestRefresh",
     "LastCheckpoint",
     "Limits",
+    "ListsOfTest",
     "NanGuard",
     "RanksFile",
     "RunClock",

@@ -66,6 +66,7 @@ _ADDED = {
     "data.prefetch_factor": 2,
     "data.num_folds": 10,
     "data.example": None,
+    "data.eval_target": "first",
     "features.whitening": 0.0,
     "objective.eval_temperature": None,
     "optim.fused": None,

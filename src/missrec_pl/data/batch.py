@@ -21,6 +21,7 @@ class SequenceBatch(TensorFields):
         domain: ``[B]`` index of each row's domain.
         items: the item table; None means the whole catalogue, whose rows are the global ids.
         user: ``[B]`` global user numbers of an evaluation batch; None in training.
+        row: ``[B]`` which row of the evaluated split each is; None in training.
         future: ``[R, W]`` global ids of what the user's training part holds from the target on, right-padded
             with 0; None in evaluation.
         candidates: what the targets stand among; None leaves it to the item table.
@@ -40,6 +41,7 @@ class SequenceBatch(TensorFields):
     domain: Tensor
     items: ItemTable | None = None
     user: Tensor | None = None
+    row: Tensor | None = None
     future: Tensor | None = None
     candidates: Candidates | None = None
     fold: int | None = None

@@ -83,5 +83,6 @@ class EvaluationHistories(Dataset[SequenceBatch]):
             torch.from_numpy(target),
             torch.from_numpy(self.sequences.domain[user]),
             user=torch.from_numpy(user),
+            row=torch.from_numpy(np.asarray(samples, np.int64)),
             times=None if times is None else torch.from_numpy(times),
         )

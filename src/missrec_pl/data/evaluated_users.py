@@ -71,24 +71,28 @@ def redundancy(
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(slice(start, start + _BLOCK))
         history, _, _ = sequences.windows(block.user, block.target, max_history)
-        parts.append(_of_histories(catalogue, torch.from_numpy(history)).numpy())
+        parts.append(mean_cosine(catalogue, torch.from_numpy(history)).numpy())
     return np.concatenate(parts)
 
 
-def _of_histories(catalogue: Catalogue, history: Tensor) -> Tensor:
-    ids, place = torch.cat([torch.zeros(1, dtype=torch.long), history.flatten()]).unique(return_inverse=True)
+def mean_cosine(catalogue: Catalogue, items: Tensor) -> Tensor:
+    """``[B]`` mean cosine of the features over all pairs of items ``[B, L]`` (0 = none) and all their modalities.
+
+    NaN where no two items can be compared.
+    """
+    ids, place = torch.cat([torch.zeros(1, dtype=torch.long), items.flatten()]).unique(return_inverse=True)
     table = catalogue.table(ids)
-    owner = torch.arange(len(history)).repeat_interleave(history.shape[1])
-    total, pairs = torch.zeros(len(history)), torch.zeros(len(history))
+    owner = torch.arange(len(items)).repeat_interleave(items.shape[1])
+    total, pairs = torch.zeros(len(items)), torch.zeros(len(items))
     for modality, rows in table.rows.items():
         unit = F.normalize(table.features[modality].float(), dim=1)
         compact = torch.full((len(ids),), -1)
         compact[rows] = torch.arange(len(rows))
         item = compact[place[1:]]
         is_present = item >= 0
-        summed = torch.zeros(len(history), unit.shape[1])
+        summed = torch.zeros(len(items), unit.shape[1])
         summed.index_add_(0, owner[is_present], unit[item[is_present]])
-        count = torch.bincount(owner[is_present], minlength=len(history)).float()
+        count = torch.bincount(owner[is_present], minlength=len(items)).float()
         # |sum of unit vectors|^2 counts each pair twice, and each item with itself once.
         total += summed.square().sum(1) - count
         pairs += count * (count - 1)

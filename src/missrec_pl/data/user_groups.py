@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_METRIC = re.compile(r"(recall|ndcg)@([1-9]\d*)|mrr")
+_METRIC = re.compile(r"(recall|ndcg|mrr)@([1-9]\d*)|mrr")
 
 
 def metric_of_users(rank: NDArray[Any], name: str, *, is_compat: bool = False) -> NDArray[np.float64]:
     """``[U]`` metric of each user; the mean over users is the run's metric.
 
     Args:
-        rank: ``[U]`` rank of each target, 1 is best.
-        name: ``recall@K``, ``ndcg@K`` or ``mrr``.
+        rank: ``[U]`` rank of each target, 1 is best, infinite for one that is no candidate.
+        name: ``recall@K``, ``ndcg@K``, ``mrr@K`` or ``mrr``.
         is_compat: whether places are counted as by the released evaluator, one more than K.
 
     Raises:
@@ -25,11 +25,13 @@ def metric_of_users(rank: NDArray[Any], name: str, *, is_compat: bool = False) -
     """
     found = _METRIC.fullmatch(name)
     if found is None:
-        raise ValueError(f"{name}: ranks give recall@K, ndcg@K and mrr")
+        raise ValueError(f"{name}: ranks give recall@K, ndcg@K, mrr@K and mrr")
     if found[1] is None:
         return 1 / rank.astype(np.float64)
     is_hit = rank <= int(found[2]) + int(is_compat)
-    return is_hit / np.log2(1 + rank) if found[1] == "ndcg" else is_hit.astype(np.float64)
+    discounts = {"ndcg": np.log2(1 + rank), "mrr": rank, "recall": np.ones(1)}
+    of_users: NDArray[np.float64] = is_hit / discounts[found[1]]
+    return of_users
 
 
 @dataclass(frozen=True)

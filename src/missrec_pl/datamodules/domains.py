@@ -136,7 +136,7 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
             dtype=self.dtype,
             transform=DomainWhitening(self.whitening) if self.whitening else None,
         )
-        splits = [make_split(domain.sequences, self.split) for domain in domains]
+        splits = [make_split(domain.sequences, self.split, eval_target=self.eval_target) for domain in domains]
         self.sequences = GlobalSequences(self._catalogue, splits)
         if self.with_times:
             self.sequences.read_times(self._catalogue)

@@ -7,7 +7,7 @@ from typing import Any
 from missrec_pl.data.domain.manifest import FeatureDtype
 from missrec_pl.data.items.catalogue import Placement
 from missrec_pl.data.samplers import DomainSampling
-from missrec_pl.data.splits import SplitKind
+from missrec_pl.data.splits import EvalTarget, SplitKind
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -23,6 +23,8 @@ class DataSettings:
         eval_batch_size: users of an evaluation batch of one process.
         max_history: longest history.
         split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
+        eval_target: ``"first"``, ``"last"``, ``"random"`` or ``"all"`` of a user's items after each cut of
+            ``global_time``; see :func:`make_split`.
         domain_sampling, domain_temperature: see :class:`GlobalBatchSampler`.
         num_folds: cross-fitting folds of users that training batches never mix, drawn with the seed, where
             something is fitted by folds; 0 for none.
@@ -45,6 +47,7 @@ class DataSettings:
     eval_batch_size: int = 1024
     max_history: int = 50
     split: SplitKind = "leave_one_out"
+    eval_target: EvalTarget = "first"
     domain_sampling: DomainSampling = "proportional"
     domain_temperature: float = 2.0
     num_folds: int = 10

@@ -17,7 +17,7 @@ from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment import building
-from missrec_pl.experiment.results import peak_rss_mb, versions, write_results
+from missrec_pl.experiment.results import peak_rss_mb, protocol, versions, write_results
 from missrec_pl.system.files import BASELINE_RANKS_NAME
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _results(cfg: DictConfig, datamodule: DomainDataModule, report: BaselineRepo
         "seed": cfg.seed,
         "init": None,
         "ckpt": None,
-        "protocol": {"mask_history": cfg.metrics.mask_history, "compat": cfg.metrics.compat},
+        "protocol": protocol(cfg),
         "modalities": datamodule.catalogue.modalities,
         **(_plain(cfg.command) if "command" in cfg else {}),
         "metrics": {},

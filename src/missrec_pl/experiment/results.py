@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from missrec_pl import __version__
 from missrec_pl.system.files import RESULTS_NAME, whole_file
@@ -41,10 +42,22 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
     return target
 
 
+def protocol(cfg: DictConfig) -> dict[str, Any]:
+    """How targets are chosen and ranked; what may not stand beside each other differs here."""
+    split = cfg.data.split
+    return {
+        "mask_history": cfg.metrics.mask_history,
+        "compat": cfg.metrics.compat,
+        "history_excluded": "strict",  # a target that repeats one of its items is a miss
+        "split": split,
+        **({"eval_target": cfg.data.eval_target} if split == "global_time" else {}),
+    }
+
+
 def score_lines(results: dict[str, Any]) -> list[str]:
     """A table of the test metrics beside the baselines'; nothing if the run tested nothing."""
     prefix = "test/"
-    names = [name for name in results["metrics"] if name.startswith(prefix)]
+    names = [name for name in results["metrics"] if name.startswith(prefix) and "mrr@" not in name]
     if not names:
         return []
     label = f"{results['model']} ({results['setting']}, {results['init'].replace('_', '-')})"

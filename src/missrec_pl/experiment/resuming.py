@@ -27,7 +27,7 @@ from missrec_pl.system.files import RESULTS_NAME
 log = logging.getLogger(__name__)
 
 _DATA = (
-    *("batch_size", "split", "max_history", "modalities", "overfit_rows", "example"),
+    *("batch_size", "split", "eval_target", "max_history", "modalities", "overfit_rows", "example"),
     *("candidates", "num_negatives", "domain_sampling", "domain_temperature", "num_folds"),
 )
 _TRAINER = ("precision", "accumulate_grad_batches", "limit_train_batches", "gradient_clip_val")
@@ -37,6 +37,7 @@ _OF_RESULTS = ("metrics", "baselines")
 """Groups that decide about the results of a trained network."""
 
 _OTHER_PARTS = "what was fitted before training belongs to the other parts of the data"
+_OTHER_SCORE = "the best so far is of another score"
 _OTHER_RATES = "a schedule knows nothing of the steps that another one, or none, has made"
 _REFUSED = {
     "optim.optimizer._target_": "the state of one optimiser means nothing to another",
@@ -44,11 +45,11 @@ _REFUSED = {
     "optim.scheduler._target_": _OTHER_RATES,
     "finetune.parts": "the optimiser has state of the weights that trained",
     "data.split": _OTHER_PARTS,
+    "data.eval_target": _OTHER_SCORE,
     "data.num_folds": _OTHER_PARTS,
     "callbacks.weight_average": "an average of the weights begins with the first step",
 }
 """Changes that a continued run cannot follow, and why."""
-_OTHER_SCORE = "the best so far is of another score"
 _SHOWN = ("progress", "epoch_lines", "last_checkpoint")
 """Callbacks that decide about nothing."""
 

@@ -9,11 +9,11 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from missrec_pl.callbacks import InterestRefresh, RanksFile, RunClock
+from missrec_pl.callbacks import BEYOND_ACCURACY, InterestRefresh, RanksFile, RunClock
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import baseline_entries
-from missrec_pl.experiment.results import peak_rss_mb, score_lines, versions, write_results
+from missrec_pl.experiment.results import peak_rss_mb, protocol, score_lines, versions, write_results
 from missrec_pl.modules import TrainingModule
 
 log = logging.getLogger(__name__)
@@ -41,16 +41,14 @@ def run_results(
         "seed": cfg.seed,
         "init": "scratch" if cfg.ckpt is None else "pretrained",
         "ckpt": cfg.ckpt,
-        "protocol": {"mask_history": cfg.metrics.mask_history, "compat": cfg.metrics.compat},
+        "protocol": protocol(cfg),
         "modalities": datamodule.catalogue.modalities,
         "reads": sorted(module.model.reads),
         "interest": building.interests_in_words(cfg, module.model),
         **(building.plain(cfg.command) if "command" in cfg else {}),
         "metrics": validation | scalars(trainer.callback_metrics, "test/"),
-        "metrics_history_excluded": {
-            name.replace(_HISTORY_EXCLUDED, "test/"): value
-            for name, value in scalars(trainer.callback_metrics, _HISTORY_EXCLUDED).items()
-        },
+        "metrics_history_excluded": _as_test(trainer.callback_metrics, _HISTORY_EXCLUDED),
+        "metrics_beyond_accuracy": _as_test(trainer.callback_metrics, BEYOND_ACCURACY),
         "num_test_users": len(datamodule.sequences.test),
         "num_evaluated_users": 0 if evaluated is None else len(evaluated),
         **(
@@ -78,6 +76,10 @@ def finish(folder: Path, results: dict[str, Any]) -> None:
     for line in score_lines(results):
         log.info(line)
     log.info("results: %s", file)
+
+
+def _as_test(metrics: Any, prefix: str) -> dict[str, float]:
+    return {name.replace(prefix, "test/"): value for name, value in scalars(metrics, prefix).items()}
 
 
 def scalars(metrics: Any, prefix: str) -> dict[str, float]:

@@ -19,6 +19,7 @@ from missrec_pl.callbacks import (
     ComputeLine,
     ConfiguredOptions,
     Limits,
+    ListsOfTest,
     NanGuard,
     RanksFile,
     RunClock,
@@ -57,7 +58,7 @@ def build_trainer(
     options = {name: value for name, value in options.items() if value is not None}  # null: Lightning's default
     own = [
         *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
-        *(RanksFile(folder), Limits(max_steps=options.pop("max_steps", -1))),
+        *(RanksFile(folder), ListsOfTest(), Limits(max_steps=options.pop("max_steps", -1))),
     ]
     with lightning_options():
         chosen = build_parts(cfg, "callbacks")

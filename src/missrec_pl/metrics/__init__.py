@@ -1,6 +1,7 @@
-"""Full-ranking metrics: one rank per target, then Recall@K, NDCG@K and MRR on sums that shard exactly."""
+"""Full-ranking metrics on sums that shard exactly: from the target's rank, and of the recommended lists."""
 
+from missrec_pl.metrics.beyond_accuracy import BeyondAccuracy
 from missrec_pl.metrics.ranking import RankingMetrics
-from missrec_pl.metrics.ranks import mask_history_, target_ranks
+from missrec_pl.metrics.ranks import Ranking, ranks_without_history_, target_ranks
 
-__all__ = ["RankingMetrics", "mask_history_", "target_ranks"]
+__all__ = ["BeyondAccuracy", "Ranking", "RankingMetrics", "ranks_without_history_", "target_ranks"]

@@ -1,4 +1,4 @@
-"""Recall@K, NDCG@K and MRR from the rank of one target per user."""
+"""Recall@K, NDCG@K, MRR and MRR@K from the rank of one target per user."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +17,13 @@ _MAX_USERS = 2**25
 
 
 class RankingMetrics(Metric):
-    """Mean Recall@K (= HR@K with one target), NDCG@K and MRR over all users seen.
+    """Mean Recall@K, NDCG@K, MRR and MRR@K over all users seen.
 
-    Four sum states (all int64), nothing per user: shards of any size, in any order and on any number of
-    processes give bit-identical results. NDCG's gain is ``1 / log2(1 + rank)``, its ideal is 1; a fractional
-    rank (from ties) counts as a hit when ``rank <= K`` and is discounted as it stands; MRR is not cut off.
+    With one target Recall@K is the hit rate, K times the precision, and MRR@K is MAP@K. Five sum states (all
+    int64), nothing per user: shards of any size, in any order and on any number of processes give bit-identical
+    results. NDCG's gain is ``1 / log2(1 + rank)``, its ideal is 1; a fractional rank (from ties) counts as a hit
+    when ``rank <= K`` and is discounted as it stands. An infinite rank, of a target that is no candidate, is a
+    miss everywhere.
 
     Args:
         ks: Cut-offs, distinct positive integers.
@@ -40,6 +42,7 @@ class RankingMetrics(Metric):
     hits: Tensor
     gains: Tensor
     reciprocal_ranks: Tensor
+    reciprocal_hits: Tensor
     num_users: Tensor
 
     def __init__(self, ks: Sequence[int] = (10, 50), *, compat: bool = False, **kwargs: Any) -> None:
@@ -51,6 +54,7 @@ class RankingMetrics(Metric):
         self.compat = compat
         self.add_state("hits", torch.zeros(len(self.ks), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("gains", torch.zeros(len(self.ks), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("reciprocal_hits", torch.zeros(len(self.ks), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("reciprocal_ranks", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("num_users", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -58,29 +62,31 @@ class RankingMetrics(Metric):
         """Add the ranks of a batch.
 
         Args:
-            ranks: ``[B]`` finite values from 1 up, as `target_ranks` returns them; B may be 0.
+            ranks: ``[B]`` values from 1 up, as `target_ranks` returns them; B may be 0.
 
         Raises:
-            DataError: A rank is below 1, infinite or NaN.
+            DataError: A rank is below 1 or NaN.
         """
         ranks = ranks.detach().double()
-        is_valid = (ranks >= 1) & ranks.isfinite()
+        is_valid = ranks >= 1
         if not is_valid.all():
-            raise DataError(f"ranks must be finite and at least 1, got {ranks[~is_valid][0].item()}")
+            raise DataError(f"ranks must be at least 1, got {ranks[~is_valid][0].item()}")
         cutoffs = torch.tensor(self.ks, device=ranks.device) + int(self.compat)
         is_hit = ranks.unsqueeze(1) <= cutoffs  # [B, len(ks)]
-        gains = _in_units(1 / torch.log2(1 + ranks))
+        gains, reciprocals = _in_units(1 / torch.log2(1 + ranks)), _in_units(1 / ranks)
         self.hits += is_hit.sum(0)
         self.gains += (gains.unsqueeze(1) * is_hit).sum(0)
-        self.reciprocal_ranks += _in_units(1 / ranks).sum()
+        self.reciprocal_hits += (reciprocals.unsqueeze(1) * is_hit).sum(0)
+        self.reciprocal_ranks += reciprocals.sum()
         self.num_users += ranks.numel()
 
     def compute(self) -> dict[str, Tensor]:
         """Average over all users of all processes.
 
         Returns:
-            ``{"recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr"}`` (for the default `ks`, in this order),
-            each a 0-d float64 tensor in 0..1 on the metric's device, so that logging keeps every digit.
+            ``{"recall@10", "ndcg@10", "recall@50", "ndcg@50", "mrr", "mrr@10", "mrr@50"}`` (for the default `ks`,
+            in this order), each a 0-d float64 tensor in 0..1 on the metric's device, so that logging keeps every
+            digit.
 
         Raises:
             DataError: No rank was added since the last reset, or more than 33 million.
@@ -95,6 +101,8 @@ class RankingMetrics(Metric):
             values[f"recall@{k}"] = hits / num_users
             values[f"ndcg@{k}"] = gains / (_GAIN_UNIT * num_users)
         values["mrr"] = int(self.reciprocal_ranks) / (_GAIN_UNIT * num_users)
+        for k, total in zip(self.ks, self.reciprocal_hits.tolist(), strict=True):
+            values[f"mrr@{k}"] = total / (_GAIN_UNIT * num_users)
         if self.compat:
             values = {name: round(value, 4) for name, value in values.items()}
         return {

@@ -1,5 +1,7 @@
 """The rank of each row's target among all candidates, without sorting them, with or without the history."""
 
+from typing import TypedDict
+
 import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
@@ -8,6 +10,18 @@ from missrec_pl.errors import DataError
 
 # Comparisons work on blocks of this many scores: temporaries stay within the cache whatever B and N are.
 _BLOCK_ELEMENTS = 2**19
+
+
+class Ranking(TypedDict):
+    """What a test step has found.
+
+    Attributes:
+        ranks: ``[B, 2]`` of the targets, under the run's protocol and where the history is no candidate.
+        lists: ``[B, K]`` the best items of each row under the run's protocol, best first; 0 where there are fewer.
+    """
+
+    ranks: Tensor
+    lists: Tensor
 
 
 def target_ranks(scores: Float[Tensor, "B N"], targets: Int[Tensor, " B"]) -> Float32[Tensor, " B"]:
@@ -72,24 +86,25 @@ def _check(scores: Tensor, targets: Tensor) -> None:
         )
 
 
-def mask_history_(
+def ranks_without_history_(
     scores: Float[Tensor, "B N"], histories: Int[Tensor, "B L"], targets: Int[Tensor, " B"]
-) -> Float[Tensor, "B N"]:
-    """Set the scores of each row's history to ``-inf``, in place; the target is never masked.
+) -> Float32[Tensor, " B"]:
+    """Rank the target of every row among the items outside of its history.
 
-    A target that repeats an item of the history keeps its score: masking it would make the row impossible
-    to win, and dropping the row would change the set of users that is averaged over.
+    A target that repeats an item of the history is no candidate either: its rank is infinite, a miss at every
+    cut-off. To keep it as the only one of the history would give it away.
 
     Args:
-        scores: ``[B, N]``, column ``i - 1`` for item ``i``; changed in place (so no expanded view).
+        scores: ``[B, N]``, column ``i - 1`` for item ``i``; the history's become ``-inf`` in place (so no
+            expanded view).
         histories: ``[B, L]`` item ids ``1..N``, 0 = padding, in any order.
         targets: ``[B]`` column indices in ``0..N-1``, as for `target_ranks`.
 
     Returns:
-        The same tensor.
+        ``[B]`` float32 ranks from 1 up, infinite for a repeated target.
 
     Raises:
-        DataError: A history names an item outside ``0..N``.
+        DataError: A history names an item outside ``0..N``; what `target_ranks` raises.
     """
     num_items = scores.shape[1]
     if histories.numel() and (int(histories.min()) < 0 or int(histories.max()) > num_items):
@@ -97,8 +112,7 @@ def mask_history_(
             f"histories name items {int(histories.min())}..{int(histories.max())}, "
             f"expected 1..{num_items} (one per score column) or 0 (padding)"
         )
-    target_columns = targets.long().unsqueeze(1)
-    target_scores = scores.gather(1, target_columns)
     rows, positions = histories.nonzero(as_tuple=True)
     scores[rows, histories[rows, positions].long() - 1] = float("-inf")
-    return scores.scatter_(1, target_columns, target_scores)
+    is_repeat = (histories == targets.unsqueeze(1) + 1).any(1)
+    return target_ranks(scores, targets).masked_fill(is_repeat, float("inf"))

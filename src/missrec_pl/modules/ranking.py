@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.metrics import RankingMetrics, mask_history_, target_ranks
+from missrec_pl.metrics import Ranking, RankingMetrics, ranks_without_history_, target_ranks
 from missrec_pl.system.precision import exact_float32
 
-_Ranking = Callable[[Tensor, SequenceBatch], Tensor]  # scores and whose they are -> ranks of the targets
+_Rank = Callable[[Tensor, SequenceBatch], Tensor]  # scores and whose they are -> ranks of the targets
 
 
 class RankingModule(L.LightningModule, ABC):
@@ -23,7 +23,7 @@ class RankingModule(L.LightningModule, ABC):
     Args:
         ks: cut-offs of Recall and NDCG.
         mask_history: True takes the items of the history out of the candidates at evaluation (not the paper's
-            protocol); the target itself always stays.
+            protocol); a target that repeats one of them is a miss.
         compat_metrics: True reproduces the released evaluator's off-by-one; see :class:`RankingMetrics`.
     """
 
@@ -73,12 +73,20 @@ class RankingModule(L.LightningModule, ABC):
         """Embed the catalogue once."""
         self.start_ranking()
 
-    def test_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
-        """Rank the targets of test users; ``[B, 2]`` ranks for callbacks: the run's, and without the history."""
-        ranks = self._ranks(batch, (self._rank, _rank_without_history))
+    def test_step(self, batch: SequenceBatch, batch_idx: int) -> Ranking:
+        """Rank the targets of test users, and keep for callbacks who was recommended what."""
+        lists: list[Tensor] = []
+
+        def rank_and_list(scores: Tensor, rows: SequenceBatch) -> Tensor:
+            ranks = self._rank(scores, rows)
+            best, items = scores.topk(min(max(self.ks), scores.shape[1]), dim=1)
+            lists.append((items + 1).masked_fill_(best == float("-inf"), 0))
+            return ranks
+
+        ranks = self._ranks(batch, (rank_and_list, _rank_without_history))
         self.test_metrics.update(ranks[:, 0])
         self.test_metrics_history_excluded.update(ranks[:, 1])
-        return ranks
+        return {"ranks": ranks, "lists": torch.cat(lists)}
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/recall@10`` and so on, and the same without the history under ``test_history_excluded/``."""
@@ -90,7 +98,7 @@ class RankingModule(L.LightningModule, ABC):
         """``[B]`` ranks of the targets among all items of their own domain, in float32 whatever trains."""
         return self._ranks(batch, (self._rank,))[:, 0]
 
-    def _ranks(self, batch: SequenceBatch, rankings: Sequence[_Ranking]) -> Tensor:
+    def _ranks(self, batch: SequenceBatch, rankings: Sequence[_Rank]) -> Tensor:
         """``[B, len(rankings)]`` among a row's own domain; a later ranking may change the scores in place."""
         found = []
         with exact_float32(self.device):
@@ -158,4 +166,4 @@ def _rank(scores: Tensor, batch: SequenceBatch) -> Tensor:
 
 def _rank_without_history(scores: Tensor, batch: SequenceBatch) -> Tensor:
     """``[B]`` where the history's items are no candidates; takes them out of the scores in place."""
-    return _rank(mask_history_(scores, batch.history, batch.target - 1), batch)
+    return ranks_without_history_(scores, batch.history, batch.target - 1)

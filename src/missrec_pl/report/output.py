@@ -20,9 +20,11 @@ GREY, DARK = "#9A9A9A", "#333333"
 Cells = Sequence[str]
 
 _SHORT_NAMES = {"recall": "R", "ndcg": "N"}
+_MEASURED_AS = {"hit_rate": "recall", "precision": "recall", "map": "mrr"}
 _WIDTH_WITHOUT_TERMINAL = 200
 
 HISTORY_EXCLUDED = "/history_excluded"  # ends the name of a metric whose ranking leaves out the history's items
+LENIENTLY = "_leniently"  # follows it in results of versions that kept a repeated target as a candidate
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ class Report:
 def section(labels: Cells, rows: Sequence[Cells]) -> list[list[str]]:
     """Rows that share labels; the first row alone shows them."""
     return [[*(labels if not at else [""] * len(labels)), *row] for at, row in enumerate(rows)]
+
+
+def as_measured(metric: str) -> tuple[str, float]:
+    """The measured metric that stands for a name, and its factor: with one target ``precision@10`` is a tenth of
+    ``recall@10``, ``hit_rate@10`` is it, and ``map@10`` is ``mrr@10``.
+    """
+    name, at, rest = metric.partition("@")
+    cutoff, slash, suffix = rest.partition("/")
+    factor = 1 / int(cutoff) if name == "precision" and cutoff.isdecimal() and int(cutoff) else 1.0
+    return _MEASURED_AS.get(name, name) + at + cutoff + slash + suffix, factor
 
 
 def short_name(metric: str) -> str:

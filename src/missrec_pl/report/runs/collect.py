@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from missrec_pl.errors import DataError
-from missrec_pl.report.output import HISTORY_EXCLUDED
+from missrec_pl.report.output import HISTORY_EXCLUDED, LENIENTLY
 from missrec_pl.report.runs.records import BASELINES, INITS, PRETRAIN, RunResult, Training
 from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
 
 _COMMON_KEYS = ("phase", "data", "model", "seed", "metrics", "timing")
 _FINETUNE_KEYS = ("setting", "init", "baselines")
+MASKED = "mask_history"
+_SPLIT = "leave_one_out"  # the default
 
 
 class NoRunsError(DataError):
@@ -48,7 +50,8 @@ def read_result(path: Path) -> RunResult:
     fields.require(_COMMON_KEYS if phase == PRETRAIN else _COMMON_KEYS + _FINETUNE_KEYS)
     timing = fields.inner("timing")
     timing.require(("fit_s",))
-    protocol = (*(name for name, is_on in fields.inner("protocol").values.items() if is_on), *_partial(fields))
+    protocol = (*_protocol(fields.inner("protocol").values), *_partial(fields))
+    excluded = HISTORY_EXCLUDED + ("" if is_strict(fields.inner("protocol").values) else LENIENTLY)
     model = fields.text("model")
     has_start = phase not in (PRETRAIN, BASELINES)
     init = fields.text("init") if has_start else ""
@@ -65,8 +68,14 @@ def read_result(path: Path) -> RunResult:
         seed=fields.whole_number("seed"),
         setting=fields.text("setting") if has_start else "",
         init=init,
-        metrics=_both(fields.inner("metrics").numbers(), fields.inner("metrics_history_excluded").numbers()),
-        baselines={} if phase == PRETRAIN else _baselines(fields, "mask_history" in protocol),
+        metrics=_both(
+            fields.inner("metrics").numbers(), fields.inner("metrics_history_excluded").numbers(), excluded
+        )
+        | fields.inner("metrics_beyond_accuracy").numbers(),
+        baselines={}
+        if phase == PRETRAIN
+        else _baselines(fields, bool(protocol) and protocol[0].startswith(MASKED), excluded),
+        is_strict=excluded == HISTORY_EXCLUDED,
         seconds=timing.seconds("fit_s"),
         protocol=protocol,
         modalities=fields.strings("modalities"),
@@ -79,6 +88,20 @@ def read_result(path: Path) -> RunResult:
         epochs=len(timing.values.get("epoch_s", [])),
         cpu_seconds=timing.seconds("fit_cpu_s") or None,
     )
+
+
+def is_strict(protocol: Mapping[str, Any]) -> bool:
+    """Whether a target that repeats an item of an excluded history is a miss; version 0.1 kept it a candidate."""
+    return protocol.get("history_excluded") == "strict"
+
+
+def _protocol(protocol: Mapping[str, Any]) -> list[str]:
+    """In what it deviates from the default one, so that no table sets both side by side."""
+    found = [name for name in (MASKED, "compat") if protocol.get(name)]
+    if MASKED in found and not is_strict(protocol):
+        found[0] = MASKED + LENIENTLY
+    split = protocol.get("split", _SPLIT)
+    return found + ([] if split == _SPLIT else [f"{split}, {protocol.get('eval_target', 'first')}"])
 
 
 def _partial(fields: "_Fields") -> list[str]:
@@ -149,17 +172,20 @@ def _json_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _baselines(fields: _Fields, is_masked: bool) -> dict[str, dict[str, float]]:
+def _baselines(fields: _Fields, is_masked: bool, suffix: str) -> dict[str, dict[str, float]]:
     """Metrics of each baseline; where the protocol itself excludes the history, both kinds are the same."""
     own, excluded = (
         {name: values.inner(name).numbers() for name in values.values}
         for values in (fields.inner("baselines"), fields.inner("baselines_history_excluded"))
     )
-    return {name: _both(metrics, (own if is_masked else excluded).get(name, {})) for name, metrics in own.items()}
+    return {
+        name: _both(metrics, (own if is_masked else excluded).get(name, {}), suffix)
+        for name, metrics in own.items()
+    }
 
 
-def _both(own: Mapping[str, float], excluded: Mapping[str, float]) -> dict[str, float]:
-    return {**own, **{name + HISTORY_EXCLUDED: value for name, value in excluded.items()}}
+def _both(own: Mapping[str, float], excluded: Mapping[str, float], suffix: str) -> dict[str, float]:
+    return {**own, **{name + suffix: value for name, value in excluded.items()}}
 
 
 def _interest(fields: _Fields) -> tuple[str, Any] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from missrec_pl.data.user_groups import metric_of_users
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.report.output import HISTORY_EXCLUDED
+from missrec_pl.report.output import HISTORY_EXCLUDED, as_measured
 from missrec_pl.report.runs.records import RunResult
 from missrec_pl.system.files import BASELINE_RANKS_NAME, RANKS_NAME
 
@@ -26,9 +26,10 @@ class Ranks:
     """Ranks of the targets of U test users, in the file's order: by domain and user.
 
     Columns: ``domain``, ``user`` (number within the domain), ``item`` (the target), ``history_length`` (items that
-    the network was shown) and ``rank`` (1 is best). Files of earlier versions may lack ``rank_history_excluded``
-    (the history's items are no candidates), ``item_count`` (training interactions of the target) and
-    ``redundancy`` (mean cosine of the history's items, NaN for one item).
+    the network was shown) and ``rank`` (1 is best). Those of earlier versions lack ``rank_history_excluded``
+    (the history's items are no candidates, nor is a target that repeats one), and may lack ``item_count``
+    (training interactions of the target) and ``redundancy`` (mean cosine of the history's items, NaN for one
+    item).
     """
 
     path: Path
@@ -43,15 +44,18 @@ class Ranks:
     def metrics(self, names: Sequence[str]) -> NDArray[np.float64]:
         """``[U, len(names)]`` metrics of each user; their means over users are those of results.json.
 
-        A `ConfigError` for names other than ``recall@K``, ``ndcg@K`` and ``mrr``, with or without
-        ``/history_excluded``; a `DataError` if the file lacks the ranks.
+        A `ConfigError` for names other than ``recall@K``, ``ndcg@K``, ``mrr@K``, ``mrr`` and those that
+        `as_measured` knows, with or without ``/history_excluded``; a `DataError` if the file lacks the ranks.
         """
         return np.stack([self._metric(name) for name in names], axis=1)
 
     def _metric(self, name: str) -> NDArray[np.float64]:
+        measured, factor = as_measured(name)
         rank = self[EXCLUDED if name.endswith(HISTORY_EXCLUDED) else RANK]
         try:
-            return metric_of_users(rank, name.removesuffix(HISTORY_EXCLUDED), is_compat=self.is_compat)
+            return factor * metric_of_users(
+                rank, measured.removesuffix(HISTORY_EXCLUDED), is_compat=self.is_compat
+            )
         except ValueError as error:
             raise ConfigError(f"--metrics {error}") from error
 
@@ -71,6 +75,11 @@ def read_baseline_ranks(result: RunResult) -> dict[str, Ranks]:
     """Each baseline's ranks under the protocol of a run of ``phase=baselines``. Errors as of `read_ranks`."""
     all_ranks = _read(result, BASELINE_RANKS_NAME, _USER_COLUMNS, "run phase=baselines again, which writes it")
     users = {name: values for name, values in all_ranks.columns.items() if "/" not in name}
+    if not result.is_strict:
+        raise DataError(
+            f"{all_ranks.path} is of a version that kept a repeated target of an excluded history as a candidate: "
+            "run phase=baselines again"
+        )
     own = HISTORY_EXCLUDED if "mask_history" in result.protocol else "/history_included"
     names = [name.removesuffix(HISTORY_EXCLUDED) for name in all_ranks.columns if name.endswith(HISTORY_EXCLUDED)]
     return {
@@ -93,7 +102,8 @@ def _read(result: RunResult, name: str, columns: Sequence[str], remedy: str) -> 
         raise DataError(f"{path} lacks {', '.join(missing)}: written by another version; test the run again")
     if table.num_rows == 0:
         raise DataError(f"{path} holds no users")
-    found = {column: table[column].to_numpy() for column in table.column_names}
+    kept = [name for name in table.column_names if name != EXCLUDED or result.is_strict]
+    found = {column: table[column].to_numpy() for column in kept}
     for column, values in found.items():
         if values.dtype.kind == "f":  # float32 in the file
             found[column] = values.astype(np.float64)

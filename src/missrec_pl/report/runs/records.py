@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from missrec_pl.errors import DataError
+from missrec_pl.report.output import as_measured
 
 PRETRAIN = "pretrain"
 BASELINES = "baselines"
@@ -44,6 +45,7 @@ class RunResult(Training):
     protocol: tuple[
         str, ...
     ]  # deviations from the default protocol, e.g. ("compat",), a test of some users among them
+    is_strict: bool  # whether an excluded history excludes a target that repeats one of its items
     modalities: tuple[str, ...]  # of the data, in the paper's order
     reads: tuple[str, ...]  # by the network: ids, features, attributes, timestamps; empty in old results
     interest: tuple[str, Any] | None  # method and number (or share) of the prototypes; None without interests
@@ -63,12 +65,13 @@ class RunResult(Training):
     def test_metrics(self, names: Sequence[str], baseline: str | None = None) -> tuple[float, ...]:
         """Metrics of the run or of one baseline, by names without ``test/``; a `DataError` if one is missing."""
         source = self.metrics if baseline is None else self.baselines[baseline]
-        missing = [f"test/{name}" for name in names if f"test/{name}" not in source]
+        measured = [as_measured(name) for name in names]
+        missing = [f"test/{name}" for name, _ in measured if f"test/{name}" not in source]
         if missing:
             where = "metrics" if baseline is None else f"baselines.{baseline}"
             found = ", ".join(source) or "nothing"
             raise DataError(f"{self.path}: {where} lacks {', '.join(missing)}; it has {found}")
-        return tuple(source[f"test/{name}"] for name in names)
+        return tuple(source[f"test/{name}"] * factor for name, factor in measured)
 
 
 def untested_note(results: Iterable[RunResult]) -> list[str]:

@@ -66,7 +66,8 @@ def by_seed(
     for key, result in keyed:
         group = groups.setdefault(key, {})
         twin = group.setdefault(result.seed, result)
-        if _compared(twin, metrics) != _compared(result, metrics):
+        names = _shared(twin, result) if metrics is None else metrics
+        if twin.test_metrics(names) != result.test_metrics(names):
             raise DataError(
                 f"{twin.path} and {result.path} have the same data, setting, start, model, experiment and seed "
                 "but different metrics: name only one of them"
@@ -87,8 +88,9 @@ def mean_and_deviation(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ..
     return tuple(mean(column) for column in columns), deviations
 
 
-def _compared(run: RunResult, metrics: Sequence[str] | None) -> Sequence[float]:
-    if metrics is not None:
-        return run.test_metrics(metrics)
-    own = [name for name in run.metrics if name.startswith("test/") and not name.endswith(HISTORY_EXCLUDED)]
-    return [run.metrics[name] for name in sorted(own)]
+def _shared(first: RunResult, second: RunResult) -> list[str]:
+    """The test metrics under the run's protocol that both have, an earlier version's fewer."""
+    names = sorted(first.metrics.keys() & second.metrics.keys())
+    return [
+        name.removeprefix("test/") for name in names if name.startswith("test/") and HISTORY_EXCLUDED not in name
+    ]
