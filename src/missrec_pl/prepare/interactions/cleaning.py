@@ -1,6 +1,6 @@
 """Filters of interactions, as SQL on the tables of a working database.
 
-Tables: ``raw`` (user, item, time_ms, rating, time_text, as read), ``metadata`` (item, fields, image_url, one row
+Tables: ``raw`` (user, item, time_ms, rating, time_text, as read), ``metadata`` (item, fields, pictures, one row
 an item), ``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), and ``kept`` (user and
 item numbers, time_ms), which holds what the filters have left.
 """
@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.interactions.database import numbers
 from missrec_pl.prepare.interactions.texts import has_text
+from missrec_pl.prepare.tables.cells import number_sql
+from missrec_pl.prepare.tables.raw_files import RawFiles
+from missrec_pl.prepare.tables.sql import numbers
+from missrec_pl.prepare.tables.times import TimeChoice, TimeColumn
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from missrec_pl.prepare.interactions.tables import Source
+    from missrec_pl.prepare.interactions.source import Source
 
 REPEATS = ("first", "last", "all")
 _TIMES = (
-    "times are seconds or milliseconds (--time-unit), or moments like 2020-12-31, 2020-12-31 23:59:59 and "
-    "2020-12-31T23:59:59+01:00; "
+    "times are seconds, ms, us or ns since 1970 (--time-unit), or dates and moments (--time-format), and 0, -1 or "
+    "1970-01-01 among others stand for no time; "
 )
 _COMPLETE = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
 # Ids that are numbers in numeric order, then all others in alphabetical order.
@@ -55,21 +59,73 @@ class Step:
     items: int
 
 
-def load(connection: DuckDBPyConnection, source: Source, report: Callable[[str], None]) -> None:
+def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[str], None]) -> None:
     """Reads the source into ``raw`` and ``metadata``, and makes ``has_text`` known.
 
     Of several metadata rows of one item the one with the longest text counts, whatever their order.
+
+    Raises:
+        DataError: Rows were lost or joined on the way, or times cannot be told.
     """
+    connection = files.connection
     report("reading interactions")
-    connection.execute(f"CREATE TABLE raw AS {source.interactions}")
+    connection.execute(f"CREATE TABLE read AS {source.interactions}")
+    _check_count(connection, "read", source.log, source.rows)
+    where = f"{source.log}: column {source.time!r}"
+    time_ms, kept = TimeColumn("read", "time", where, source.usual_unit, times).milliseconds(
+        connection, files.say, files.warn
+    )
+    connection.execute(
+        f"CREATE TABLE raw AS SELECT user, item, {kept} AS time_ms, {number_sql('rating')} AS rating, "
+        f"CASE WHEN {kept} IS NULL THEN CAST(time AS VARCHAR) END AS time_text, "
+        f"nullif(trim(rating), '') AS rating_text FROM (SELECT *, {time_ms} AS ms FROM read)"
+    )
+    connection.execute("DROP TABLE read")
     report("reading metadata")
-    items = source.items or "SELECT NULL::VARCHAR AS item, NULL::VARCHAR AS fields, NULL::VARCHAR AS image_url"
+    items = source.items or "SELECT NULL::VARCHAR AS item, NULL::VARCHAR AS fields, NULL::VARCHAR AS pictures"
+    connection.execute(f"CREATE TABLE described AS {items}")
+    if source.items is not None:
+        _check_count(connection, "described", source.metadata, source.item_rows)
+        _tell_several(files, source.metadata)
     connection.execute(
         "CREATE TABLE metadata AS SELECT item, first(fields ORDER BY length(fields) DESC, fields) AS fields, "
-        "first(image_url ORDER BY length(fields) DESC, fields, image_url) AS image_url "
-        f"FROM ({items}) WHERE item IS NOT NULL GROUP BY item"
+        "first(pictures ORDER BY length(fields) DESC, fields, pictures) FILTER (pictures NOT IN ('null', "
+        "'\"\"', '[]')) "
+        "AS pictures FROM described WHERE item IS NOT NULL GROUP BY item"
     )
-    connection.create_function("has_text", has_text, ["VARCHAR"], "BOOLEAN")
+    connection.execute("DROP TABLE described")
+    nothing = tuple(files.choices.nothing)
+
+    def is_described(fields: str | None) -> bool:
+        return has_text(fields, nothing)
+
+    connection.create_function("has_text", is_described, ["VARCHAR"], "BOOLEAN")
+
+
+def _check_count(connection: DuckDBPyConnection, table: str, path: Path, rows: int | None) -> None:
+    """Raises DataError where a table has not the rows of its file."""
+    (found,) = numbers(connection, f"count(*) FROM {table}")
+    if rows is not None and rows != found:
+        raise DataError(
+            f"{path}: {rows:,} rows, of which {found:,} arrived; --quote and --separator say how cells end"
+        )
+
+
+def _tell_several(files: RawFiles, path: Path) -> None:
+    """Warns of items that several rows describe with other texts."""
+    several = (
+        "(SELECT item, count(*) AS rows FROM described WHERE item IS NOT NULL GROUP BY item "
+        "HAVING count(DISTINCT fields) > 1)"
+    )
+    found = files.connection.execute(f"SELECT item, rows FROM {several} ORDER BY item LIMIT 3").fetchall()
+    if found:
+        (count,) = numbers(files.connection, f"count(*) FROM {several}")
+        examples = ", ".join(f"{item} ({rows} rows)" for item, rows in found)
+        files.warn(
+            f"{path}: {count:,} items have several rows with other texts, such as {examples}; the longest text "
+            f"counts: "
+            "leave the others out if they are of another language or edition"
+        )
 
 
 def clean(
@@ -132,9 +188,21 @@ def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) ->
                 f"{where}: {bad:,} rows have {what}, such as ({keys.removesuffix('_text')}) = {row}; {advice}mend "
                 "them, or leave them out with --skip-bad-rows"
             )
-    if filters.min_rating is not None and not ratings:
-        raise DataError(f"{where} has no ratings, which --min-rating needs")
+    if filters.min_rating is not None:
+        _check_ratings(connection, where, ratings)
     return complete
+
+
+def _check_ratings(connection: DuckDBPyConnection, where: str, ratings: int) -> None:
+    """Raises DataError where ratings are wanted and there are none, or some are no numbers."""
+    if not ratings:
+        raise DataError(f"{where} has no ratings that are numbers, which --min-rating needs")
+    unread = "rating IS NULL AND rating_text IS NOT NULL"
+    row = connection.execute(f"SELECT count(*), min(rating_text) FROM raw WHERE {unread}").fetchone()
+    if row is not None and row[0]:
+        raise DataError(
+            f"{where}: {row[0]:,} ratings are no numbers, such as {row[1]!r}; --min-rating needs numbers"
+        )
 
 
 def _choose(connection: DuckDBPyConnection, filters: Filters) -> list[str]:
@@ -144,10 +212,10 @@ def _choose(connection: DuckDBPyConnection, filters: Filters) -> list[str]:
         told.append("items with text")
         # In a table of its own, so that has_text runs only for items that have interactions.
         connection.execute(
-            "CREATE TABLE described AS SELECT raw_id, id, has_text(fields) AS has_text "
+            "CREATE TABLE with_text AS SELECT raw_id, id, has_text(fields) AS has_text "
             "FROM item_ids JOIN metadata ON metadata.item = raw_id"
         )
-        items = "(SELECT raw_id, id FROM described WHERE has_text)"
+        items = "(SELECT raw_id, id FROM with_text WHERE has_text)"
     if filters.min_rating is not None:
         told.append(f"rating {filters.min_rating:g} and above")
         wanted += f" AND rating >= {float(filters.min_rating)!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from missrec_pl.data.domain.replacing import check_target
 from missrec_pl.data.domain.writer import UserBlock, stream_domain
@@ -19,8 +19,12 @@ from missrec_pl.data.sequences import Sequences
 from missrec_pl.prepare.features.picture_folders import ItemImages
 from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
 from missrec_pl.prepare.interactions.database import working_database
-from missrec_pl.prepare.interactions.tables import Source
+from missrec_pl.prepare.interactions.source import Source
 from missrec_pl.prepare.interactions.texts import item_attributes, item_text
+from missrec_pl.prepare.tables.cells import addresses_of, texts_of
+from missrec_pl.prepare.tables.choices import Choices
+from missrec_pl.prepare.tables.raw_files import RawFiles
+from missrec_pl.prepare.tables.times import TimeChoice
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -44,6 +48,8 @@ class Options:
     """How a raw data set is converted."""
 
     filters: Filters = field(default_factory=Filters)  # what is left out
+    choices: Choices = field(default_factory=Choices)  # how files are read where they do not tell it
+    times: TimeChoice = field(default_factory=TimeChoice)  # how times are read where they do not tell it
     images: ItemImages | None = None  # finds items' picture files; None: they have none yet
     memory: str = "3GB"  # most that DuckDB keeps in memory
     threads: int = os.cpu_count() or 1  # threads of DuckDB
@@ -52,16 +58,17 @@ class Options:
 
 
 def convert(
-    read: Callable[[Path], Source],
+    read: Callable[[RawFiles], Source],
     out: Path,
     where: str,
     options: Options,
     report: Callable[[str], None],
+    say: Callable[[str], None] = print,
 ) -> Converted:
     """Reads, filters, orders and writes the domain folder ``out``.
 
-    ``read`` gives the source's relations; it gets a folder for temporary files. ``where`` names the source in
-    messages. ``report`` is called with a line before every longer step.
+    ``read`` gives the source's relations. ``where`` names the source in messages. ``report`` is called with a line
+    before every longer step, ``say`` with what was found of the files: how they were read, and what is odd.
 
     Raises:
         ConfigError: DuckDB is not installed.
@@ -74,39 +81,61 @@ def convert(
         **options.told,
     }
     with working_database(out, memory=options.memory, threads=options.threads) as (connection, folder):
-        source = read(folder)
-        load(connection, source, report)
+        notes: list[str] = []
+
+        def note(line: str) -> None:
+            notes.append(line)
+            say(line)
+
+        files = RawFiles(connection, folder, options.choices, say=note, warn=lambda line: note(f"warning: {line}"))
+        source = read(files)
+        load(files, source, options.times, report)
         steps = clean(connection, options.filters, where, report)
         report(f"writing {out}")
         items = _numbered_items(connection)
+        fields, nothing = items["fields"].to_pylist(), options.choices.nothing
+        urls = _addresses(files, items["pictures"].to_pylist())
         raw_ids = items["raw_id"].cast(pa.string()).combine_chunks()
         pictures = None if options.images is None else options.images.find(raw_ids.to_pylist(), out)
-        files = None if pictures is None else pictures.files
+        shown = None if pictures is None else pictures.files
         if pictures is not None:
             created_by["pictures"] = pictures.counts
         stream_domain(
             out,
             name=out.name,
             raw_item_ids=raw_ids,
-            texts=[item_text(fields) for fields in items["fields"].to_pylist()],
+            texts=[item_text(cells, nothing) for cells in fields],
             users=_users(connection),
             features={},
-            image_paths=None if files is None else [next(iter(several), None) for several in files],
-            further_images=[several[1:] for several in files or []]
-            if max(map(len, files or []), default=0) > 1
+            image_paths=None if shown is None else [next(iter(several), None) for several in shown],
+            further_images=[several[1:] for several in shown or []]
+            if max(map(len, shown or []), default=0) > 1
             else None,
-            image_urls=items["image_url"].to_pylist() if pc.any(items["image_url"].is_valid()).as_py() else None,
-            attributes=_attributes(items["fields"].to_pylist(), source.attributes),
-            created_by={**created_by, "filters": [asdict(step) for step in steps]},
+            image_urls=urls if any(urls) else None,
+            attributes=_attributes(fields, source.attributes, nothing),
+            created_by={**created_by, "notes": notes, "filters": [asdict(step) for step in steps]},
             overwrite=options.overwrite,
         )
     return Converted(steps, [] if pictures is None else pictures.told)
 
 
-def _attributes(fields: Sequence[str | None], number: int | None) -> list[list[str]] | None:
+def _attributes(
+    fields: Sequence[str | None], number: int | None, nothing: Sequence[str]
+) -> list[list[str]] | None:
     """Attribute values of every item, of the given field; None where there is no such field, or nobody has any."""
-    found = [] if number is None else [item_attributes(one, number) for one in fields]
+    found = [] if number is None else [item_attributes(one, number, nothing) for one in fields]
     return found if any(found) else None
+
+
+def _addresses(files: RawFiles, cells: Sequence[str | None]) -> list[str | None]:
+    """The first address of every item's cell of pictures."""
+    values = [None if cell is None else json.loads(cell) for cell in cells]
+    found = [next(iter(addresses_of(value, files.choices.nothing)), None) for value in values]
+    none = [value for value, url in zip(values, found, strict=True) if url is None and value not in (None, "", [])]
+    odd = [value for value in none if texts_of(value, files.choices.nothing)]
+    if odd:
+        files.warn(f"{len(odd):,} items have a cell of pictures without an address, such as {str(odd[0])[:60]!r}")
+    return found
 
 
 def _numbered_items(connection: DuckDBPyConnection) -> pa.Table:
@@ -117,7 +146,7 @@ def _numbered_items(connection: DuckDBPyConnection) -> pa.Table:
             f"AS number FROM {name}_ids WHERE id IN (SELECT {name} FROM kept)"
         )
     return connection.sql(
-        "SELECT raw_id, fields, image_url FROM final_items LEFT JOIN metadata ON metadata.item = raw_id "
+        "SELECT raw_id, fields, pictures FROM final_items LEFT JOIN metadata ON metadata.item = raw_id "
         "ORDER BY number"
     ).to_arrow_table()
 

@@ -54,21 +54,6 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[tup
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def quoted(value: Path | str) -> str:
-    """A value as an SQL string."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def column(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def numbers(connection: DuckDBPyConnection, what: str) -> list[int]:
-    """The whole numbers in the one row that ``SELECT <what>`` gives."""
-    return [int(number) for number in connection.execute(f"SELECT {what}").fetchone() or ()]
-
-
 def _one_line(message: str) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]

@@ -1,119 +1,151 @@
 """MovieLens, RecBole's atomic files, and tables whose columns the user names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.interactions.database import column
-from missrec_pl.prepare.interactions.tables import (
-    Source,
-    column_names,
-    delimited,
-    described,
-    distinct_names,
-    header_of,
-    pick,
-    relation_of,
-    require_file,
-    selected,
-)
+from missrec_pl.prepare.interactions.source import Source, described, pick, selected
+from missrec_pl.prepare.tables.raw_files import RawFiles
+from missrec_pl.prepare.tables.sql import column
+from missrec_pl.prepare.tables.table import Table, distinct_names, joined, require_file
 
 _LIST_WORDS = ("categor", "genre", "class")
 _TEXT_WORDS = ("title", "name", *_LIST_WORDS, "brand")
+_HISTORY = "item_id_list"  # the field of files that hold a history in a row
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table mean what."""
+    """Which columns of a table mean what; None: as the format calls it."""
 
     # Of the interactions:
-    user: str = "user"
-    item: str = "item"
-    time: str = "time"
+    user: str | None = None
+    item: str | None = None
+    time: str | None = None
     rating: str | None = None
     # Of the metadata:
     item_id: str | None = None  # None: named like ``item``
     text: tuple[str, ...] = ()  # in the order in which the text names them
     image_url: str | None = None
-    time_unit: str = "s"  # ``s`` or ``ms``, what plain numbers count; dates and moments are understood as they are
 
 
-def read_movielens(folder: Path) -> Source:
+def read_movielens(folder: Path, files: RawFiles, columns: Columns) -> Source:
     """A MovieLens folder: ``ratings.csv``, and ``movies.csv`` with titles and genres.
 
     Raises:
         DataError: A file or column is missing.
     """
-    ratings = require_file(folder / "ratings.csv", "MovieLens ratings")
-    movies = require_file(folder / "movies.csv", "MovieLens titles and genres")
-    names, titles = column_names(ratings), column_names(movies)
-    columns = Columns(
-        user=pick(names, ("userId", "user_id"), ratings),
-        item=pick(names, ("movieId", "movie_id"), ratings),
-        time="timestamp",
-        rating="rating" if "rating" in names else None,
+    ratings = files.table(require_file(folder / "ratings.csv", "MovieLens ratings"), ("timestamp",))
+    movies = files.table(require_file(folder / "movies.csv", "MovieLens titles and genres"), ("title",))
+    usual = Columns(
+        user=pick(ratings.names, [columns.user or "userId", "user_id"], ratings.path),
+        item=pick(ratings.names, [columns.item or "movieId", "movie_id"], ratings.path),
+        time=columns.time or "timestamp",
+        rating=columns.rating or ("rating" if "rating" in ratings.names else None),
+        item_id=pick(movies.names, [columns.item_id or "movieId", "movie_id"], movies.path),
+        text=columns.text or ("title", *(name for name in ("genres",) if name in movies.names)),
+        image_url=columns.image_url,
     )
-    interactions = _interactions(delimited(ratings, names, header=True), names, columns, ratings, flags=False)
-    key = column(pick(titles, ("movieId", "movie_id"), movies))
-    fields = [column(pick(titles, ("title",), movies))]
-    if "genres" in titles:
-        fields.append("CASE genres WHEN '(no genres listed)' THEN NULL ELSE string_split(genres, '|') END")
-    items = described(delimited(movies, titles, header=True), key, fields)
-    return Source(interactions, items, 1 if "genres" in titles else None)
+    genres = "CASE genres WHEN '(no genres listed)' THEN NULL ELSE string_split(genres, '|') END"
+    return source_of(ratings, movies, usual, files, {"genres": genres})
 
 
-def read_atomic(folder: Path, text: Sequence[str]) -> Source:
-    """RecBole's atomic files: ``<name>.inter`` with one interaction a line, perhaps ``<name>.item``.
+def read_atomic(folder: Path, files: RawFiles, columns: Columns) -> Source:
+    """RecBole's atomic files: ``<name>.inter``, whole or in parts, a row an interaction; perhaps ``<name>.item``.
 
-    ``text`` names the ``.item`` fields that make the text; by default those named like titles, classes and brands.
+    ``columns.text`` names the ``.item`` fields that make the text; by default those named like titles, classes and
+    brands.
 
     Raises:
-        DataError: No or several ``.inter`` files, or a field is missing.
+        DataError: No ``.inter`` file, files of several data sets, or a field is missing.
     """
     found = sorted(folder.glob("*.inter"))
-    if len(found) != 1:
+    names = {path.name.partition(".")[0] for path in found}
+    whole = [path for path in found if path.name.count(".") == 1]
+    if len(names) != 1 or (whole and len(found) > 1):
         listed = ", ".join(path.name for path in found) or "none"
         raise DataError(
-            f"{folder}: expected one <name>.inter, found {listed}; give a folder with train, valid and test "
-            "files to 'prepare released'"
+            f"{folder}: expected one <name>.inter, or its parts <name>.train.inter and so on, found {listed}"
         )
-    relation, names = _atomic(found[0])
-    columns = Columns("user_id", "item_id", "timestamp", "rating" if "rating" in names else None)
-    interactions = _interactions(relation, names, columns, found[0], flags=False)
-    items = found[0].with_suffix(".item")
-    if not items.is_file():
-        return Source(interactions, None)
-    relation, known = _atomic(items)
-    chosen = [pick(known, (name,), items, "--text") for name in text] or [
-        name for name in known if any(word in name.lower() for word in _TEXT_WORDS)
-    ]
+    table = joined([_atomic(path, files) for path in found], found[0] if whole else folder)
+    if _HISTORY in table.names:
+        raise DataError(
+            f"{table.path}: rows of whole histories ({_HISTORY}); give the folder to 'prepare released'"
+        )
+    rating = columns.rating or ("rating" if "rating" in table.names else None)
+    usual = replace(
+        columns,
+        user=columns.user or "user_id",
+        item=columns.item or "item_id",
+        time=columns.time or "timestamp",
+        rating=rating,
+    )
+    path = folder / f"{names.pop()}.item"
+    if not path.is_file():
+        return source_of(table, None, usual, files)
+    items = _atomic(path, files)
+    chosen = columns.text or tuple(
+        name for name in items.names if any(word in name.lower() for word in _TEXT_WORDS)
+    )
     if not chosen:
-        raise DataError(f"{items}: no field looks like a title among {', '.join(known)}; name some with --text")
-    key = column(pick(known, ("item_id",), items))
-    return Source(interactions, described(relation, key, [column(name) for name in chosen]), _listing(chosen))
+        raise DataError(
+            f"{path}: no field looks like a title among {', '.join(items.names)}; name some with --text"
+        )
+    return source_of(table, items, replace(usual, item_id=columns.item_id or "item_id", text=chosen), files)
 
 
-def read_table(path: Path, metadata: Path | None, columns: Columns) -> Source:
-    """Any CSV, TSV or Parquet file of interactions, and one of items.
+def read_table(path: Path, metadata: Path | None, files: RawFiles, columns: Columns) -> Source:
+    """Any table of interactions, and one of items: of any kind that :class:`RawFiles` reads.
 
     Raises:
         ConfigError: Metadata without text columns.
         DataError: A file or column is missing.
     """
-    relation, names = relation_of(path)
-    interactions = _interactions(relation, names, columns, path)
+    usual = replace(columns, user=columns.user or "user", item=columns.item or "item", time=columns.time or "time")
+    wanted = [name for name in (usual.user, usual.item, usual.time, usual.rating) if name is not None]
+    table = files.table(path, wanted)
     if metadata is None:
-        return Source(interactions, None)
+        return source_of(table, None, usual, files)
     if not columns.text:
         raise ConfigError(f"--metadata {metadata}: which columns make the text? Name them with --text")
-    relation, known = relation_of(metadata)
-    key = column(pick(known, (columns.item_id or columns.item,), metadata, "--item-id"))
-    fields = [column(pick(known, (name,), metadata, "--text")) for name in columns.text]
-    url = "NULL"
+    items = files.table(metadata, [columns.item_id or usual.item or "item", *columns.text])
+    return source_of(table, items, usual, files)
+
+
+def source_of(
+    table: Table, items: Table | None, columns: Columns, files: RawFiles, fields: dict[str, str] | None = None
+) -> Source:
+    """The source of two tables of known columns; ``fields`` has SQL of text columns that are not read as they are.
+
+    Raises:
+        DataError: A column is missing; names the flag that chooses another.
+    """
+    nothing = files.choices.nothing
+    names = {
+        what: pick(table.names, (name,), table.path, f"--{what}")
+        for what in ("user", "item", "time", "rating")
+        if (name := getattr(columns, what)) is not None
+    }
+    interactions = selected(table, **names, nothing=nothing)
+    source = Source(
+        interactions, None, log=table.path, time=names["time"], rating=names.get("rating"), rows=table.rows
+    )
+    if items is None:
+        return source
+    key = items.text(pick(items.names, (columns.item_id or names["item"],), items.path, "--item-id"))
+    text = [pick(items.names, (name,), items.path, "--text") for name in columns.text]
+    cells = [(fields or {}).get(name, column(name)) for name in text]
+    picture = "NULL"
     if columns.image_url is not None:
-        url = column(pick(known, (columns.image_url,), metadata, "--image-url"))
-    return Source(interactions, described(relation, key, fields, url), _listing(columns.text))
+        picture = column(pick(items.names, (columns.image_url,), items.path, "--image-url"))
+    return replace(
+        source,
+        items=described(items, key, cells, picture, nothing),
+        attributes=_listing(text),
+        metadata=items.path,
+        item_rows=items.rows,
+    )
 
 
 def _listing(names: Sequence[str]) -> int | None:
@@ -122,22 +154,15 @@ def _listing(names: Sequence[str]) -> int | None:
     return next(found, None)
 
 
-def _interactions(relation: str, names: Sequence[str], columns: Columns, path: Path, *, flags: bool = True) -> str:
-    """The ``SELECT`` of interactions; ``flags``: messages about a missing column name the flag that chooses it."""
-    wanted = {"user": columns.user, "item": columns.item, "time": columns.time, "rating": columns.rating}
-    sql = {
-        what: column(pick(names, (name,), path, f"--{what}" if flags else None))
-        for what, name in wanted.items()
-        if name is not None
-    }
-    return selected(relation, **sql, unit=columns.time_unit)
-
-
-def _atomic(path: Path) -> tuple[str, list[str]]:
-    """A file of RecBole's as a relation, and its fields without their types."""
-    cells = header_of(path, "\t")
+def _atomic(path: Path, files: RawFiles) -> Table:
+    """A file of RecBole's, its fields without their types."""
+    cells = files.dialect(path).cells
     without = [cell for cell in cells if ":" not in cell]
     if without:
         raise DataError(f"{path}:1: {without[0]!r} has no type; RecBole's fields are written 'name:type'")
+    table = files.table(path)
     names = distinct_names([cell.partition(":")[0] for cell in cells], f"{path}:1")
-    return delimited(path, names, header=True, separator="\t", quotes=False), names
+    renamed = ", ".join(f"{column(old)} AS {column(new)}" for old, new in zip(table.names, names, strict=True))
+    return replace(
+        table, relation=f"(SELECT {renamed} FROM {table.relation})", types=dict.fromkeys(names, "VARCHAR")
+    )
