@@ -9,7 +9,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -48,21 +48,21 @@ def unpacked(path: Path) -> Iterator[tuple[IO[bytes], str]]:
         stream: IO[bytes] = path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error.strerror}); expected a file") from error
-    packings: list[str] = []
-    try:
-        for _ in range(_DEPTH):
-            head = _peek(stream)
-            packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
-            if packing is None:
-                break
-            packings.append(packing)
-            stream = _opened(stream, packing, path)
+    with ExitStack() as opened:
+        opened.callback(stream.close)
+        packings: list[str] = []
+        try:
+            for _ in range(_DEPTH):
+                head = _peek(stream)
+                packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
+                if packing is None:
+                    break
+                packings.append(packing)
+                stream = opened.enter_context(_opened(stream, packing, path))
+        except DAMAGE as error:
+            raise DataError(f"{path}: cannot be read beyond line 0 ({error}); get the file again") from error
         _refuse_foreign(head, path)
         yield stream, "+".join(packings)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: a damaged zip archive ({error}); get the file again") from error
-    finally:
-        stream.close()
 
 
 def kind_of(path: Path) -> str:
@@ -72,10 +72,7 @@ def kind_of(path: Path) -> str:
         DataError: As :func:`unpacked`; or it is empty or cannot be unpacked.
     """
     with unpacked(path) as (stream, packing):
-        try:
-            head = _peek(stream)
-        except DAMAGE as error:
-            raise DataError(f"{path}: cannot be read beyond line 0 ({error}); get the file again") from error
+        head = _peek(stream)
     kind = next((name for magic, name in _TABLES.items() if head.startswith(magic)), None)
     if kind is not None:
         if packing:

@@ -67,7 +67,8 @@ class TimeColumn:
         described = connection.execute(f"SELECT typeof({self.column}) FROM {self.table} LIMIT 1").fetchone()
         kind = described[0] if described else "VARCHAR"
         if kind == "DATE" or kind.startswith("TIMESTAMP"):
-            told, sql = kind.lower(), f"epoch_ms(CAST({self.column} AS TIMESTAMP))"
+            zoned = "CAST({0} AS TIMESTAMPTZ)" if kind.endswith(("TZ", "TZ_NS", "ZONE")) else "{0}"
+            told, sql = kind.lower(), f"epoch_ms(CAST({zoned.format(self.column)} AS TIMESTAMP))"
         elif self.choice.form is not None:
             text = f"trim(CAST({self.column} AS VARCHAR))"
             moment = f"TRY_CAST(try_strptime({text}, {quoted(self.choice.form)}) AS TIMESTAMP)"
