@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
+from unittest.mock import patch
 
+from forked import ROOT, run_forked
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.inner_size=32")
 QUIET = ("trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null")
@@ -27,8 +28,22 @@ def composed(*overrides, config="train"):
 
 @cache
 def _composed(config, overrides):
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    reading = patch.object(ConfigRepository, "load_config", _read_once)
+    with reading, initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(config, overrides=list(overrides))
+
+
+_read, _reads = ConfigRepository.load_config, {}
+
+
+def _read_once(repository, config_path):
+    """Hydra keeps the files that it has parsed for one composition, and changes them in it; these are for all."""
+    if config_path not in _reads:
+        _reads[config_path] = _read(repository, config_path)
+    found = copy.copy(_reads[config_path])
+    if found is not None:
+        found.config = copy.deepcopy(found.config)
+    return found
 
 
 def places(tmp, name="run"):
@@ -54,7 +69,7 @@ def weights(folder, which="last"):
 
 
 def run_cli(*arguments, script="train.py", timeout=240, **environment):
-    """Run an entry point as a user would."""
+    """Run an entry point as a user would; variables of its own are there before anything is imported."""
     # One thread, as in the tests' own process: sums in another order would differ in the last bits.
     settings = {
         **os.environ,
@@ -63,5 +78,8 @@ def run_cli(*arguments, script="train.py", timeout=240, **environment):
         "WANDB_SILENT": "true",
         **environment,
     }
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    words = [str(ROOT / script), *map(str, arguments)]
+    if not environment:
+        return run_forked(*words, env=settings, timeout=timeout)
+    command = [sys.executable, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=settings, cwd=ROOT)

@@ -1,10 +1,9 @@
 """Every group of a config builds its objects in a process that has imported nothing of the project before."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+from forked import run_forked
 from runs import CONFIGS
 
 PROGRAM = """
@@ -31,8 +30,7 @@ print(*(type(one).__name__ for one in built))
 def built(tmp_path, what, *overrides):
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
     places = [f"paths.output_dir={tmp_path}", f"paths.cache_dir={tmp_path}", "trainer=cpu"]
-    command = [sys.executable, "-c", PROGRAM, str(CONFIGS), what, *places, *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=settings, cwd=tmp_path)
+    done = run_forked("-c", PROGRAM, CONFIGS, what, *places, *overrides, env=settings, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

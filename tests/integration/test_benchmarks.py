@@ -1,12 +1,10 @@
 """The benchmark scripts run through, on sizes that say nothing."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from runs import ROOT
+from forked import ROOT, run_forked
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/status").is_file(), reason="the benchmarks read their memory from /proc"
@@ -14,8 +12,7 @@ needs_proc = pytest.mark.skipif(
 
 
 def benchmark(name, *arguments, timeout=400):
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return run_forked(ROOT / "benchmarks" / f"{name}.py", *arguments, timeout=timeout)
 
 
 @pytest.mark.slow
@@ -39,7 +36,7 @@ def test_a_benchmark_that_fails_is_in_the_summary_and_in_the_exit_code(tmp_path)
         f"import runpy, sys; sys.argv, sys.executable = {arguments!r}, '/bin/false'; "
         f"runpy.run_path({script!r}, run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = run_forked("-c", program)
     assert done.returncode == 1
     assert "training: FAILED with exit code 1" in done.stdout
 

@@ -3,13 +3,10 @@
 import json
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from forked import ROOT, run_forked
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK = (
     *("data=synthetic", "trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null", "data.batch_size=64"),
     *("baselines.names=[]", "++trainer.limit_train_batches=20"),
@@ -57,14 +54,7 @@ def outside(tmp_path_factory):
 
 def command(outside, *words, script="train.py"):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{outside}"}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / script), *words, f"paths.cache_dir={outside / 'cache'}"],
-        capture_output=True,
-        text=True,
-        cwd=outside,
-        env=environment,
-        timeout=240,
-    )
+    done = run_forked(ROOT / script, *words, f"paths.cache_dir={outside / 'cache'}", cwd=outside, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -30,7 +30,7 @@ RUN = (
     "trainer=cpu",
     "callbacks.progress=null",
     "baselines.names=[]",
-    "logger={}",
+    "logger=none",
 )
 HERE = {
     "experiment=released/run": ("released.run=1",),

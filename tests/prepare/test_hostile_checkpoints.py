@@ -7,14 +7,14 @@ import os
 import pickle
 import struct
 import subprocess
-import sys
 import tarfile
 import zipfile
 
 import pytest
 import torch
+from forked import run_forked
 from released_files import GOLDEN, save_released
-from runs import CONFIGS, ROOT
+from runs import CONFIGS
 
 from missrec_pl.prepare.__main__ import main
 
@@ -231,8 +231,7 @@ def test_no_file(tmp_path, capsys):
 def test_the_command_line_ends_with_one_line(tmp_path):
     path = tmp_path / "hostile.pth"
     torch.save(attacks(tmp_path / "marker")["system"][0], path)
-    command = [sys.executable, "-m", "missrec_pl.prepare", "import-checkpoint", path, tmp_path / "x.ckpt"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    run = run_forked("-m", "missrec_pl.prepare", "import-checkpoint", path, tmp_path / "x.ckpt")
     assert run.returncode == 2
     assert run.stderr == f"error: {path} is refused: it names posix.system, which no such checkpoint needs.\n"
     assert [*tmp_path.iterdir()] == [path]

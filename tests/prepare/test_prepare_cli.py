@@ -1,9 +1,8 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_forked
 
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.prepare.__main__ import main
@@ -68,14 +67,11 @@ def test_groceries_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "missrec_pl.prepare"]
-    run = subprocess.run(
-        [*command, "released", str(tmp_path / "nope"), str(tmp_path / "out")], capture_output=True, text=True
-    )
+    run = run_forked("-m", "missrec_pl.prepare", "released", tmp_path / "nope", tmp_path / "out")
     assert run.returncode == 2
     assert run.stderr.startswith("error: no released folder at")
     assert run.stderr.count("\n") == 1
-    helped = subprocess.run([*command, "--help"], capture_output=True, text=True)
+    helped = run_forked("-m", "missrec_pl.prepare", "--help")
     assert helped.returncode == 0
     for name in ("groceries", "released", "synthetic", "check", "info"):
         assert name in helped.stdout

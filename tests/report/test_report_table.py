@@ -1,10 +1,9 @@
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_forked
 from rich.console import Console
 
 from missrec_pl.report.__main__ import COMMANDS, main
@@ -286,11 +285,10 @@ def test_incomplete_results_are_refused(tmp_path, capsys, changes, message):
 
 def test_the_module_runs_as_a_command(tmp_path):
     write(tmp_path, "a")
-    command = [sys.executable, "-m", "missrec_pl.report", "table"]
-    good = subprocess.run([*command, tmp_path], capture_output=True, text=True, encoding="utf-8", check=False)
+    good = run_forked("-m", "missrec_pl.report", "table", tmp_path)
     assert good.returncode == 0
     assert "missrec_released" in good.stdout
-    bad = subprocess.run([*command, tmp_path / "none"], capture_output=True, text=True, check=False)
+    bad = run_forked("-m", "missrec_pl.report", "table", tmp_path / "none")
     assert bad.returncode == 2
     assert bad.stderr.count("\n") == 1
 
