@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tiny_fit import make_module
 
 from missrec_pl.callbacks import EpochLines, InterestRefresh, LastCheckpoint, RunClock, RunRecord
-from missrec_pl.checkpoints.files import RECORD
+from missrec_pl.checkpoints.files import RECORD, SCHEMA_VERSION
 
 CONFIG = {"model": {"_target_": "missrec_pl.nn.MISSRec", "hidden_size": 8}, "seed": 3, "ks": [1, 5], "ckpt": None}
 
@@ -23,6 +23,7 @@ def test_the_record_and_the_interests_come_back_with_weights_only(module, datamo
     trainer.save_checkpoint(tmp_path / "run.ckpt")
     content = torch.load(tmp_path / "run.ckpt", weights_only=True)
     assert content[RECORD] == {
+        "schema_version": SCHEMA_VERSION,
         "config": CONFIG,
         "data": {"synthetic_0": "abc"},
         "encoders": {"text": ["synthetic-projection"]},

@@ -89,6 +89,16 @@ def no_config(file):
     rewrite(file, lambda content: content[RECORD].pop("config"))
 
 
+@case("checkpoint", "of a newer version of this project", "schema version 99", "update missrec-pl")
+def newer(file):
+    rewrite(file, lambda content: content[RECORD].update(schema_version=99))
+
+
+@case("checkpoint", "its version is a text", "cannot be read", "record")
+def version_text(file):
+    rewrite(file, lambda content: content[RECORD].update(schema_version="two"))
+
+
 @case("checkpoint", "weights that hold NaN", "position_embedding.weight", "NaN")
 def nan(file):
     rewrite(file, lambda content: content["state_dict"]["model.position_embedding.weight"].fill_(float("nan")))

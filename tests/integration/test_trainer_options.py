@@ -53,6 +53,7 @@ REFUSED = {
     "check_val_every_n_epoch=5": "check_val_every_n_epoch=5 with trainer.max_epochs=1 validates nobody",
     "overfit_batches=0.5": "must be a number of batches",
 }
+BY_BATCHES = "trainer.check_val_every_n_epoch=null"
 FEW = ("data.source.num_users=40", "baselines.names=[popularity]")
 
 
@@ -93,6 +94,17 @@ def test_an_error_of_lightning_about_its_options_is_one_line(folder):
     with pytest.raises(ConfigError, match=r"^trainer: `val_check_interval` .1000. must be") as caught:
         train(cfg)
     assert "\n" not in str(caught.value)
+    assert "`limit_val_batches`" not in str(caught.value)  # that is refused here, if nothing else is said
+
+
+@pytest.mark.parametrize(
+    ("advised", "validated"),
+    [(("trainer.limit_val_batches=0", "callbacks=no_validation"), 0), (("trainer.max_epochs=2", BY_BATCHES), 1)],
+)
+def test_what_that_error_advises_works(advised, validated, folder):
+    words = (f"+{FEW[0]}", "baselines.names=[]", "data.batch_size=64", "trainer.val_check_interval=5")
+    results = train(tiny(folder, *words, *advised, "test=false", name=f"advised-{validated}"))
+    assert bool(results["metrics"].get("val/mrr")) is bool(validated)
 
 
 @pytest.mark.parametrize("prefix", ["", "++"])

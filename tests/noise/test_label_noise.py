@@ -33,7 +33,10 @@ def runs(truths, tmp_path_factory):
         key = content(cfg), where
         if key not in done:
             folder, patch = tmp_path_factory.mktemp("run"), pytest.MonkeyPatch()
-            done[key] = [watched(cfg, one, folder / str(number), patch) for number, one in enumerate(where)]
+            done[key] = [
+                watched(cfg, one, folder / name, patch, is_tested=name != "validation")
+                for name, one in vars(where).items()
+            ]
         return done[key]
 
     return of

@@ -113,10 +113,11 @@ def content(cfg):
     return json.dumps(plain, sort_keys=True)
 
 
-def watched(cfg, data_dir, folder, monkeypatch):
+def watched(cfg, data_dir, folder, monkeypatch, is_tested=True):
     """Run a config on the domain of a data folder."""
     cfg, witness, build = deepcopy(cfg), Witness(), train_module.build_trainer
     cfg.paths.data_dir, cfg.paths.output_dir, cfg.paths.cache_dir = data_dir, str(folder), str(folder / "cache")
+    cfg.test = cfg.test and is_tested
 
     def with_witness(*arguments):
         trainer, clock = build(*arguments)

@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from missrec_pl.checkpoints.files import RECORD
+from missrec_pl.checkpoints.files import RECORD, SCHEMA_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +220,12 @@ class RunRecord(L.Callback):
         encoders: Mapping[str, list[str]] | None = None,
         network: Mapping[str, Any] | None = None,
     ) -> None:
-        self.record: dict[str, Any] = {"config": config, "data": data, "encoders": dict(encoders or {})}
+        self.record: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "config": config,
+            "data": data,
+            "encoders": dict(encoders or {}),
+        }
         if network is not None:
             self.record["network"] = dict(network)
 

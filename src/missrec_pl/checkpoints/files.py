@@ -17,6 +17,8 @@ OWN = "last"
 """What ``resume`` says for this run's own newest whole checkpoint."""
 RECORD = "missrec_pl"
 """Key in a checkpoint of what it says about the run that made it."""
+SCHEMA_VERSION = 1
+"""Of that record; it grows where an earlier program would read one wrongly. Records before version 1 state none."""
 
 
 def keep_previous(folder: Path) -> None:

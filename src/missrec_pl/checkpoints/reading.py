@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from missrec_pl.checkpoints.files import RECORD, damage_of
+from missrec_pl.checkpoints.files import RECORD, SCHEMA_VERSION, damage_of
 from missrec_pl.checkpoints.versions import renamed_tensors
 from missrec_pl.errors import CheckpointError
 
@@ -55,7 +55,7 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         flag: what the user named the file with, for the messages.
 
     Raises:
-        CheckpointError: no such file, unreadable, diverged, or not a checkpoint of this project.
+        CheckpointError: no such file, unreadable, diverged, of a newer version, or not a checkpoint of this project.
     """
     file = Path(path)
     if not file.is_file():
@@ -71,6 +71,11 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         is_whole = progress.get("epoch_loop.batch_progress", {}).get("is_last_batch", True)
         epochs = int(content["epoch"]) + bool(is_whole)
         steps = int(progress.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", 0))
+        if (version := int(record.get("schema_version", 0))) > SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{flag}={path} was written by a newer version of this project: schema version {version}, this "
+                f"program reads up to {SCHEMA_VERSION}; update missrec-pl."
+            )
         config, data = dict(record["config"]), dict(record["data"])
         encoders = {str(name): [str(made) for made in by] for name, by in record.get("encoders", {}).items()}
         state = renamed_tensors(content["state_dict"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - train.py and eval.py import this before torch
-from missrec_pl.errors import printable
+from missrec_pl.errors import RunError, printable
 from missrec_pl.experiment.arguments import ordered, without_null_groups
 from missrec_pl.experiment.messages import lines_of, say
 from missrec_pl.experiment.old_flags import modern_arguments
@@ -21,6 +21,7 @@ from missrec_pl.experiment.sweep import JobFailedError, all_failed, summary
 from missrec_pl.system.documents import read_yaml
 from missrec_pl.system.launched import is_first_process
 from missrec_pl.system.terminal import print_anything
+from missrec_pl.system.trouble import trouble_of
 
 # What Lightning says that is no news about the run. Its sync_dist advice does not know that our metrics have
 # gathered the sums of all processes already.
@@ -63,6 +64,10 @@ def launch(main: Callable[[], Any]) -> None:
             if not all_failed():
                 raise
             end = summary()
+        except OSError as error:  # about Hydra's own files: a run tells of its own
+            if (trouble := trouble_of(error, "the folder of the run")) is None:
+                raise
+            end = (trouble, RunError.exit_code)
         else:
             end = summary()
     if end[1]:

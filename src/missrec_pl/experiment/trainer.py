@@ -37,6 +37,12 @@ from missrec_pl.loggers import Continuable
 from missrec_pl.system.threads import share_cores
 
 _LIGHTNING = Path(L.__file__).resolve().parent
+_NULL_COUNTS_BATCHES = "check_val_every_n_epoch"
+# What Lightning says to do, and what does it here.
+_VALIDATION_ADVICE = (
+    "set `limit_val_batches` to 0.0 instead",
+    "say trainer.limit_val_batches=0 callbacks=no_validation",
+)
 
 
 def build_trainer(
@@ -55,7 +61,8 @@ def build_trainer(
     clock, folder = RunClock(), cfg.paths.output_dir
     share_cores(processes_of_node(cfg))
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
-    options = {name: value for name, value in options.items() if value is not None}  # null: Lightning's default
+    # null: Lightning's default; what means something else by null keeps it.
+    options = {name: value for name, value in options.items() if value is not None or name == _NULL_COUNTS_BATCHES}
     own = [
         *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
         *(RanksFile(folder), ListsOfTest(), Limits(max_steps=options.pop("max_steps", -1))),
@@ -106,7 +113,8 @@ def lightning_options(trainer: L.Trainer | None = None) -> Iterator[None]:
         is_lightnings = bool(frames) and Path(frames[-1].filename).resolve().is_relative_to(_LIGHTNING)
         if not is_lightnings or (trainer is not None and trainer.global_step > 0):
             raise
-        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).replace(*_VALIDATION_ADVICE).split())
+        raise ConfigError(f"trainer: {said}") from error
 
 
 def run_record(cfg: DictConfig, datamodule: DomainDataModule) -> RunRecord:

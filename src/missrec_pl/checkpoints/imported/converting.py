@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from missrec_pl.checkpoints.files import RECORD
+from missrec_pl.checkpoints.files import RECORD, SCHEMA_VERSION
 from missrec_pl.checkpoints.imported.names import model_kwargs_of_released, translate_released
 from missrec_pl.checkpoints.imported.reading import ReleasedCheckpoint
 from missrec_pl.checkpoints.transfer import transfer_weights
@@ -65,6 +65,7 @@ def import_released(checkpoint: ReleasedCheckpoint) -> Import:
     trained_on = _text(checkpoint.config, "dataset") or "unknown data"
     content = {
         RECORD: {
+            "schema_version": SCHEMA_VERSION,
             "config": _config(checkpoint.config, options),
             "data": {f"{trained_on} (imported from the authors' program)": "unknown"},
         },
