@@ -23,13 +23,13 @@ table: $(BIN)/.quickstart ## print the table of the runs below $(OUT)
 	$(BIN)/python -m missrec_pl.report table $(OUT)
 
 test: check ## set up, check and run the tests (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-fast: $(BIN)/.dev ## the tests of pure functions, in less than a minute: for while you work
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow" $(FAST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(FAST)
 
 test-all: check ## all tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 mutants: $(BIN)/.mutants ## which changes of the code the tests let pass; MUTANTS="--only splits --all" says which
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(MUTANTS)

@@ -4,7 +4,7 @@
     python benchmarks/figures.py record RUNS                # make again what the runs below RUNS can make
     python benchmarks/figures.py record RUNS --only table3  # of those the commands that hold this text
 
-A table belongs to the command in the line above it. A score in the summaries of `results.md` and of
+A table belongs to the command in the line above it. A score in the summaries of README, `results.md` and
 `what_mattered.md` has to stand in a table with a command, or in one of `trials.md`, whose runs are not kept.
 """
 
@@ -27,7 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE = ROOT / "docs" / "results.json"
 PAGES = ("docs/results.md", "docs/results_by_group.md")
 TRIALS = "docs/trials.md"
-SUMMARIES = (("docs/results.md", "| Data | Users | R@10"), ("docs/what_mattered.md", "| Step | N@10"))
+SUMMARIES = (
+    ("README.md", "| DRUG GM"),
+    ("docs/results.md", "| Data | Users | R@10"),
+    ("docs/what_mattered.md", "| Step | N@10"),
+)
 _COMMAND = re.compile(r"^`(python -m missrec_pl\.report [^`]+)`:$")
 _SCORE = re.compile(r"(?<![\d.])0?\.\d{4}(?!\d)")
 
@@ -86,7 +90,10 @@ def mistakes(root: Path = ROOT) -> list[str]:
     known = {plain(score) for row in rows for score in _SCORE.findall(row)}
     for page, head in SUMMARIES:
         lines = (root / page).read_text(encoding="utf-8").splitlines()
-        first = next(number for number, line in enumerate(lines) if line.startswith(head))
+        first = next((number for number, line in enumerate(lines) if line.startswith(head)), None)
+        if first is None:
+            found.append(f"{page}: there is no table that begins with {head}")
+            continue
         for number, row in enumerate(rows_from(lines, first), first + 1):
             missing = [score for score in _SCORE.findall(row) if plain(score) not in known]
             found += [f"{page}:{number}: {score} stands in no table with a command" for score in missing]

@@ -1,4 +1,4 @@
-"""Every file below configs/ composes, and what it names can be called with what it says."""
+"""Every file below configs/ composes, what it names can be called with what it says, and a run can store it."""
 
 import importlib
 import inspect
@@ -8,6 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from runs import CONFIGS, SMALL, composed
 
+from missrec_pl.config.stored import checked, with_paths
 from missrec_pl.config.targets import parameters_of, walk
 from missrec_pl.config.validation import SUPPLIED, validate_config
 
@@ -17,6 +18,10 @@ DESIGN = (
     "hparams_search debug paths hydra"
 )
 ROOTS = {"train", "eval"}
+RUNS = [
+    file for file in FILES if file not in ROOTS and not file.endswith("/base") and not file.startswith("hydra/")
+]
+HERE = {"data_dir": "/data", "cache_dir": "/cache", "output_dir": "/run"}
 
 # What an option needs beside itself.
 NEEDS = {
@@ -96,6 +101,19 @@ def test_file_composes_and_passes_validation(file):
     assert cfg
     if file != "eval" and not file.endswith("/base"):  # what others build on is no choice by itself
         validate_config(cfg)
+
+
+@pytest.mark.parametrize("file", RUNS)
+def test_a_stored_config_is_read_as_omegaconf_reads_it(file):
+    cfg = of_file(file).copy()
+    stored = OmegaConf.to_container(cfg, resolve=False)
+    cfg.paths = HERE
+    known = checked(with_paths(stored, HERE), flag="ckpt=some.ckpt")
+    expected = OmegaConf.to_container(cfg, resolve=True)
+    assert known.pop("callbacks") == {"interest_refresh": expected.pop("callbacks")["interest_refresh"]}
+    assert known == {name: expected[name] for name in known}
+    assert {"optim", "logger", "trainer", "ckpt", "resume"} == expected.keys() - known.keys()
+    assert OmegaConf.to_container(OmegaConf.create(known), resolve=True) == known
 
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])

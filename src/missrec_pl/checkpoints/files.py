@@ -18,7 +18,7 @@ OWN = "last"
 RECORD = "missrec_pl"
 """Key in a checkpoint of what it says about the run that made it."""
 SCHEMA_VERSION = 1
-"""Of that record; it grows where an earlier program would read one wrongly. Records before version 1 state none."""
+"""Of that record; it grows where an earlier program would read one wrongly. The first ones state none."""
 
 
 def keep_previous(folder: Path) -> None:

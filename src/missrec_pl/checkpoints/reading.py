@@ -55,7 +55,8 @@ def read_checkpoint(path: str | Path, flag: str = "ckpt") -> Checkpoint:
         flag: what the user named the file with, for the messages.
 
     Raises:
-        CheckpointError: no such file, unreadable, diverged, of a newer version, or not a checkpoint of this project.
+        CheckpointError: no such file, unreadable, diverged, of a newer version, or not a checkpoint of this
+            project.
     """
     file = Path(path)
     if not file.is_file():
