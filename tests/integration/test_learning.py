@@ -154,7 +154,7 @@ def test_features_of_another_encoder_are_not_read_with_the_checkpoints_adapter(p
         evaluation(other, tmp_path, "data=synthetic", "data.modalities=[text]")
 
 
-@pytest.mark.parametrize("model", ["missrec", "missrec_released"])
+@pytest.mark.parametrize("model", ["missrec", pytest.param("missrec_released", marks=pytest.mark.slow)])
 def test_both_models_pretrain_and_finetune(model, shared):
     train(tiny(shared, "phase=pretrain", f"model={model}", name=f"{model}-pre"))
     checkpoint = best(shared / f"{model}-pre")

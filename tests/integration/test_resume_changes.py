@@ -130,10 +130,16 @@ def snapshot(folder):
 PATIENT = ("callbacks.early_stopping.patience=1", "optim.optimizer.lr=1.0", "trainer.max_epochs=20")
 
 
-@pytest.mark.parametrize("options", [(), PATIENT], ids=["epochs", "patience"])
+@pytest.fixture(scope="module")
+def patient(shared):
+    """Folder and results of a run that early stopping ended."""
+    return shared / "stopped", train(tiny(shared, *PATIENT, name="stopped"))
+
+
+@pytest.mark.parametrize("options", [(), PATIENT], ids=["finetuned", "patient"])
 def test_a_run_that_has_ended_changes_no_file(options, shared, request):
-    name = f"ended-{request.node.callspec.id}"
-    first = train(tiny(shared, *options, name=name))
+    folder, first = request.getfixturevalue(request.node.callspec.id)
+    name = shutil.copytree(folder, shared / f"ended-{request.node.callspec.id}").name
     before = snapshot(shared / name)
     assert train(tiny(shared, *options, "resume=last", name=name)) == first
     assert snapshot(shared / name) == before
@@ -144,17 +150,19 @@ def test_a_run_that_has_ended_changes_no_file(options, shared, request):
     (shared / name / "results.json").unlink()  # killed before the test
     again = train(tiny(shared, *options, "resume=last", name=name))
     assert again["metrics"] == first["metrics"]
+    assert len(again["timing"]["epoch_s"]) == len(first["timing"]["epoch_s"]) < 20
     assert (shared / name / "results.json").is_file()
 
 
-def test_more_epochs_or_more_patience_go_on(finetuned, shared):
+def test_more_epochs_or_more_patience_go_on(finetuned, patient, shared):
     shutil.copytree(finetuned[0], shared / "longer")
     results = train(tiny(shared, "resume=last", "trainer.max_epochs=2", name="longer"))
     assert len(results["timing"]["epoch_s"]) == 2
-    stopped = train(tiny(shared, *PATIENT, name="patient"))
+    stopped, results = patient
+    shutil.copytree(stopped, shared / "patient")
     more = ("callbacks.early_stopping.patience=2", "resume=last", "trainer.max_epochs=20")
-    results = train(tiny(shared, "optim.optimizer.lr=1.0", *more, name="patient"))
-    assert len(results["timing"]["epoch_s"]) > len(stopped["timing"]["epoch_s"])
+    longer = train(tiny(shared, "optim.optimizer.lr=1.0", *more, name="patient"))
+    assert len(longer["timing"]["epoch_s"]) > len(results["timing"]["epoch_s"])
 
 
 def test_results_of_fewer_epochs_are_no_results(finetuned, shared):

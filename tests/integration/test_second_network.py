@@ -104,11 +104,11 @@ def test_adapters_alone_train(shared, trained):
 @pytest.mark.parametrize(
     "said",
     [
-        ("objective=bce",),
+        pytest.param(("objective=bce",), marks=pytest.mark.slow),
         ("objective=gbce", "data.num_negatives=9"),
         ("objective=bpr",),
         ("data.candidates=sampled", "data.num_negatives=9"),
-        ("data.candidates=in_batch", "data.example=prefix"),
+        pytest.param(("data.candidates=in_batch", "data.example=prefix"), marks=pytest.mark.slow),
         ("data.example=cloze",),
         ("scorers=tuned",),
         ("model.items_from=features", "phase=pretrain"),

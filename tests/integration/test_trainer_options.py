@@ -46,6 +46,11 @@ WORKS = {
     "sync_batchnorm": "false",
     "default_root_dir": ".",
 }
+# What changes which steps are done has a run to itself; the others are given together.
+ALONE = (
+    *("fast_dev_run", "max_steps", "max_time", "limit_train_batches", "limit_val_batches", "limit_test_batches"),
+    *("overfit_batches", "val_check_interval", "profiler"),
+)
 REFUSED = {
     "limit_train_batches=0": "nothing would train; say train=false",
     "limit_test_batches=0": "nobody would be tested; say test=false",
@@ -67,14 +72,14 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("options")
 
 
-@pytest.mark.parametrize("option", WORKS)
-def test_an_option_works(option, folder):
-    results = train(
-        tiny(folder, *("++" + one for one in FEW[:1]), FEW[1], f"++trainer.{option}={WORKS[option]}", name=option)
-    )
+@pytest.mark.parametrize("name", ["together", *ALONE])
+def test_an_option_works(name, folder):
+    options = [name] if name in WORKS else [option for option in WORKS if option not in ALONE]
+    said = [f"++trainer.{option}={WORKS[option]}" for option in options]
+    results = train(tiny(folder, "+" + FEW[0], FEW[1], *said, name=name))
     assert 0 < results["metrics"]["test/mrr"] <= 1
     assert results["num_evaluated_users"] == results["num_test_users"]
-    assert (folder / option / "results.json").is_file()
+    assert (folder / name / "results.json").is_file()
 
 
 @pytest.mark.parametrize("option", SET_BY_THE_PROGRAM)
