@@ -115,16 +115,16 @@ def test_a_run_says_what_matters_once(place):
 
 def test_sweep_over_seeds_with_offline_wandb(place):
     run = run_cli(
-        "-m", "phase=finetune", "data=synthetic", "seed=0,1,2", "logger=wandb", *FAST,
-        f"paths.cache_dir={place / 'cache'}", f"hydra.sweep.dir={place / 'sweep'}",
+        "-m", "phase=finetune", "data=synthetic", "seed=0,1", "logger=wandb", *FAST,
+        "baselines.names=[]", f"paths.cache_dir={place / 'cache'}", f"hydra.sweep.dir={place / 'sweep'}",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    results = [results_of(place / "sweep" / str(job)) for job in range(3)]
-    assert [one["seed"] for one in results] == [0, 1, 2]
-    assert len({json.dumps(tests_of(one)) for one in results}) == 3
-    offline = [list((place / "sweep" / str(job) / "wandb").glob("offline-run-*")) for job in range(3)]
-    assert [len(runs) for runs in offline] == [1, 1, 1]
-    assert len({runs[0].name.rpartition("-")[2] for runs in offline}) == 3
+    results = [results_of(place / "sweep" / str(job)) for job in range(2)]
+    assert [one["seed"] for one in results] == [0, 1]
+    assert len({json.dumps(tests_of(one)) for one in results}) == 2
+    offline = [list((place / "sweep" / str(job) / "wandb").glob("offline-run-*")) for job in range(2)]
+    assert [len(runs) for runs in offline] == [1, 1]
+    assert len({runs[0].name.rpartition("-")[2] for runs in offline}) == 2
 
 
 @pytest.mark.slow

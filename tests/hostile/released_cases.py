@@ -197,7 +197,7 @@ def truncated(folder):
     file.write_bytes(file.read_bytes()[:-6])
 
 
-@case("released", "features in big-endian order", "shop.feat1CLS", "big-endian", "little-endian float32")
+@case("released", "features in big-endian order", "shop.feat1CLS", "little-endian float32")
 def big_endian(folder):
     features().astype(">f4").tofile(folder / "shop.feat1CLS")
 
