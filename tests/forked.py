@@ -33,7 +33,7 @@ def run_forked(*words, cwd=ROOT, env=os.environ, timeout=240):
     request = json.dumps({"words": command[1:], "cwd": str(cwd), "env": dict(env)}).encode()
     ended, status = os.pipe()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, os.fdopen(ended) as answer:
-        socket.send_fds(_server(), [request], [out.fileno(), err.fileno(), status])
+        socket.send_fds(_server()[0], [request], [out.fileno(), err.fileno(), status])
         os.close(status)
         pid = int(answer.readline())
         if not select.select([answer], [], [], timeout)[0]:
@@ -49,12 +49,12 @@ def run_forked(*words, cwd=ROOT, env=os.environ, timeout=240):
 @cache
 def _server():
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, __file__, str(there.fileno())], pass_fds=[there.fileno()], stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     there.close()
-    return here
+    return here, process  # which ends when the tests do, for then the socket is closed
 
 
 def serve(channel):
