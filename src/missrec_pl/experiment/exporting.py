@@ -24,7 +24,7 @@ from missrec_pl.modules import TrainingModule
 from missrec_pl.nn.contract import Histories
 from missrec_pl.nn.encoding import encode_users, with_masked_place
 from missrec_pl.nn.fitted import FittingContext, refit
-from missrec_pl.serving.bundle import Bundle, new_bundle
+from missrec_pl.serving.bundle import Bundle, new_folder
 from missrec_pl.serving.recommender import ServedRecommender
 from missrec_pl.system.processes import Share
 
@@ -63,7 +63,7 @@ def export_checkpoint(
         DataError: the run's data is missing, damaged or no longer the same.
     """
     checkpoint = read_checkpoint(file, "CKPT")
-    with new_bundle(out, overwrite=overwrite) as folder, torch.no_grad():
+    with new_folder(out, overwrite=overwrite) as folder, torch.no_grad():
         places = {"data_dir": data_dir, "cache_dir": cache_dir}
         with complete_config(str(file)):
             run = _run_of(checkpoint, file, places, trust)

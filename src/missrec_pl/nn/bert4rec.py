@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -83,6 +85,10 @@ class BERT4Rec(Recommender):
     def score(self, users: Users, items: Items) -> Tensor:
         """See :meth:`Recommender.score`: inner products and the candidates' biases."""
         return super().score(users, items) + items.extra["bias"]
+
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """See :meth:`Recommender.index_tables`."""
+        return {"items": torch.cat([items.vectors, items.extra["bias"][:, None]], 1)}
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""

@@ -219,6 +219,20 @@ class Recommender(nn.Module, ABC):
             return users.state @ items.vectors.T
         return torch.bmm(items.vectors, users.state[:, :, None])[:, :, 0]
 
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """Vectors ``[C, D]`` of candidates by name, for an index of large catalogues when the network is served.
+
+        The inner products of the first table with :meth:`index_query` are the scores, or near them; those of
+        further tables, in which a row of zeros is no vector, single out candidates that the first may miss. A
+        table ``[C, D + 1]`` has what is added to the inner product in its last column. Empty, as by default where
+        :meth:`score` is overridden: the network is served without an index.
+        """
+        return {"items": items.vectors} if type(self).score is Recommender.score else {}
+
+    def index_query(self, state: Tensor) -> Tensor:
+        """``[R, D]`` what user states ``[R, D]`` are looked up by."""
+        return state
+
     def compiled_parts(self) -> list[nn.Module]:
         """What ``compile=true`` compiles: by default the modules called ``encoder`` and ``decoder``."""
         return [part for name, part in self.named_children() if name in ("encoder", "decoder")]

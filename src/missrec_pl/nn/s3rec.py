@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -155,6 +156,10 @@ class S3Rec(Recommender):
     def score(self, users: Users, items: Items) -> Tensor:
         """Inner products; in pre-training of what stands for the hidden item, as its task scores."""
         return super().score(users if self.heads is None else Users(self.heads.mip(users.state)), items)
+
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """See :meth:`Recommender.index_tables`."""
+        return {"items": items.vectors} if self.heads is None else {}
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""

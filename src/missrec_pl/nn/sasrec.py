@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch.nn.functional as F
@@ -137,6 +138,14 @@ class SASRec(Recommender):
     def score(self, users: Users, items: Items) -> Tensor:
         """See :meth:`Recommender.score`."""
         return super().score(*(of_unit_length(users, items) if self.cosine else (users, items)))
+
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """See :meth:`Recommender.index_tables`."""
+        return {"items": F.normalize(items.vectors, dim=-1) if self.cosine else items.vectors}
+
+    def index_query(self, state: Tensor) -> Tensor:
+        """See :meth:`Recommender.index_query`."""
+        return F.normalize(state, dim=-1) if self.cosine else state
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -89,6 +91,14 @@ class UniSRec(Recommender):
     def score(self, users: Users, items: Items) -> Tensor:
         """Cosines; an item that nothing is known of is ranked last."""
         return cosine_scores(users.state, items.vectors, of_nothing=0.0 if self.reference else NOTHING_TO_COMPARE)
+
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """See :meth:`Recommender.index_tables`."""
+        return {"items": F.normalize(items.vectors, dim=-1)}
+
+    def index_query(self, state: Tensor) -> Tensor:
+        """See :meth:`Recommender.index_query`."""
+        return F.normalize(state, dim=-1)
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""

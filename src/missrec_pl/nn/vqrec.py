@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -140,6 +141,14 @@ class VQRec(Recommender):
         table = self.item_adapters["tables"].get_submodule(modality)
         assert isinstance(table, CodeTable)
         return table
+
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """See :meth:`Recommender.index_tables`."""
+        return {"items": F.normalize(items.vectors, dim=-1)}
+
+    def index_query(self, state: Tensor) -> Tensor:
+        """See :meth:`Recommender.index_query`."""
+        return F.normalize(state, dim=-1)
 
     def compiled_parts(self) -> list[nn.Module]:
         """The Transformer blocks."""

@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--token-file", type=Path, metavar="FILE", help="allows /items and /swap to who says its text"
     )
+    serve.add_argument("--pictures", type=Path, metavar="DIR", help="pictures for the page, named by item ids")
     _add_places(serve)
     serve.set_defaults(run=_serve)
     return parser
@@ -82,6 +83,7 @@ def _count(text: str) -> int:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--index", action="store_true", help="score what neighbours nominate (extra `index`)")
     parser.add_argument("model", type=Path, metavar="BUNDLE|CKPT", help="bundle, checkpoint or run folder")
 
 
@@ -122,11 +124,11 @@ def _recommend(arguments: argparse.Namespace) -> None:
     if arguments.histories is None:
         history = _history(arguments)
         with _bundle(arguments) as folder:
-            _print_one(load(folder), history, arguments)
+            _print_one(load(folder, index=arguments.index), history, arguments)
         return
     with _bundle(arguments) as folder:
         summary = recommend_file(
-            load(folder),
+            load(folder, index=arguments.index),
             arguments.histories,
             arguments.out,
             k=arguments.k,
@@ -178,8 +180,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         if len(token) < _TOKEN_LETTERS:
             raise ConfigError(f"--token-file {arguments.token_file}: {_TOKEN_LETTERS} letters or more are needed.")
     with _bundle(arguments) as folder:
-        options = {"host": arguments.host, "port": arguments.port, "workers": arguments.workers}
-        serve(lambda: load(folder), token=token, **options)
+        options = {name: getattr(arguments, name) for name in ("host", "port", "workers", "pictures")}
+        serve(lambda: load(folder, index=arguments.index), token=token, **options)
 
 
 def _export(arguments: argparse.Namespace) -> None:

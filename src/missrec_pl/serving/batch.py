@@ -88,6 +88,7 @@ def recommend_file(
     stat = path.stat() if path.is_file() else None
     job = {
         "bundle": served.about.fingerprint,
+        "index": served.nominator is not None,
         "histories": None if stat is None else [stat.st_size, stat.st_mtime_ns],
         "k": k,
         "exclude_seen": exclude_seen,

@@ -94,18 +94,24 @@ class Bundle:
 
 
 @contextlib.contextmanager
-def new_bundle(out: Path, *, overwrite: bool) -> Iterator[Path]:
+def new_folder(out: Path, *, marked_by: str = MANIFEST, overwrite: bool = False) -> Iterator[Path]:
     """An empty folder that takes the place of ``out`` if the block ends without an error.
 
+    Args:
+        out: the folder.
+        marked_by: the file that a folder of this kind has; by default of a bundle.
+        overwrite: whether such a folder is replaced.
+
     Raises:
-        ConfigError: there is something already, and ``overwrite`` is false or it is no bundle.
+        ConfigError: there is something already, and ``overwrite`` is false or it is none of the kind.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         if not overwrite:
             raise ConfigError(f"{out} exists already; remove it, choose another folder or pass --overwrite.")
-        if not (out / MANIFEST).is_file():
-            raise ConfigError(f"{out} is no bundle and is not overwritten; choose another folder.")
-    with replacing(out, overwrite=True, is_ours=lambda folder: (folder / MANIFEST).is_file()) as folder:
+        if not (out / marked_by).is_file():
+            kind = "bundle" if marked_by == MANIFEST else f"folder with {marked_by}"
+            raise ConfigError(f"{out} is no {kind} and is not overwritten; choose another folder.")
+    with replacing(out, overwrite=True, is_ours=lambda folder: (folder / marked_by).is_file()) as folder:
         yield folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from missrec_pl.serving.answers import Answer, Ranked
 from missrec_pl.serving.bundle import Bundle
 from missrec_pl.serving.growing import Encoder, given_features, grow
 from missrec_pl.serving.histories import asked_histories
+from missrec_pl.serving.index import NOMINEES, Nominator
 from missrec_pl.serving.manifest import BundleManifest
 from missrec_pl.serving.ranking import Ranking
 from missrec_pl.serving.request import Request, Unknown, checked_k
@@ -31,6 +33,7 @@ def load(
     classes: Sequence[type] = (),
     encoders: Mapping[str, Encoder] | None = None,
     device: str = "cpu",
+    index: bool = False,
 ) -> ServedRecommender:
     """Read a bundle.
 
@@ -39,12 +42,16 @@ def load(
         classes: networks and scorers of your own, and what they are made of; a bundle names them and brings none.
         encoders: per modality what makes features ``[K, F]`` of texts or pictures, for :meth:`add_items`.
         device: where the network runs.
+        index: whether neighbours nominate the items that are scored, instead of all; for large catalogues. Made
+            now, and not kept: a file of an index would be read by code that trusts it.
 
     Raises:
         DataError: no bundle, of another version, or damaged; nothing in it was executed.
     """
     served = ServedRecommender(Bundle.read(Path(path), classes, device), encoders)
     served.try_out(str(path))
+    if index:
+        served.make_index()
     return served
 
 
@@ -62,6 +69,7 @@ class ServedRecommender:
         manifest = bundle.manifest
         self.scoring = Scoring(bundle.network, bundle.scorers, manifest.temperature, manifest.data.max_history)
         self._shelf = Shelf.of(bundle.items, bundle.names)
+        self.nominator: Nominator | None = None
 
     @property
     def about(self) -> BundleManifest:
@@ -86,6 +94,18 @@ class ServedRecommender:
     def knows(self, item: str | int) -> bool:
         """Whether histories may hold an item."""
         return str(item) in self._shelf.names.index
+
+    def search(self, text: str, k: int = 10) -> list[str]:
+        """Items of an id, or whose titles hold all words of a text, most frequent first; all for no text."""
+        words, names, offered = text.lower().split(), self._shelf.names, self._shelf.is_offered.tolist()
+        exact = [text] if text in names.index else []
+        found = [
+            place
+            for place, title in enumerate(names.titles)
+            if offered[place] and names.keys[place] != text and all(word in title.lower() for word in words)
+        ]
+        most = heapq.nlargest(k, found, key=names.counts.__getitem__)
+        return [*exact, *(names.keys[place] for place in most)][:k]
 
     def recommend(
         self,
@@ -120,12 +140,20 @@ class ServedRecommender:
         """As :meth:`recommend`, a list for each history."""
         shelf = self._shelf
         asked = asked_histories(request, shelf.names, needs_times=self.scoring.needs_times)
-        return Answer(Ranking(self.scoring, shelf, request, asked).ranked(), asked.unknown)
+        return Answer(Ranking(self.scoring, shelf, request, asked, self.nominator).ranked(), asked.unknown)
 
     def scores(self, histories: Histories) -> Tensor:
         """``[B, N]`` scores of all items, nothing left out, for histories of item numbers."""
         shelf = self._shelf
         return torch.cat([part for _, part in self.scoring.blocks(histories, shelf.items, shelf.candidates)])
+
+    def make_index(self, count: int = NOMINEES) -> None:
+        """From now on neighbours nominate ``count`` items each, which are scored, instead of all.
+
+        Raises:
+            ConfigError: faiss is missing, or the network's scores are made of no vectors.
+        """
+        self.nominator = Nominator(self.scoring, self._shelf, count)
 
     def similar(self, item: str | int, k: int = 10) -> pa.Table:
         """The items whose vectors point in the most similar direction.

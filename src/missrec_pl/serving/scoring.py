@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,9 @@ from missrec_pl.system.precision import exact_float32
 _LOGITS = 1 << 21  # ranked at a time: a block of logits then fits into a processor's cache
 _ENCODED = 512  # histories encoded at a time
 _BUCKETS = 8  # groups of similar length
+_NOMINATED = 8  # histories whose nominees are scored together
+
+Nominate = Callable[[slice, Histories, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,53 @@ class Scoring:
         for first in range(0, len(histories), _ENCODED):
             some = histories.cut(slice(first, first + _ENCODED))
             with torch.no_grad(), exact_float32(device):
-                asked = with_masked_place(some) if self.network.example == "cloze" else some
-                state = encode_users(self.network, asked, items, num_buckets=_BUCKETS).state
+                state = self.states(some, items)
             for start in range(0, len(some), step):
                 rows = slice(start, min(start + step, len(some)))
                 with torch.no_grad(), exact_float32(device):
                     logits = self.network.score(Users(state[rows]), candidates) / self.temperature
                     logits = self.scorers.add(logits, some.cut(rows), items, candidates).float()
                 yield slice(first + rows.start, first + rows.stop), logits
+
+    def states(self, histories: Histories, items: Items, num_buckets: int = _BUCKETS) -> Tensor:
+        """``[B, D]`` what the network makes of histories, in groups of similar length."""
+        asked = with_masked_place(histories) if self.network.example == "cloze" else histories
+        return encode_users(self.network, asked, items, num_buckets=num_buckets).state
+
+    def parts(self, histories: Histories, items: Items, rows: Tensor) -> dict[str, Tensor]:
+        """What scores of each history's own candidates are the sums of, ``[B, K]`` each, by name.
+
+        Args:
+            histories: none empty.
+            items: the encoded catalogue with the padding item.
+            rows: ``[B, K]`` rows of the candidates in ``items``.
+        """
+        with torch.no_grad(), exact_float32(items.vectors.device):
+            return self._parts(histories, items, rows, self.states(histories, items))
+
+    def _parts(self, histories: Histories, items: Items, rows: Tensor, state: Tensor) -> dict[str, Tensor]:
+        chosen = items.take(rows)
+        found = {"network": self.network.score(Users(state), chosen) / self.temperature}
+        return found | {name: scorer(histories, items, chosen) for name, scorer in self.scorers.items()}
+
+    def nominated(
+        self, histories: Histories, items: Items, nominate: Nominate
+    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Yields rows, nominees ``[b, P]`` (0 behind them) and their scores, which may be changed in place.
+
+        Args:
+            histories: none empty.
+            items: the encoded catalogue with the padding item.
+            nominate: gives the nominees of a block of histories whose states are known.
+        """
+        for first in range(0, len(histories), _NOMINATED):
+            block = slice(first, min(first + _NOMINATED, len(histories)))
+            some = histories.cut(block)
+            with torch.no_grad(), exact_float32(items.vectors.device):
+                state = self.states(some, items)
+                chosen = nominate(block, some, state)
+                total: Tensor = sum(self._parts(some, items, chosen, state).values())  # type: ignore[assignment]
+                yield block, chosen, total.float().masked_fill(chosen == 0, float("-inf"))
 
 
 def histories_of(

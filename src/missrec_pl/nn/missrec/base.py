@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -176,6 +177,23 @@ class SequenceModel(Recommender):
         by_id = user @ candidates.directions(self.id_embedding.weight).T
         fused = torch.where(candidates.is_missing.all(-1), by_id, fused)
         return self.combine_scores(fused, by_id)
+
+    def index_tables(self, items: Items) -> Mapping[str, Tensor]:
+        """See :meth:`Recommender.index_tables`: of a static fusion all that is compared, then each modality."""
+        tokens = as_tokens(items)
+        present = F.normalize(tokens.tokens, dim=-1) * ~tokens.is_missing[:, :, None]
+        whole = present.sum(1) / (~tokens.is_missing).sum(1, keepdim=True).clamp_min(1)
+        if self.id_embedding is not None:
+            by_id = tokens.directions(self.id_embedding.weight)
+            whole = self.combine_scores(torch.where(tokens.is_missing.all(-1, keepdim=True), by_id, whole), by_id)
+        tables = {"all": whole}
+        if self.fusion.concentration is not None and present.shape[1] > 1:
+            tables |= zip(self.item_adapters.modalities, present.unbind(1), strict=True)
+        return tables
+
+    def index_query(self, state: Tensor) -> Tensor:
+        """See :meth:`Recommender.index_query`."""
+        return F.normalize(state, dim=-1)
 
     def projected_prototypes(
         self, items: ItemTokens, interests: Int[Tensor, "B Q"], attention: MultiHeadAttention

@@ -161,6 +161,18 @@ class Scorer(nn.Module):
         rows = ScoredRows.of(history, items, candidates)
         return rows.of_candidates(self.of_rows(rows))
 
+    def index_tables(self) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Items ``[P]`` and their vectors ``[P, F]`` by name, for an index; see :meth:`index_queries`."""
+        return {}
+
+    def index_queries(self, rows: ScoredRows) -> Mapping[str, Tensor]:
+        """By the names of :meth:`index_tables` ``[R, F]``: a large inner product means a large score."""
+        return {}
+
+    def nominees(self, rows: ScoredRows, count: int) -> Tensor | None:
+        """``[R, S]``, ``S <= count``, the best candidates where no index is needed to know them; 0 behind them."""
+        return None
+
     def of_rows(self, rows: ScoredRows) -> Tensor:
         """``[R, D]`` of the distinct candidates, in rising order of their ids."""
         raise NotImplementedError

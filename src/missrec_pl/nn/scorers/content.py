@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -111,21 +113,38 @@ class Content(Scorer):
         """
         total = self.weight.new_zeros(len(rows.length), rows.num_columns)
         for m, modality in enumerate(self.modalities):
-            known = self.fitted[modality]
-            assert isinstance(known, WhitenedVectors)
-            if known.is_empty:
-                raise RuntimeError("the content scorer has no vectors: fit() them first")
+            known, profile = self._known(modality), self._profile(m, rows)
             columns, candidates = _candidates(known, rows)
-            decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
-            profile = nn.functional.embedding_bag(
-                known.row_of[rows.history_ids],
-                known.vectors,
-                per_sample_weights=decayed.to(known.vectors.dtype),
-                mode="sum",
-            )
             cosines = (profile @ candidates.T).to(total.dtype)
             total = total + cosines if columns is None else total.index_add(1, columns, cosines)
         return rows.unmet(total)
+
+    def index_tables(self) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """See :meth:`Scorer.index_tables`: the vectors of each modality."""
+        known = {modality: self._known(modality) for modality in self.modalities}
+        return {modality: (one.items, one.vectors[1:]) for modality, one in known.items()}
+
+    def index_queries(self, rows: ScoredRows) -> Mapping[str, Tensor]:
+        """See :meth:`Scorer.index_queries`."""
+        return {modality: self._profile(m, rows) for m, modality in enumerate(self.modalities)}
+
+    def _known(self, modality: str) -> WhitenedVectors:
+        known = self.fitted[modality]
+        assert isinstance(known, WhitenedVectors)
+        if known.is_empty:
+            raise RuntimeError("the content scorer has no vectors: fit() them first")
+        return known
+
+    def _profile(self, m: int, rows: ScoredRows) -> Float[Tensor, "B F"]:
+        """What the history's items add up to in one modality: the inner product with an item is its score."""
+        known = self._known(self.modalities[m])
+        decayed = self.weight[m] * rows.decayed(self.decay_logit[m].sigmoid())
+        return nn.functional.embedding_bag(
+            known.row_of[rows.history_ids],
+            known.vectors,
+            per_sample_weights=decayed.to(known.vectors.dtype),
+            mode="sum",
+        )
 
 
 def _candidates(known: WhitenedVectors, rows: ScoredRows) -> tuple[Tensor | None, Tensor]:

@@ -163,6 +163,25 @@ class Cooccurrence(Scorer):
             total = total - self._own_sums(rows, weight, strength)
         return rows.unmet(self.weight * torch.log1p(self.log_gain.exp() * total.clamp_min(0)))
 
+    def nominees(self, rows: ScoredRows, count: int) -> Int[Tensor, "B S"]:
+        """See :meth:`Scorer.nominees`: what stood close to the history's items, strongest first."""
+        width, num_items = rows.history_ids.shape[1], len(self.pairs.frequency)
+        weight = rows.decayed(self.decay_logit.sigmoid())
+        weight = weight / self.pairs.frequency[rows.history_ids].clamp_min(1).sqrt()
+        source, entry = self.pairs.entries(rows.history_ids.flatten())
+        value = (self.pairs.counts[entry] @ self.log_strength.exp()) * weight.flatten()[source]
+        key, place = (source // width * num_items + self.pairs.neighbours[entry]).unique(return_inverse=True)
+        total = value.new_zeros(len(key)).index_add(0, place, value)
+        owner = key // num_items
+        order = total.argsort(descending=True)
+        order = order[owner[order].argsort(stable=True)]
+        owner = owner[order]
+        rank = torch.arange(len(order), device=owner.device) - torch.searchsorted(owner, owner)
+        kept = rank < count
+        found = rows.history_ids.new_zeros(len(weight), count)
+        found[owner[kept], rank[kept]] = (key % num_items)[order][kept]
+        return found
+
     def _sums(
         self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
     ) -> Float[Tensor, "B K"]:

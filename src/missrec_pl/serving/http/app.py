@@ -2,89 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import json
-import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from missrec_pl import __version__
 from missrec_pl.errors import MissrecError, printable
 from missrec_pl.serving.answers import Ranked
+from missrec_pl.serving.http.desk import AsciiJSON, Desk
 from missrec_pl.serving.http.limits import SECONDS, App, BodyLimits
 from missrec_pl.serving.http.live import Live
-from missrec_pl.serving.http.metrics import ServerMetrics
+from missrec_pl.serving.http.page import add_page, pictures_in
 from missrec_pl.serving.http.requests import ItemsRequest, RecommendRequest, SimilarRequest, SwapRequest
 from missrec_pl.serving.recommender import ServedRecommender
 
-log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-_PATHS = ("/recommend", "/similar", "/items", "/swap", "/health", "/ready", "/metrics")
-_WAITING = 256  # requests that may wait for a thread
 
-
-class AsciiJSON(JSONResponse):
-    """JSON of ASCII letters: half a Unicode pair in a title is no reason to fail."""
-
-    def render(self, content: Any) -> bytes:
-        """See starlette."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
-
-
-class Desk:
-    """Does the work of requests in threads, so many at a time.
-
-    Args:
-        live: the recommender in use.
-        token: what those who change something have to say; None: nobody may.
-        workers: threads.
-        seconds: for an answer.
-    """
-
-    def __init__(self, live: Live, token: str | None, workers: int, seconds: float) -> None:
-        self.live, self.token, self.seconds = live, token, seconds
-        self.metrics = ServerMetrics(frozenset(_PATHS))
-        self.threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="recommend")
-        self._waiting = 0
-
-    async def run(self, work: Callable[[], _T]) -> _T:
-        """What a function returns that runs in a thread.
-
-        Raises:
-            HTTPException: 503 where too many wait, or it takes too long.
-        """
-        if self._waiting >= _WAITING:
-            raise HTTPException(503, "too many requests wait; try again", {"Retry-After": "1"})
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self.seconds):
-                return await asyncio.get_running_loop().run_in_executor(self.threads, work)
-        except TimeoutError:
-            raise HTTPException(503, f"no answer within {self.seconds:.0f} s") from None
-        finally:
-            self._waiting -= 1
-
-    def check_token(self, request: Request) -> None:
-        """Refuse who may not change anything.
-
-        Raises:
-            HTTPException: 403 where nobody may, 401 without the right token.
-        """
-        if self.token is None:
-            raise HTTPException(403, "switched off: start the server with --token-file to allow it")
-        said = request.headers.get("authorization", "").removeprefix("Bearer ").encode("utf-8", "replace")
-        if not hmac.compare_digest(said, self.token.encode()):
-            raise HTTPException(401, "the header Authorization: Bearer TOKEN is missing or wrong")
-
-
-def make_app(live: Live, *, token: str | None = None, workers: int = 2, seconds: float = SECONDS) -> App:
+def make_app(
+    live: Live,
+    *,
+    token: str | None = None,
+    workers: int = 2,
+    seconds: float = SECONDS,
+    pictures: Path | None = None,
+) -> App:
     """The application.
 
     Args:
@@ -92,8 +37,9 @@ def make_app(live: Live, *, token: str | None = None, workers: int = 2, seconds:
         token: allows ``/items`` and ``/swap`` to who says it; None switches both off.
         workers: requests that are computed at a time.
         seconds: for a request to arrive, and again for its answer.
+        pictures: folder of pictures whose names are item ids, for the page.
     """
-    desk = Desk(live, token, workers, seconds)
+    known, desk = pictures_in(pictures), Desk(live, token, workers, seconds)
     app = FastAPI(
         title="missrec_pl serving",
         version=__version__,
@@ -103,7 +49,8 @@ def make_app(live: Live, *, token: str | None = None, workers: int = 2, seconds:
     )
     _add_questions(app, desk)
     _add_changes(app, desk)
-    _add_states(app, desk)
+    _add_states(app, desk, has_pictures=bool(known))
+    add_page(app, desk, known)
     app.add_exception_handler(RequestValidationError, _misread)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(MissrecError, _mistaken)
@@ -155,7 +102,7 @@ def _add_changes(app: FastAPI, desk: Desk) -> None:
         return AsciiJSON({**said, "answers": answers})
 
 
-def _add_states(app: FastAPI, desk: Desk) -> None:
+def _add_states(app: FastAPI, desk: Desk, *, has_pictures: bool) -> None:
     @app.get("/health")
     async def health() -> Any:
         """Whether the process answers."""
@@ -171,6 +118,8 @@ def _add_states(app: FastAPI, desk: Desk) -> None:
                 "bundle": about.fingerprint,
                 "network": about.network["name"],
                 "items": desk.live.served.num_items,
+                "reads_times": desk.live.served.scoring.needs_times,
+                "pictures": has_pictures,
             }
         )
 
@@ -194,9 +143,11 @@ def _change(served: ServedRecommender, asked: ItemsRequest) -> None:
 
 
 def _shown(ranked: Ranked, served: ServedRecommender) -> list[dict[str, Any]]:
+    # No parts where none were asked for, or where there is no score.
+    parts = ranked.parts or [{}] * len(ranked.items)
     return [
-        {"item": item, "score": score, "title": served.title(item)}
-        for item, score in zip(ranked.items, ranked.scores, strict=True)
+        {"item": item, "score": score, "title": served.title(item)} | ({"parts": part} if part else {})
+        for item, score, part in zip(ranked.items, ranked.scores, parts, strict=True)
     ]
 
 

@@ -33,6 +33,7 @@ class RecommendRequest(_Request):
     times: Annotated[list[Clock], Field(max_length=MAX_BATCH)] | None = None
     at: _SECONDS | Annotated[list[_SECONDS], Field(max_length=MAX_BATCH)] | None = None
     unknown: Literal["skip", "refuse"] = "skip"
+    with_parts: bool = False
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RecommendRequest:

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 import uvicorn
@@ -37,6 +38,7 @@ def serve(
     port: int = 8080,
     token: str | None = None,
     workers: int | None = None,
+    pictures: Path | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT.
 
@@ -45,6 +47,7 @@ def serve(
         host: the address to listen at.
         port: 0 for any that is free.
         token: see :func:`make_app`.
+        pictures: see :func:`make_app`.
         workers: threads that compute; None for as many as there are cores.
 
     Raises:
@@ -55,7 +58,7 @@ def serve(
     torch.set_num_threads(1)  # requests run beside each other
     live = Live(read)
     config = uvicorn.Config(
-        make_app(live, token=token, workers=threads),
+        make_app(live, token=token, workers=threads, pictures=pictures),
         host=host,
         port=port,
         log_level="warning",
