@@ -1,6 +1,6 @@
 """What a baseline is, what it may learn from, and what it scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from missrec_pl.baselines.histories import Histories
+from missrec_pl.baselines.histories import HeldOut, Histories
 from missrec_pl.baselines.scores import Scores
 from missrec_pl.errors import DataError
 from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE
@@ -61,6 +61,14 @@ class TunableBaseline(Baseline, Protocol):
         return self.scores_with(histories, self.grid({})[0])
 
 
+@runtime_checkable
+class LearningBaseline(Baseline, Protocol):
+    """A baseline that learns from the validation targets, after `fit`."""
+
+    def learn(self, validation: HeldOut | None) -> None:
+        """Learn; LeftOutError where there is nobody to learn from."""
+
+
 @dataclass
 class BaselineData:
     """One domain as baselines see it: training interactions and frozen features, no held-out targets.
@@ -71,6 +79,7 @@ class BaselineData:
         num_items: N.
         features: Modality -> ``[N + 1, F]`` float array or memory map, row 0 = padding; F may differ.
         present: Modality -> ``[N + 1]`` bool, True where the item has the modality.
+        texts: Reads the items' texts ``[N + 1]``, empty where there is none.
 
     Raises:
         DataError: Offsets, item ids or array lengths do not fit together.
@@ -81,6 +90,7 @@ class BaselineData:
     num_items: int
     features: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
     present: dict[str, Bool[np.ndarray, " _"]] = field(default_factory=dict)
+    texts: Callable[[], Sequence[str]] = tuple
 
     def __post_init__(self) -> None:
         offsets, items = self.train_offsets, self.train_items

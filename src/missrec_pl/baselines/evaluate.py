@@ -11,7 +11,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from missrec_pl.baselines.base import Baseline, BaselineData, Chosen, LeftOutError, Settings, TunableBaseline
+from missrec_pl.baselines.base import (
+    Baseline,
+    BaselineData,
+    Chosen,
+    LearningBaseline,
+    LeftOutError,
+    Settings,
+    TunableBaseline,
+)
 from missrec_pl.baselines.histories import HeldOut, Histories
 from missrec_pl.baselines.registry import Context, Options, available, check_names
 from missrec_pl.baselines.scores import Ranks, as_scores
@@ -138,6 +146,8 @@ def _prepare(
         for part in baseline.parts:
             _prepare(part, data, validation, choices)
     baseline.fit(data)
+    if isinstance(baseline, LearningBaseline):
+        baseline.learn(validation)
     if isinstance(baseline, TunableBaseline):
         choices[baseline.name] = choose(baseline, validation, data.num_items, choices)
 

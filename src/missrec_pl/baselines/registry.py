@@ -8,6 +8,7 @@ from missrec_pl.baselines.base import Baseline, BaselineData
 from missrec_pl.baselines.content import ContentKNN, LastItemKNN
 from missrec_pl.baselines.cooccurrence import CooccurrenceKNN, HybridKNN
 from missrec_pl.baselines.ease import EASE
+from missrec_pl.baselines.lambdamart import LambdaMART
 from missrec_pl.baselines.unpersonalised import Popularity, RandomBaseline
 from missrec_pl.errors import ConfigError
 
@@ -40,7 +41,7 @@ class Context:
         """The baseline called ``name``, fitted or not; ConfigError if the domain has none."""
         if name not in self._built:
             check_names([name], self.data)
-            factory = _FACTORIES.get(name)
+            factory = _FACTORIES.get(name) or _ON_REQUEST.get(name)
             self._built[name] = factory(self.data, self) if factory else LastItemKNN(name.removesuffix(_LAST_ITEM))
         return self._built[name]
 
@@ -61,6 +62,18 @@ _FACTORIES: dict[str, BaselineFactory] = {
 }
 
 
+def _trees(data: BaselineData, context: Context) -> Baseline:
+    ease, pairs, content = (context.get(name) for name in ("ease", "cooccurrence_knn", "content_knn"))
+    assert isinstance(ease, EASE)
+    assert isinstance(pairs, CooccurrenceKNN)
+    assert isinstance(content, ContentKNN)
+    return LambdaMART(ease, pairs, content)
+
+
+_ON_REQUEST: dict[str, BaselineFactory] = {"lambdamart": _trees}
+"""Baselines of minutes: they run where ``baselines.names`` says them."""
+
+
 def register(name: str) -> Callable[[BaselineFactory], BaselineFactory]:
     """Decorate a `BaselineFactory` to make it available under `name`; a second use of a name is an error."""
 
@@ -74,7 +87,7 @@ def register(name: str) -> Callable[[BaselineFactory], BaselineFactory]:
 
 
 def available(data: BaselineData) -> list[str]:
-    """All names that `Context.get` accepts for this domain: chance, popularity, last-item kNN, then the others."""
+    """The names that run by default: chance, popularity, last-item kNN, then the others."""
     last_item = [f"{modality}{_LAST_ITEM}" for modality in data.modalities]
     own = [name for name in last_item if name not in _FACTORIES]
     return [*_FLOORS, *own, *(name for name in _FACTORIES if name not in _FLOORS)]
@@ -82,7 +95,7 @@ def available(data: BaselineData) -> list[str]:
 
 def check_names(names: Sequence[str], data: BaselineData) -> None:
     """Raise ConfigError for a name that the domain has no baseline for; the message lists what there is."""
-    known = available(data)
+    known = [*available(data), *_ON_REQUEST]
     for name in names:
         if name not in known:
             features = f"features of {', '.join(data.modalities)}" if data.modalities else "no features"

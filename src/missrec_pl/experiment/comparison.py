@@ -170,7 +170,8 @@ def table_lines(results: dict[str, Any]) -> list[str]:
     }
     names = list(results["baselines"])
     width = max(map(len, names), default=0)
-    metrics = [metric.removeprefix("test/") for metric in next(iter(results["baselines"].values()), {})]
+    measured = next(iter(results["baselines"].values()), {})
+    metrics = [metric.removeprefix("test/") for metric in measured if "mrr@" not in metric]
     head = "".join(f"  {metric:>9}" for metric in metrics)
     ordered = [(protocol, sides[protocol]) for protocol in _PROTOCOLS.values()]
     lines = [" " * width + "".join(f"  {protocol.replace('_', ' '):<{len(head)}}" for protocol, _ in ordered)]
@@ -197,6 +198,7 @@ def _data(datamodule: DomainDataModule) -> BaselineData:
         num_items=catalogue.num_items,
         features={name: domain.features(name) for name in catalogue.modalities},
         present={name: domain.present(name) for name in catalogue.modalities},
+        texts=domain.texts,
     )
 
 

@@ -1,0 +1,40 @@
+"""How alike the words of items are."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from missrec_pl.fitting.sequence_pairs import strongest
+
+_NEIGHBOURS = 200
+_BLOCK = 512
+
+
+def word_similarity(texts: Sequence[str]) -> sp.csr_array | None:
+    """Sparse ``[N, N]`` cosines of the TF-IDF of texts, the 200 largest of each item, none with itself.
+
+    Args:
+        texts: ``[N + 1]`` of items, the padding item's first; empty for an item without text.
+
+    Returns:
+        None where no item has a text, or where scikit-learn is not installed.
+    """
+    if importlib.util.find_spec("sklearn") is None or not any(texts):
+        return None
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        found = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32).fit_transform(texts[1:])
+    except ValueError:  # no word stands in two texts
+        return None
+    words = sp.csr_array(found)
+    blocks = []
+    for start in range(0, words.shape[0], _BLOCK):
+        block = (words[start : start + _BLOCK] @ words.T).tocsr()
+        own = sp.csr_array(sp.eye_array(block.shape[0], words.shape[0], k=start, format="csr"))
+        blocks.append(strongest((block - block.multiply(own)).tocsr(), _NEIGHBOURS))
+    return sp.csr_array(sp.vstack(blocks, format="csr"))
