@@ -170,7 +170,7 @@ def table_lines(results: dict[str, Any]) -> list[str]:
     }
     names = list(results["baselines"])
     width = max(map(len, names), default=0)
-    measured = next(iter(results["baselines"].values()), {})
+    measured: dict[str, float] = next(iter(results["baselines"].values()), {})
     metrics = [metric.removeprefix("test/") for metric in measured if "mrr@" not in metric]
     head = "".join(f"  {metric:>9}" for metric in metrics)
     ordered = [(protocol, sides[protocol]) for protocol in _PROTOCOLS.values()]

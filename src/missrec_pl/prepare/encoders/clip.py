@@ -87,8 +87,8 @@ def _load(model: str) -> tuple[Any, Any, Preprocessing, str]:
         raise ConfigError("encoder clip needs transformers: pip install 'missrec-pl[clip]'") from error
     if Path(model).exists() and not (Path(model) / "config.json").is_file():
         raise ConfigError(f"--model {model}: no config.json in it; give a folder written by save_pretrained")
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a second bar beside ours
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings are errors here
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
     advice = (
         "give a folder with config.json, weights, tokenizer and preprocessor_config.json, or the name of a CLIP "
         "model on a hub that is within reach"
@@ -103,7 +103,7 @@ def _load(model: str) -> tuple[Any, Any, Preprocessing, str]:
         network, report = loaded
         _check_whole(model, report["missing_keys"])
         tokenizer = AutoTokenizer.from_pretrained(model)
-        processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # type: ignore[no-untyped-call]
+        processor = AutoImageProcessor.from_pretrained(model, backend="pil")
     resize = processor.size.get("shortest_edge") or processor.size["height"]
     settings = Preprocessing(
         resize=int(resize),
