@@ -1,6 +1,7 @@
 """How many operations a training step dispatches, and how many of them a GPU would have to wait for.
 
     python benchmarks/operations.py --data DIR          # DIR holds Scientific_mm_subset; without it generated data
+    python benchmarks/operations.py --compile           # graphs of 20 batches with compile=true
 
 Forward, loss, backward, and the callbacks that every run has; not the optimiser. Shapes are fixed as on a GPU
 (`--free`: as on CPU, one group of lengths). There each operation is a launch of a kernel or a few (5 us and more),
@@ -21,6 +22,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from missrec_pl.callbacks import NanGuard
+from missrec_pl.system.compilation import LimitedCompiler
 from missrec_pl.system.shapes import fixed_shapes
 
 NAME = "Scientific_mm_subset"
@@ -37,10 +39,15 @@ _WAITS = {
 
 
 class Operations(TorchDispatchMode):
-    """Counts what is dispatched inside; ``waits`` says where the program would wait for a device."""
+    """Counts what is dispatched inside; ``waits`` says where the program would wait for a device.
+
+    ``copies`` counts what comes from the host, or goes there: a tensor that is on no other device shows it nowhere
+    else.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.copies: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
 
@@ -56,18 +63,17 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def __enter__(self) -> "Operations":
-        self._listed = Tensor.tolist
-
-        def tolist(tensor: Tensor) -> Any:
-            self.waits["tolist"] += 1
-            return self._listed(tensor)
-
-        Tensor.tolist = tolist  # type: ignore[method-assign]
+        self._patches = [
+            *(_counting(Tensor, name, self.waits) for name in ("tolist",)),
+            *(_counting(Tensor, name, self.copies) for name in ("cpu", "numpy", "cuda")),
+            *(_counting(torch, name, self.copies) for name in ("tensor", "as_tensor", "from_numpy")),
+        ]
         super().__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        Tensor.tolist = self._listed  # type: ignore[method-assign]
+        for owner, name, original in self._patches:
+            setattr(owner, name, original)
         super().__exit__(*error)
 
     @property
@@ -76,7 +82,19 @@ class Operations(TorchDispatchMode):
         return sum(self.counts.values())
 
 
-def scene_of(phase: str, data: Path | None, cache: str, *more: str) -> Scene:
+def _counting(owner: Any, name: str, counter: Counter[str]) -> tuple[Any, str, Any]:
+    """Replace a function by one that counts its calls; what puts the original back."""
+    original = getattr(owner, name)
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        counter[name] += 1
+        return original(*args, **kwargs)
+
+    setattr(owner, name, counted)
+    return owner, name, original
+
+
+def scene_of(phase: str, data: Path | None, cache: str, *more: str, device: str = "cpu") -> Scene:
     """A phase on the real data, or on generated data where there is none."""
     place = (
         ("data=released", f"data.name={NAME}", f"paths.data_dir={data}")
@@ -84,8 +102,9 @@ def scene_of(phase: str, data: Path | None, cache: str, *more: str) -> Scene:
         else ("data=synthetic",)
     )
     overrides = (*place, *PHASES[phase], f"paths.cache_dir={cache}", "+phase.module.length_buckets=1", *more)
-    scene = Scene(*overrides)
+    scene = Scene(*overrides, device=device)
     scene.module.train()
+    scene.datamodule.planners = scene.module.scorers.planners()
     del scene.module.__dict__["log_losses"]  # a run logs
     scene.module.log = lambda *_, **__: None
     return scene
@@ -119,6 +138,22 @@ def _counted(scene: Scene) -> Operations:
     return found
 
 
+def compilations(scene: Scene, batches: int = 20) -> list[int]:
+    """How many graphs each compiled part takes for some batches of an epoch; traced, not compiled any further."""
+    parts = scene.model.compiled_parts()
+    compilers = [LimitedCompiler(compiler=lambda graph, _: graph.forward) for _ in parts]
+    for part, compiler in zip(parts, compilers, strict=True):
+        part.compile(dynamic=True, backend=compiler)
+    scene.trainer.precision_plugin = SimpleNamespace(scaler=None)
+    guard, widths = NanGuard("."), set()
+    with fixed_shapes():
+        for _, batch in zip(range(batches), scene.datamodule.train_dataloader(), strict=False):
+            widths.add(batch.history.shape)
+            step_of(scene, scene.on_device(batch), guard)
+    print(f"{len(widths)} shapes of batches", flush=True)
+    return [compiler.count for compiler in compilers]
+
+
 def data_folder() -> Path | None:
     """The folder that holds the real data, if it is here."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -135,7 +170,14 @@ def main() -> None:
     parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
     parser.add_argument("--free", action="store_true", help="shapes that depend on the data, as on CPU")
     parser.add_argument("--most", type=int, default=0, help="also list so many operations of each phase")
+    parser.add_argument("--compile", action="store_true", help="count the graphs of 20 batches instead")
     options = parser.parse_args()
+    if options.compile:
+        with tempfile.TemporaryDirectory() as cache:
+            for phase in options.phases:
+                scene = scene_of(phase, options.data, cache, "data.batch_size=64")
+                print(f"{phase}: graphs of each part {compilations(scene)}", flush=True)
+        return
     print(f"{'step':<12}{'operations':>12}{'waits':>8}")
     with tempfile.TemporaryDirectory() as cache:
         for phase in options.phases:

@@ -19,9 +19,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import operations
 
 SIZES = (*SMALL, "model.dropout=0.0", "data.batch_size=64")
-WAITS = {"fine-tune": set(), "sampled": set(), "pre-train": set()}
-# What is left: the pairs of a batch's items are looked up, as many as there are.
-WAITS["tuned"] = {"_unique2", "_local_scalar_dense", "repeat_interleave"}
+MOST = {"fine-tune": 700, "sampled": 700, "tuned": 1200, "pre-train": 1100}  # operations
 
 
 def test_the_device_chooses():
@@ -32,7 +30,7 @@ def test_the_device_chooses():
             assert not are_fixed(torch.device("cuda"))
 
 
-@pytest.mark.parametrize("phase", WAITS)
+@pytest.mark.parametrize("phase", MOST)
 def test_five_steps_are_the_same_and_wait_for_nothing(phase, tmp_path):
     learned = []
     for fixed in (False, True):
@@ -48,7 +46,9 @@ def test_five_steps_are_the_same_and_wait_for_nothing(phase, tmp_path):
             optimizer.step()
         learned.append((losses, scene.module.state_dict()))
     print(f"{phase}: {found.total} operations, waits {dict(found.waits)}")
-    assert set(found.waits) == WAITS[phase]
+    assert not found.waits
+    assert not found.copies
+    assert found.total <= MOST[phase]
     torch.testing.assert_close(learned[1], learned[0], rtol=1e-5, atol=1e-5)
 
 
@@ -78,9 +78,9 @@ def test_interests_of_full_width_are_the_same():
     with fixed_shapes():
         fixed, is_padding = distinct_interests(interest)
     assert fixed.shape == is_padding.shape == (9, width)
-    assert torch.equal(fixed[:, : free.shape[1]], free)
-    assert torch.equal(is_padding[:, : free.shape[1]], is_free_padding)
-    assert is_padding[:, free.shape[1] :].all()
+    for row in range(9):
+        assert torch.equal(fixed[row][~is_padding[row]], free[row][~is_free_padding[row]])
+    assert not fixed[is_padding].any()
 
 
 def test_candidates_that_repeat_have_one_column():

@@ -1,6 +1,6 @@
 """Five training steps stay what they were before steps had fixed shapes, to 1e-5: losses, and every gradient.
 
-The arrays of `tests/golden_steps` are of version 99b3df9's mathematics; `python tests/modules/test_steps_stay.py
+The arrays of `tests/golden_steps` are of the mathematics before; `python tests/modules/test_steps_stay.py
 FOLDER` writes such arrays of the code at hand.
 """
 
@@ -56,8 +56,17 @@ def five_steps(case, cache, *, fixed):
     return {name: np.array(values) for name, values in found.items()}
 
 
-@pytest.mark.parametrize("fixed", [False, True], ids=["free", "fixed"])
-@pytest.mark.parametrize("case", CASES)
+QUICK = (("missrec-pre-train", True), ("fine-tune", False))
+
+
+@pytest.mark.parametrize(
+    ("case", "fixed"),
+    [
+        pytest.param(case, fixed, marks=() if (case, fixed) in QUICK else pytest.mark.slow)
+        for case in CASES
+        for fixed in (False, True)
+    ],
+)
 def test_losses_and_gradients_stay(case, fixed, tmp_path):
     stored = np.load(ROOT / "tests" / "golden_steps" / f"{case}.npz")
     found = five_steps(case, tmp_path, fixed=fixed)

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_scorers import NUM_ITEMS, counted, many_users, padded
 
+from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.global_sequences import PAIR_WINDOW
+from missrec_pl.data.plans import planned
 from missrec_pl.fitting.sequence_pairs import item_pairs
-from missrec_pl.nn.scorers import ScoredRows, cooccurrence
+from missrec_pl.nn.scorers import ScoredRows, pair_planner
+from missrec_pl.system.shapes import fixed_shapes
 
 
 def counts_of(users):
@@ -76,15 +79,18 @@ def test_evaluation_counts_all_training_sequences(users, histories):
 def test_items_that_recur_are_counted_the_same_way(users, histories):
     """Placing every pair by itself, and a product with each item's candidates, agree in values and gradients."""
     found = []
-    for products in (0, 10**9):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cooccurrence, "_PRODUCTS_PER_PAIR", products)
+    for products, fixed in ((0, False), (10**9, False), (0, True), (10**9, True)):
+        with pytest.MonkeyPatch.context() as patch, fixed_shapes(fixed):
+            patch.setattr(pair_planner, "_PRODUCTS_PER_PAIR", products)
             term, _ = counted(users)
-            lengths = torch.tensor([len(h) for h in histories])
-            value = term.of_rows(ScoredRows(padded(histories), lengths, torch.tensor([7, 2, 9, 2])))
+            ids, lengths = padded(histories), torch.tensor([len(h) for h in histories])
+            batch = planned(SequenceBatch(ids, lengths, ids[:, 0], lengths), [term.planner()] * fixed)
+            assert ("pairs.place" in batch.plans) <= (fixed and products > 0)  # not where there are no pairs
+            value = term.of_rows(ScoredRows(ids, lengths, torch.tensor([2, 7, 9]), plans=batch.plans))
             (value * torch.arange(1, value.numel() + 1).view_as(value)).sum().backward()
             found.append([value.detach(), *(parameter.grad for parameter in term.parameters())])
-    torch.testing.assert_close(*found)
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
 
 
 @given(many_users, st.sampled_from([None, 1, 2, 4]), st.data())

@@ -50,6 +50,18 @@ def test_an_optimiser_without_a_fused_form_stays_as_it_is():
     assert with_fused_kernel(make, None) is make
 
 
+def test_a_mode_reaches_the_compiler():
+    given, layer = [], nn.Linear(2, 2)
+
+    def compiled(graph, inputs, **options):
+        given.append(options)
+        return graph.forward
+
+    layer.compile(backend=LimitedCompiler(compiler=compiled, mode="reduce-overhead"))
+    layer(torch.ones(1, 2))
+    assert given == [{"config_patches": {"triton.cudagraphs": True}}]
+
+
 def test_without_a_compiler_compiling_is_refused(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)

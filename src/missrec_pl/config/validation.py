@@ -19,6 +19,7 @@ from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM, trainer_mistak
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of
 from missrec_pl.config.wandb_key import wandb_mistakes
 from missrec_pl.errors import ConfigError
+from missrec_pl.system.compilation import CUDA_GRAPHS
 from missrec_pl.system.processes import started_by_others
 
 # Arguments that the program passes to what the config names.
@@ -171,8 +172,8 @@ def _last_checkpoint(cfg: DictConfig) -> list[str]:
 
 def _speed(cfg: DictConfig) -> list[str]:
     found = []
-    if not isinstance(value_of(cfg, "compile"), bool):
-        found.append(f"compile={cfg.compile}: must be true or false.")
+    if not isinstance(value_of(cfg, "compile"), bool) and cfg.compile != CUDA_GRAPHS:
+        found.append(f"compile={cfg.compile}: must be true, false or {CUDA_GRAPHS}.")
     fused = value_of(cfg, "optim.fused")
     if not (fused is None or isinstance(fused, bool)):
         found.append(f"optim.fused={fused}: must be true, false or null.")

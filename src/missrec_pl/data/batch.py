@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -33,6 +34,7 @@ class SequenceBatch(TensorFields):
         times: ``[B, L + 1]`` int64, seconds since 1970 of each place; place ``length`` has the time of the request
             (in training: of the next item, or of the last one where the training part ends), what follows is 0.
             None unless the data was asked for it.
+        plans: what planners have found, by name; see :mod:`missrec_pl.data.plans`.
     """
 
     history: Tensor
@@ -48,6 +50,7 @@ class SequenceBatch(TensorFields):
     place: Tensor | None = None
     is_masked: Tensor | None = None
     times: Tensor | None = None
+    plans: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.candidates import Candidates, Negatives
 from missrec_pl.data.examples.base import TrainingExamples
 from missrec_pl.data.global_sequences import GlobalSequences
+from missrec_pl.data.plans import Planner, planned
 from missrec_pl.data.samplers import SharedBatch
 from missrec_pl.data.sequences import Ints
 from missrec_pl.data.splits import EvaluationRows
@@ -27,10 +29,12 @@ class TrainingBatches(Dataset[SequenceBatch]):
     Attributes:
         examples: the training rows; with drawn candidates they have to make tables of distinct items.
         negatives: draws the candidates; None leaves them to the loss.
+        planners: find what the step would have to wait for.
     """
 
     examples: TrainingExamples
     negatives: Negatives | None = None
+    planners: Sequence[Planner] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -41,14 +45,14 @@ class TrainingBatches(Dataset[SequenceBatch]):
         everyones = examples.locate(shared.everyones, random)
         own, kept = everyones.take(shared.own)
         if self.negatives is None:
-            return examples.build(own)[0]
+            return planned(examples.build(own)[0], self.planners)
         domain = examples.sequences.domain[everyones.of_targets()]
         fold = examples.fold_of(everyones)
         ids, log_inclusion = self.negatives(examples.targets_of(everyones), domain, fold, random)
         batch, rows = examples.build(own, ids[kept] if log_inclusion is None else ids)
         assert rows is not None, "the items that build() was given come back as rows"
         logs = None if log_inclusion is None else torch.from_numpy(log_inclusion)
-        return replace(batch, candidates=Candidates(torch.from_numpy(rows), logs))
+        return planned(replace(batch, candidates=Candidates(torch.from_numpy(rows), logs)), self.planners)
 
 
 @dataclass(eq=False, repr=False)

@@ -20,6 +20,7 @@ from missrec_pl.data.examples import Example
 from missrec_pl.data.global_sequences import GlobalSequences
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.data.items.table import ItemTable
+from missrec_pl.data.plans import Planner
 from missrec_pl.data.samplers import GlobalBatchSampler, ResumedSampler, ShardedEvalSampler
 from missrec_pl.data.sequences import Ints
 from missrec_pl.data.sources import DomainSource
@@ -54,6 +55,7 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
         super().__post_init__()
         self.sources = list(self.source) if isinstance(self.source, Sequence) else [self.source]
         self._with_folds = False
+        self.planners: Sequence[Planner] = ()
         self._catalogue: Catalogue | None = None
         self._whole: ItemTable | None = None
 
@@ -156,6 +158,7 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
         if self.overfit_rows is not None:
             return self._evaluation(self.sequences.test, is_training=True)
         batches = self.batches(self.sequences, self.catalogue, self.max_history, self.fold_of_user)
+        batches.planners = self.planners
         sampler = GlobalBatchSampler(
             batches.examples.samples_per_domain(),
             self.batch_size,

@@ -130,7 +130,7 @@ def build_module(
     network, scorers, loss = build_network(cfg, shape), build_scorers(cfg, shape), build_loss(cfg)
     set_matmul_precision(cfg.matmul_precision)
     if cfg.compile:
-        compile_parts(network.compiled_parts())
+        compile_parts(network.compiled_parts(), cfg.compile if isinstance(cfg.compile, str) else None)
     training: dict[str, Any] = {"optimizer": None, "scheduler": None}
     if for_training:
         training["optimizer"] = with_fused_kernel(instantiate(cfg.optim.optimizer), fused_kernel(cfg))

@@ -76,4 +76,4 @@ class Softmax(Loss):
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""
-        return {"loss": -step.log_prob(step.candidates)}
+        return {"loss": step.cross_entropy(step.candidates)}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from missrec_pl.losses.base import Augmentation, Loss
 from missrec_pl.losses.step import Step
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 from missrec_pl.nn.contract import Users
 from missrec_pl.nn.encoding import GroupedUsers
 from missrec_pl.system.choices import chosen
@@ -71,7 +72,7 @@ class Contrastive(Loss):
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""
-        main = -step.log_prob(step.candidates)
+        main = step.cross_entropy(step.candidates)
         found = {"next_item" if step.views is None else "seq_item": main}
         total, second = main, step.views[0] if step.views else None
         if "interests" in step.users.groups[0].extra:
@@ -144,13 +145,13 @@ def seq_seq(
         ConfigError: an unknown form.
     """
     chosen("objective.seq_seq_form", form, get_args(SeqSeqForm))
-    user = F.normalize(state, dim=-1)
-    across = user @ F.normalize(all_augmented, dim=-1).T / temperature
+    user = unit_vectors(state)
+    across = user @ unit_vectors(all_augmented).T / temperature
     if form in ("released", "views"):
         if is_copy is not None:
             across = across.masked_fill(is_copy, duplicate_logit)
         return F.cross_entropy(across, own_column, reduction="none")
-    within = user @ F.normalize(all_states, dim=-1).T / temperature
+    within = user @ unit_vectors(all_states).T / temperature
     if form == "paper":
         within = within.scatter(1, own_column[:, None], float("-inf"))
     return F.cross_entropy(torch.cat([across, within], dim=1), own_column, reduction="none")
@@ -187,6 +188,6 @@ def orthogonality(
         return pooled.square().sum(-1) * ((batch_size or len(vectors)) / vectors.shape[-1])
     count = weight.sum(1, keepdim=True).clamp_min(1)
     if form == "cosine":
-        weight = weight / vectors.norm(dim=-1).clamp_min(1e-12)
+        vectors = unit_vectors(vectors)
     mean = torch.bmm(weight[:, None], vectors)[:, 0] / count
     return mean.square().sum(-1)

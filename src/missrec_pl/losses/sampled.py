@@ -81,7 +81,7 @@ class SampledSoftmax(Loss):
     def forward(self, step: Step) -> dict[str, Tensor]:
         """See :meth:`Loss.forward`."""
         if self.correction == "inclusion":
-            return {"loss": -step.log_prob(step.candidates)}
+            return {"loss": step.cross_entropy(step.candidates)}
         logits, column = step.logits()
         if self.shares is not None:
             log_q = self.shares.log_share[step.candidate_ids]

@@ -191,14 +191,18 @@ class Step:
         return table <= _SCORES_PER_ROW * width and count * table <= self.max_logits
 
     def log_prob(self, candidates: Items) -> Tensor:
-        """``[R]`` log-probability of the target among the candidates, corrected where these are a sample.
+        """``[R]`` log-probability of the target among the candidates, corrected where these are a sample."""
+        return -self.cross_entropy(candidates)
+
+    def cross_entropy(self, candidates: Items) -> Tensor:
+        """``[R]`` minus :meth:`log_prob`.
 
         Past ``max_logits`` entries each row keeps the log-sum-exp of a chunk of candidates, and the chunk's logits
         are computed again on the way back.
         """
         step = max(1, self.max_logits // len(self.batch.target))
         if candidates.ids.dim() == 2 or step >= len(candidates.ids):
-            return -next_item(self._corrected(candidates, 0), self._column)
+            return next_item(self._corrected(candidates, 0), self._column)
 
         def chunk(start: int) -> tuple[Tensor, Tensor]:
             logits = self._corrected(candidates.span(start, start + step), start)
@@ -209,8 +213,8 @@ class Step:
 
         parts = [checkpoint(chunk, start, use_reentrant=False) for start in range(0, len(candidates.ids), step)]
         totals, targets = zip(*parts, strict=True)
-        log_prob: Tensor = torch.stack(targets).sum(0) - torch.stack(totals).logsumexp(0)
-        return log_prob
+        found: Tensor = torch.stack(totals).logsumexp(0) - torch.stack(targets).sum(0)
+        return found
 
     def _logits(self, candidates: Items, start: int) -> Tensor:
         """Logits of candidates from number ``start`` on, other copies of the target at ``duplicate_logit``."""
@@ -235,8 +239,11 @@ class Step:
             others = candidates.ids.shape[1] - 1
             shift = torch.tensor(others / max(self.data.num_items - 1, 1), device=logits.device).log()
             return torch.cat([logits[:, :1], logits[:, 1:] - shift], dim=1)
-        log_inclusion = self._log_inclusion(chosen.log_inclusion)[..., start : start + logits.shape[1]]
-        return sampled_logits(logits, self._column - start, log_inclusion)
+        log_inclusion = self._log_inclusion(chosen.log_inclusion)
+        if candidates is self.candidates:  # the target is certain to be here
+            return logits - log_inclusion.expand_as(logits).scatter(1, self._column[:, None], 0.0)
+        here = slice(start, start + logits.shape[1])
+        return sampled_logits(logits, self._column - start, log_inclusion[..., here])
 
     def _log_inclusion(self, average: Tensor) -> Tensor:
         """``[C]``, or ``[R, C]`` where a history has several targets: its others are candidates for certain."""

@@ -58,7 +58,7 @@ class SemiSynthetic(Loss):
         Raises:
             ConfigError: the network's items have no codes.
         """
-        main = -step.log_prob(step.candidates)
+        main = step.cross_entropy(step.candidates)
         if step.views is None or not self.fake_share:
             return {"loss": main}
         if not hasattr(step.network, "synthetic"):

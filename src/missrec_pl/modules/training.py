@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,11 +23,12 @@ from missrec_pl.modules.ranking import RankingModule
 from missrec_pl.modules.resumed_options import RATES, SCHEDULE, apply_values, configured_values, repeat_schedule
 from missrec_pl.modules.schedules import OverTheRun
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
-from missrec_pl.nn.encoding import GroupedUsers, encode_users
+from missrec_pl.nn.encoding import GroupedUsers, encode_together, encode_users, may_join
 from missrec_pl.nn.fitted import Fitted
 from missrec_pl.nn.scorers import Scorers
 from missrec_pl.system.precision import exact_float32, in_float32, widened
 from missrec_pl.system.processes import Share
+from missrec_pl.system.shapes import are_fixed
 
 _MEANS = "epoch_means"  # key in checkpoints
 EMBED_CHUNK = 16384  # items encoded at a time outside of training steps
@@ -131,6 +132,11 @@ class TrainingModule(RankingModule):
         rename_weights(checkpoint)
         self._stored_means = checkpoint.get(_MEANS)
 
+    def on_fit_start(self) -> None:
+        """With fixed shapes the loader finds what the steps would wait for; what is fitted once, is fitted."""
+        if are_fixed(self.device):
+            self.trainer.datamodule.planners = self.scorers.planners()  # type: ignore[attr-defined]
+
     def on_train_start(self) -> None:
         """Go on with an epoch's means; schedules that depend on the length of the run know it from now on."""
         if self._stored_means is not None:
@@ -154,11 +160,9 @@ class TrainingModule(RankingModule):
         """The loss of a batch. Candidates are never augmented."""
         clean = self.encode_items(batch.items, batch.fold)
         first, further = self._views(batch)
-        users = self.encode(first, clean if first is batch else self.encode_items(first.items))
-        views = [
-            self.encode(one, clean if one.items is batch.items else self.encode_items(one.items), is_view=True)
-            for one in further or ()
-        ]
+        shown = [first, *(further or [])]
+        read = [clean if one.items is batch.items else self.encode_items(one.items) for one in shown]
+        users, *views = self._encode_views(shown, read)
         histories = self.histories(batch)
         is_read = batch.place is not None and len(self.scorers) > 0  # what stands before each target: by scorers
         step = Step(
@@ -199,9 +203,20 @@ class TrainingModule(RankingModule):
         asked, places = self.asked(histories, batch), None if is_view else batch.place
         return encode_users(self.model, asked, items, num_buckets=self.length_buckets, places=places)
 
+    def _encode_views(self, batches: Sequence[SequenceBatch], items: Sequence[Items]) -> list[GroupedUsers]:
+        """The users of a batch and of its further view; with fixed shapes in one pass."""
+        if len(batches) > 1 and are_fixed(batches[0].history.device):
+            asked = [self.asked(self.histories(batch), batch) for batch in batches]
+            is_torn = any(isinstance(batch, TornBatch) for batch in batches)
+            if not (is_torn or self.model.depends_on_padding) and may_join(*asked):
+                return encode_together(self.model, asked, items, places=batches[0].place)
+        return [
+            self.encode(*one, is_view=number > 0) for number, one in enumerate(zip(batches, items, strict=True))
+        ]
+
     def histories(self, batch: SequenceBatch) -> Histories:
         """The histories of a batch, for a network."""
-        return Histories(batch.history, batch.length, batch.is_masked, batch.future, batch.times)
+        return Histories(batch.history, batch.length, batch.is_masked, batch.future, batch.times, batch.plans)
 
     def asked(self, histories: Histories, batch: SequenceBatch) -> Histories:
         """What the network sees: a cloze network is asked at a hidden place behind where the batch hides none."""
@@ -234,11 +249,13 @@ class TrainingModule(RankingModule):
 
     def log_losses(self, batch: SequenceBatch, losses: dict[str, Tensor]) -> None:
         """Log the epoch means of per-row losses as ``train/<name>``."""
-        values = {name: rows.detach().mean() for name, rows in losses.items()}
-        for name, value in values.items():
-            self.epoch_means.add(f"train/{name}", value * len(batch.target), len(batch.target))
+        means = self.epoch_means.add_step(
+            {f"train/{name}": rows for name, rows in losses.items()}, len(batch.target)
+        )
         self.epoch_means.log(self)
-        self.log("loss", values["loss"], on_step=True, on_epoch=False, prog_bar=True, logger=False)
+        self.log(
+            "loss", means[list(losses).index("loss")], on_step=True, on_epoch=False, prog_bar=True, logger=False
+        )
 
     def start_ranking(self) -> None:
         """Encode the catalogue."""

@@ -122,6 +122,7 @@ class Histories:
             None in evaluation.
         times: ``[B, L + 1]`` seconds; place ``length`` holds the time of the request, in training of the next
             item.
+        plans: what the loader has found of these histories, by name; see :mod:`missrec_pl.data.plans`.
     """
 
     rows: Tensor
@@ -129,6 +130,7 @@ class Histories:
     is_masked: Tensor | None = None
     future: Tensor | None = None
     times: Tensor | None = None
+    plans: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -48,6 +48,16 @@ class GroupedUsers:
         joined = torch.cat([of_group(group) for group in self.groups])
         return joined if self._place is None else joined[self._place]
 
+    def split(self, count: int) -> list[GroupedUsers]:
+        """The users of the first ``count`` histories, whose targets ``state`` is of, and the others."""
+        (group,) = self.groups
+        parts = [
+            Users(group.state[rows], {name: tensor[rows] for name, tensor in group.extra.items()})
+            for rows in (slice(count), slice(count, None))
+        ]
+        state = None if self.state is self.last else self.state
+        return [GroupedUsers(parts[:1], state=state), GroupedUsers(parts[1:])]
+
 
 def encode_users(
     network: Recommender,
@@ -86,6 +96,45 @@ def encode_users(
     if places is None:
         return GroupedUsers(last, place)
     return GroupedUsers(last, place, _at_places([users.state for _, users in parts], place, places, width))
+
+
+def may_join(first: Histories, second: Histories) -> bool:
+    """Whether two views of the same histories can be encoded in one pass."""
+    fields = ("is_masked", "times")
+    return first.rows.shape == second.rows.shape and all(
+        (getattr(first, name) is None) == (getattr(second, name) is None) for name in fields
+    )
+
+
+def encode_together(
+    network: Recommender, views: Sequence[Histories], items: Sequence[Items], *, places: Tensor | None = None
+) -> list[GroupedUsers]:
+    """Encode two views of the same histories in one pass, where each kernel's launch costs more than its work.
+
+    Args:
+        network: the network.
+        views: the two; see :func:`may_join`.
+        items: the items that each refers to.
+        places: as in :func:`encode_users`, of the first view.
+    """
+    (first, second), (table, other) = views, items
+    rows = second.rows
+    if other is not table:
+        rows = rows + len(table.ids) * (rows != 0)
+        table = type(table)(
+            torch.cat([table.vectors, other.vectors]),
+            torch.cat([table.ids, other.ids]),
+            {name: torch.cat([tensor, other.extra[name]]) for name, tensor in table.extra.items()},
+        )
+    joined = Histories(
+        torch.cat([first.rows, rows]),
+        torch.cat([first.length, second.length]),
+        None
+        if first.is_masked is None or second.is_masked is None
+        else torch.cat([first.is_masked, second.is_masked]),
+        times=None if first.times is None or second.times is None else torch.cat([first.times, second.times]),
+    )
+    return encode_users(network, joined, table, places=places).split(len(first))
 
 
 def _at_last_place(users: Users, length: Tensor) -> Users:

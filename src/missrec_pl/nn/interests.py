@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -174,11 +175,14 @@ def distinct_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B Q"]
 
     Returns:
         The distinct interests of each row in ascending index, padded at the end with 0 to the longest row of the
-        batch (at least one column; with fixed shapes to all ``S``), and which of them are padding.
+        batch (at least one column), and which of them are padding. With fixed shapes all ``S`` columns stay, and
+        padding stands among the others.
     """
     ordered, is_repeat = sorted_interests(interest)
     is_padding = is_repeat | (ordered == 0)
-    width = interest.shape[1] if are_fixed(interest.device) else max(int((~is_padding).sum(1).max()), 1)
+    if are_fixed(interest.device):
+        return ordered.masked_fill(is_padding, 0), is_padding
+    width = max(int((~is_padding).sum(1).max()), 1)
     front = is_padding.to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
     is_padding = is_padding.gather(1, front)
     return ordered.gather(1, front).masked_fill(is_padding, 0), is_padding
@@ -187,9 +191,7 @@ def distinct_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B Q"]
 def sorted_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B S"], Bool[Tensor, "B S"]]:
     """The interests of each row in ascending index, and which of them repeat the one before."""
     ordered = interest.sort(dim=1).values
-    is_repeat = torch.zeros_like(ordered, dtype=torch.bool)
-    is_repeat[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    return ordered, is_repeat
+    return ordered, F.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
 
 
 def _health(assignment: Tensor, before: Tensor | None) -> dict[str, float]:

@@ -18,6 +18,7 @@ from missrec_pl.errors import ConfigError
 log = logging.getLogger(__name__)
 
 MakeOptimizer = Callable[..., Optimizer]
+CUDA_GRAPHS = "reduce-overhead"
 MOST_COMPILATIONS = 16
 """Graphs of a run: two parts, training and evaluation, forward and sizes of one, some to spare."""
 
@@ -30,10 +31,17 @@ class LimitedCompiler:
     Args:
         most: number of compilations.
         compiler: what compiles a graph for its inputs; None for inductor.
+        mode: None, or one of ``torch.compile``'s, such as ``reduce-overhead``: CUDA graphs, on CUDA.
     """
 
-    def __init__(self, most: int = MOST_COMPILATIONS, compiler: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        most: int = MOST_COMPILATIONS,
+        compiler: Callable[..., Any] | None = None,
+        mode: str | None = None,
+    ) -> None:
         self.most = most
+        self.mode = mode
         self.compiler = compiler
         self.count = 0
 
@@ -49,6 +57,8 @@ class LimitedCompiler:
         if self.count > self.most:
             return graph.forward
         compiler = _inductor() if self.compiler is None else self.compiler
+        if self.mode is not None:
+            options["config_patches"] = torch._inductor.list_mode_options(self.mode)
         return compiler(graph, inputs, **options)
 
 
@@ -59,10 +69,14 @@ def _inductor() -> Callable[..., Any]:
     return found
 
 
-def compile_parts(parts: Iterable[nn.Module]) -> None:
+def compile_parts(parts: Iterable[nn.Module], mode: str | None = None) -> None:
     """Compile parts of a network for histories of any length; names of weights stay as they are.
 
     After ``MOST_COMPILATIONS`` graphs the run goes on uncompiled, with a warning.
+
+    Args:
+        parts: the parts.
+        mode: see :class:`LimitedCompiler`.
 
     Raises:
         ConfigError: torch would compile for the CPU, and there is no C++ compiler.
@@ -72,7 +86,7 @@ def compile_parts(parts: Iterable[nn.Module]) -> None:
         raise ConfigError(
             f"compile=true: there is no C++ compiler {compiler!r} here; install it or say compile=false."
         )
-    backend = LimitedCompiler()
+    backend = LimitedCompiler(mode=mode)
     _limit_tracing()
     for part in parts:
         part.compile(dynamic=True, backend=backend)

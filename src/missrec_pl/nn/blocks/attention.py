@@ -10,6 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.dropout import Dropout
+from missrec_pl.system.shapes import are_fixed
+
+_HIDDEN = -3e4  # added to the score of a hidden key: its weight is 0 in every precision, and float16 can hold it
+_FUSED_WIDTHS = 8  # torch's fused kernels take heads of a multiple of these
 
 
 class MultiHeadAttention(nn.Module):
@@ -55,6 +59,8 @@ class MultiHeadAttention(nn.Module):
             key_values: projected keys and values.
             is_hidden: keys that no query, or that each query, may not look at.
         """
+        if are_fixed(queries.device) and (queries.device.type == "cpu" or self._head_width % _FUSED_WIDTHS):
+            return self._attend_in_few_operations(queries, key_values, is_hidden)
         query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         is_hidden = is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
@@ -66,9 +72,27 @@ class MultiHeadAttention(nn.Module):
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(-2))
         return joined
 
+    @property
+    def _head_width(self) -> int:
+        return self.query.out_features // self.num_heads
+
+    def _attend_in_few_operations(self, queries: Tensor, key_values: Tensor, is_hidden: Tensor) -> Tensor:
+        """The same for a device whose fused kernels refuse this width of heads: masks and scale in the product."""
+        (batch, few, _), many, heads = queries.shape, key_values.shape[1], self.num_heads
+        query = queries.view(batch, few, heads, -1).transpose(1, 2).reshape(batch * heads, few, -1)
+        split = key_values.view(batch, many, 2, heads, -1).permute(2, 0, 3, 1, 4)
+        key, value = split.reshape(2, batch * heads, many, -1).unbind()
+        bias, sees = _masks(is_hidden, query.dtype)
+        bias = bias[:, None].expand(-1, heads, -1, -1).reshape(batch * heads, -1, many)
+        scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=self._head_width**-0.5)
+        attended = torch.bmm(self.dropout(scores.softmax(-1)), value).view(batch, heads, few, -1)
+        joined = (attended.transpose(1, 2).reshape(batch, few, -1) * sees).flatten(0, 1)
+        output: Tensor = self.output(joined).view(batch, few, -1)
+        return output
+
     def _weights(self, products: Tensor, is_padding: Tensor) -> Tensor:
         """Attention weights of inner products of queries and keys, with dropout."""
-        scores = products * (self.query.out_features // self.num_heads) ** -0.5
+        scores = products * self._head_width**-0.5
         weights = scores.masked_fill(is_padding, torch.finfo(scores.dtype).min).softmax(-1)
         dropped: Tensor = self.dropout(weights * ~is_padding.all(-1, keepdim=True))
         return dropped
@@ -80,8 +104,10 @@ class MultiHeadAttention(nn.Module):
         queries and what they see. What the bias of keys adds is the same for all keys: a softmax takes no notice.
         """
         (batch, few, width), heads = queries.shape, self.num_heads
-        to_key, to_value = self.key_value.weight.view(2, heads, -1, width)  # [H, D / H, D] each
-        query = self.query(queries).view(batch * few, heads, -1).transpose(0, 1)
+        to_key, to_value = self.key_value.weight.view(2, heads, -1, width).unbind()  # [H, D / H, D] each
+        query = self.query(queries.flatten(0, 1)).view(batch * few, heads, -1).transpose(0, 1)
+        if are_fixed(queries.device):
+            return self._attend_folded(torch.bmm(query, to_key), to_value, keys, is_key_padding)
         folded = torch.bmm(query, to_key).view(heads, batch, few, width).transpose(0, 1)
         products = torch.bmm(folded.reshape(batch, heads * few, width), keys.transpose(1, 2))
         weights = self._weights(products.view(batch, heads, few, -1), is_key_padding[:, None, None, :])
@@ -91,6 +117,29 @@ class MultiHeadAttention(nn.Module):
         bias = self.key_value.bias.view(2, heads, -1)[1]
         attended: Tensor = self.output((values + weights.sum(-1).transpose(1, 2)[..., None] * bias).flatten(2))
         return attended
+
+    def _attend_folded(self, folded: Tensor, to_value: Tensor, keys: Tensor, is_hidden: Tensor) -> Tensor:
+        """The rest of :meth:`_attend_unprojected` in fewer operations; queries are folded with key weights."""
+        (batch, _, width), heads = keys.shape, self.num_heads
+        few = folded.shape[1] // batch
+        folded = folded.view(heads, batch, few, width).transpose(0, 1).reshape(batch, heads * few, width)
+        bias, sees = _masks(is_hidden, keys.dtype)
+        scores = torch.baddbmm(bias, folded, keys.transpose(1, 2), alpha=self._head_width**-0.5)
+        weights = self.dropout(scores.softmax(-1))
+        seen = torch.bmm(weights, keys).view(batch, heads, few, width).transpose(0, 1)
+        values = torch.bmm(seen.reshape(heads, batch * few, width), to_value.transpose(1, 2))
+        values = values.view(heads, batch, few, -1).permute(1, 2, 0, 3)
+        total = weights.sum(-1).view(batch, heads, few).transpose(1, 2)[..., None]
+        bias = self.key_value.bias.view(2, heads, -1)[1]
+        joined = torch.addcmul(values, total, bias).flatten(2) * sees
+        output: Tensor = self.output(joined.flatten(0, 1)).view(batch, few, -1)
+        return output
+
+
+def _masks(is_hidden: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """What is added to scores, ``[B, 1, S]`` or ``[B, Q, S]``, and 0 for queries that see no key, 1 for others."""
+    hidden = (is_hidden[:, None] if is_hidden.dim() == 2 else is_hidden).to(dtype)
+    return hidden * _HIDDEN, 1 - hidden.amin(-1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -108,7 +157,8 @@ class Projected:
     @classmethod
     def of(cls, attention: MultiHeadAttention, vectors: Float[Tensor, "*S D"]) -> Projected:
         """Project vectors."""
-        return cls(attention.query(vectors), attention.key_value(vectors))
+        flat, shape = vectors.flatten(0, -2), vectors.shape[:-1]
+        return cls(attention.query(flat).view(*shape, -1), attention.key_value(flat).view(*shape, -1))
 
     def take(self, rows: Int[Tensor, "B S"]) -> Projected:
         """The projections of rows of the table."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from missrec_pl.nn.blocks.modalities import NOTHING_TO_COMPARE
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 
 
 def cosine_scores(
@@ -20,6 +20,6 @@ def cosine_scores(
         vectors: candidates that all rows share, ``[C, D]``, or each row's own, ``[R, C, D]``.
         of_nothing: the score of a zero vector, which an item has that nothing is known of.
     """
-    user, unit = F.normalize(state, dim=-1), F.normalize(vectors, dim=-1)
+    user, unit = unit_vectors(state), unit_vectors(vectors)
     scores = user @ unit.T if unit.dim() == 2 else torch.bmm(unit, user[:, :, None])[:, :, 0]
     return scores.masked_fill((vectors == 0).all(-1), of_nothing)

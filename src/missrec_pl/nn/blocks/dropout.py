@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from missrec_pl.system.shapes import are_fixed
 
 _DRAWS_PER_WORD = 4  # 16-bit draws in a 64-bit random word
 _LEVELS = 2**16
@@ -14,7 +15,7 @@ _LEVELS = 2**16
 class Dropout(nn.Module):
     """Like :class:`torch.nn.Dropout`; on CPU the probability is rounded to a multiple of 2^-16.
 
-    torch draws CPU masks one element at a time (``benchmarks/dropout.py``).
+    torch draws CPU masks one element at a time (``benchmarks/dropout.py``). Elsewhere it takes one operation.
 
     Args:
         probability: probability of dropping an element while training.
@@ -28,8 +29,9 @@ class Dropout(nn.Module):
         """Drop elements and scale up the others, while training."""
         if not self.training or self.probability == 0:
             return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.probability)
+        if are_fixed(x.device):
+            dropped: Tensor = torch.native_dropout(x, self.probability, True)[0]
+            return dropped
         scale = keep_mask(x.shape, self.probability).to(x.dtype).mul_(1 / (1 - self.probability))
         return x * scale
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 from missrec_pl.system.shapes import are_fixed
 
 # The cosine of a candidate that has no modality at all: the lowest there is, so that it is ranked last.
@@ -142,7 +142,7 @@ class DynamicFusion(nn.Module):
             lead = concentration * (first - second)
             if is_missing is not None:  # of one that is missing the weight is 0, and its gradient, too
                 side = is_missing.to(lead.dtype)
-                lead = lead + _OUTWEIGHS * (side[:, 1] - side[:, 0])
+                lead = lead.add(side[:, 1] - side[:, 0], alpha=_OUTWEIGHS)
             return torch.lerp(second, first, torch.sigmoid(lead))
         scores = torch.stack(list(cosines))
         weights = scores * concentration
@@ -161,13 +161,13 @@ def comparable(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C M"]) 
     """
     modalities = range(is_missing.shape[1])
     if are_fixed(tokens.device):
-        return [Comparable(None, [F.normalize(tokens[:, m], dim=-1) for m in modalities], is_missing)]
+        return [Comparable(None, list(unit_vectors(tokens).unbind(1)), is_missing)]
     pattern = (is_missing.long() << torch.arange(len(modalities), device=is_missing.device)).sum(1)
     groups = []
     for code in pattern.unique().tolist():
         columns = (pattern == code).nonzero()[:, 0]
         chosen = tokens if len(columns) == len(tokens) else tokens.index_select(0, columns)
-        present = [F.normalize(chosen[:, m], dim=-1) for m in modalities if not code >> m & 1]
+        present = [unit_vectors(chosen[:, m]) for m in modalities if not code >> m & 1]
         groups.append(Comparable(columns, present))
     return groups
 
@@ -181,7 +181,7 @@ def mean_directions(tokens: Float[Tensor, "C M D"], is_missing: Bool[Tensor, "C 
     """
     share = (~is_missing).to(tokens.dtype)
     share = share / share.sum(1, keepdim=True).clamp_min(1)
-    mean = (F.normalize(tokens, dim=-1) * share[:, :, None]).sum(1)
+    mean = (unit_vectors(tokens) * share[:, :, None]).sum(1)
     is_none = is_missing.all(1)
     if are_fixed(tokens.device):
         return [Comparable(None, [mean], is_none[:, None])]

@@ -50,7 +50,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
         """Apply the layer to every vector."""
-        out: Tensor = self.contract(self.dropout(self.activation(self.expand(x))))
+        flat = self.activation(self.expand(x.flatten(0, -2)))
+        out: Tensor = self.contract(self.dropout(flat)).view_as(x)
         return out
 
 
@@ -106,7 +107,7 @@ class DecoderBlock(nn.Module):
         if wanted is None:
             attended = _self_attention(self.self_attention, x, is_padding, projected)
         else:
-            keys, x = x, x.take_along_dim(wanted[:, :, None], 1)
+            keys, x = x, x.gather(1, wanted[:, :, None].expand(-1, -1, x.shape[-1]))
             attended = self.self_attention(x, keys, is_padding)
         x = self.self_attention_norm(x + self.dropout(attended))
         attended = self.cross_attention(x, memory, is_memory_padding)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from missrec_pl.errors import ConfigError
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Users
 from missrec_pl.nn.interests import distinct_interests
 from missrec_pl.nn.missrec.base import as_tokens
@@ -105,4 +106,4 @@ class IDOnly(MISSRecReleased):
 
     def _score_shared(self, state: Float[Tensor, "R D"], candidates: ItemTokens) -> Float[Tensor, "R C"]:
         assert self.id_embedding is not None, "a network of IDs has an ID table"
-        return F.normalize(state, dim=-1) @ candidates.directions(self.id_embedding.weight).T
+        return unit_vectors(state) @ candidates.directions(self.id_embedding.weight).T

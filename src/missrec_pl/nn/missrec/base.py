@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.modalities import DynamicFusion, ModalityAdapters
 from missrec_pl.nn.blocks.transformer import BlockSizes, Decoder, Encoder
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 from missrec_pl.nn.contract import DataShape, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.interests import InterestSettings, InterestTable
 from missrec_pl.nn.missrec.collaborative import COLLABORATIVE, CollaborativeVectors
@@ -168,7 +168,7 @@ class SequenceModel(Recommender):
         return self._score_shared(users.state, flat).gather(1, column)
 
     def _score_shared(self, state: Float[Tensor, "R D"], candidates: ItemTokens) -> Float[Tensor, "R C"]:
-        user = F.normalize(state, dim=-1)
+        user = unit_vectors(state)
         fused: Tensor = self.fusion(
             user, candidates.means if self.fusion.concentration is None else candidates.groups
         )
@@ -181,7 +181,7 @@ class SequenceModel(Recommender):
     def index_tables(self, items: Items) -> Mapping[str, Tensor]:
         """See :meth:`Recommender.index_tables`: of a static fusion all that is compared, then each modality."""
         tokens = as_tokens(items)
-        present = F.normalize(tokens.tokens, dim=-1) * ~tokens.is_missing[:, :, None]
+        present = unit_vectors(tokens.tokens) * ~tokens.is_missing[:, :, None]
         whole = present.sum(1) / (~tokens.is_missing).sum(1, keepdim=True).clamp_min(1)
         if self.id_embedding is not None:
             by_id = tokens.directions(self.id_embedding.weight)
@@ -193,7 +193,7 @@ class SequenceModel(Recommender):
 
     def index_query(self, state: Tensor) -> Tensor:
         """See :meth:`Recommender.index_query`."""
-        return F.normalize(state, dim=-1)
+        return unit_vectors(state)
 
     def projected_prototypes(
         self, items: ItemTokens, interests: Int[Tensor, "B Q"], attention: MultiHeadAttention
@@ -201,10 +201,11 @@ class SequenceModel(Recommender):
         """Projections of the interest tokens for the self-attention that reads them, made once per item table.
 
         None where projecting all prototypes would be more work than projecting those of the histories, which come
-        in groups of a batch (eight by default).
+        in groups of a batch (eight by default); and with fixed shapes, where the gradient of the table would be
+        a sum by prototype, sorted in every step, and products are cheap.
         """
         prototypes = self.interests.prototypes
-        if len(prototypes) > 4 * interests.numel():
+        if are_fixed(prototypes.device) or len(prototypes) > 4 * interests.numel():
             return None
         return items.projected(attention, prototypes).take(interests)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from missrec_pl.nn.blocks.attention import MultiHeadAttention, Projected
 from missrec_pl.nn.blocks.modalities import Comparable, comparable, mean_directions
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 from missrec_pl.nn.contract import Items, Users
 
 
@@ -31,6 +32,10 @@ class ItemTokens(Items):
     def interest(self) -> Int[Tensor, "U M"]:
         """Interest index of every token, 0 = none."""
         return self.extra["interest"]
+
+    def take(self, rows: Tensor) -> ItemTokens:
+        """See :meth:`Items.take`: candidates, with what a score reads."""
+        return ItemTokens(self.vectors[rows], self.ids[rows], {"is_missing": self.is_missing[rows]})
 
     @cached_property
     def flat(self) -> Float[Tensor, "U MD"]:
@@ -63,7 +68,7 @@ class ItemTokens(Items):
         Without the table's ``padding_idx``: where padding is a candidate it learns, too (reference mode).
         """
         if "_directions" not in self.__dict__:
-            self.__dict__["_directions"] = F.normalize(F.embedding(self.ids, table), dim=-1)
+            self.__dict__["_directions"] = unit_vectors(F.embedding(self.ids, table))
         return self.__dict__["_directions"]  # type: ignore[no-any-return]
 
     def projected(self, attention: MultiHeadAttention, prototypes: Float[Tensor, "K D"]) -> Projected:

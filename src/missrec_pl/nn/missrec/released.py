@@ -67,10 +67,11 @@ class MISSRecReleased(SequenceModel):
         memory = self.encoder(F.embedding(interests, self.interests.prototypes), is_interest_padding, projected)
         queries, is_query_padding = self._item_queries(rows, tokens)
         # Where the last item's tokens stand; the other items' outputs of the last block are nobody's.
-        groups = torch.arange(queries.shape[1] // rows.shape[1], device=rows.device)
-        last = history.length[:, None] - 1 + rows.shape[1] * groups
+        last = history.length[:, None] - 1
+        if self.sequence_fusion == "contextual":
+            last = last + torch.arange(0, queries.shape[1], rows.shape[1], device=rows.device)
         decoded = self.decoder(queries, is_query_padding, memory, is_interest_padding, last)
-        state = self.rules.last_item(decoded, is_query_padding.take_along_dim(last, 1))
+        state = self.rules.last_item(decoded, is_query_padding.gather(1, last))
         return interest_users(state, memory, is_interest_padding)
 
     def combine_scores(self, fused: Float[Tensor, "B C"], by_id: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:

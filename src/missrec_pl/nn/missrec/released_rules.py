@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.attention import MultiHeadAttention
 from missrec_pl.nn.blocks.transformer import initialise
+from missrec_pl.nn.blocks.unit_vectors import unit_vectors
 from missrec_pl.nn.interests import distinct_interests, sorted_interests
 from missrec_pl.nn.missrec.items import ItemTokens, mean_of
 from missrec_pl.system.processes import row_counts
@@ -63,6 +64,8 @@ class Corrected:
 
         Mean of the tokens that exist; of all where none does, for their position and ID say something, too.
         """
+        if outputs.shape[1] == 1:
+            return outputs[:, 0]
         return mean_of(outputs, is_padding & ~is_padding.all(1, keepdim=True))
 
     def score(
@@ -129,5 +132,5 @@ class AsReleased(Corrected):
         """Missing modalities score as their adapters' bias; a single modality is summed with the ID embedding."""
         if id_embedding is not None and candidates.tokens.shape[1] == 1:
             vectors = candidates.tokens[:, 0] + F.embedding(candidates.ids, id_embedding.weight)
-            return F.normalize(state, dim=-1) @ F.normalize(vectors, dim=-1).T
+            return unit_vectors(state) @ unit_vectors(vectors).T
         return score(state, candidates.without_missing)

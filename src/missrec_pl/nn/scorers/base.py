@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from missrec_pl.data.plans import Planner
 from missrec_pl.nn.contract import DataShape, Histories, Items
 from missrec_pl.nn.fitted import Fitted
 from missrec_pl.system.shapes import are_fixed
@@ -27,6 +28,7 @@ class ScoredRows:
             allowed.
         future_ids: ``[B, W]`` in training: what the user's training part holds from the target on, right-padded
             with 0. The counts know these rows, and scorers made of counts have to forget them.
+        plans: what the loader has found of these rows, by name.
         known_first: the first candidate where they are known to be a stretch without gaps.
         is_rising: whether the candidates are known to rise, each once.
     """
@@ -35,6 +37,7 @@ class ScoredRows:
     length: Int[Tensor, " B"]
     candidate_ids: Int[Tensor, "*C"]
     future_ids: Int[Tensor, "B W"] | None = None
+    plans: Mapping[str, Tensor] = field(default_factory=dict)
     known_first: int | None = None
     is_rising: bool = False
 
@@ -42,7 +45,7 @@ class ScoredRows:
     def of(cls, history: Histories, items: Items, candidates: Items) -> ScoredRows:
         """What the framework's histories and candidates say."""
         known = candidates.first, candidates.is_rising or candidates.first is not None
-        return cls(items.ids[history.rows], history.length, candidates.ids, history.future, *known)
+        return cls(items.ids[history.rows], history.length, candidates.ids, history.future, history.plans, *known)
 
     @cached_property
     def _columns(self) -> tuple[Tensor, Tensor | None]:
@@ -116,13 +119,17 @@ class ScoredRows:
     @cached_property
     def age(self) -> Int[Tensor, "B L"]:
         """Steps back from the newest item; negative on padding."""
-        position = torch.arange(self.history_ids.shape[1], device=self.history_ids.device)
-        return self.length[:, None] - 1 - position
+        position = torch.arange(1, self.history_ids.shape[1] + 1, device=self.history_ids.device)
+        return self.length[:, None] - position
+
+    @cached_property
+    def _steps(self) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
+        return self.age.clamp_min(0), self.history_ids != 0
 
     def decayed(self, decay: Float[Tensor, ""]) -> Float[Tensor, "B L"]:
         """``decay^age``, 0 on padding."""
-        weight = decay ** self.age.clamp_min(0)
-        return weight * (self.history_ids != 0)
+        age, is_item = self._steps
+        return decay**age * is_item
 
 
 class Scorer(nn.Module):
@@ -146,6 +153,10 @@ class Scorer(nn.Module):
     def __init__(self, data: DataShape) -> None:
         super().__init__()
         self.fitted = nn.ModuleDict()
+
+    def planner(self) -> Planner | None:
+        """What the loader shall find for each training batch of fixed shape; asked once the scorer is fitted."""
+        return None
 
     def forward(self, history: Histories, items: Items, candidates: Items) -> Tensor:
         """What is added to the logits.
@@ -215,12 +226,17 @@ class Scorers(nn.ModuleDict):
         sharing = [one for one in self.values() if isinstance(one, Scorer) and type(one).forward is Scorer.forward]
         if sharing:
             rows = ScoredRows.of(history, items, candidates)
-            total: Tensor = sum(one.of_rows(rows) for one in sharing)  # type: ignore[assignment]
+            total = reduce(torch.add, [one.of_rows(rows) for one in sharing])
             logits = logits + rows.of_candidates(total)
         for one in self.values():
             if one not in sharing:
                 logits = logits + one(history, items, candidates)
         return logits
+
+    def planners(self) -> list[Planner]:
+        """What the loader shall find for the scorers."""
+        found = [one.planner() for one in self.values() if isinstance(one, Scorer)]
+        return [planner for planner in found if planner is not None]
 
     def fitted_parts(self) -> list[Fitted]:
         """The fitted parts of all scorers."""

@@ -11,9 +11,9 @@ from missrec_pl.fitting.sequence_pairs import ItemPairs, item_pairs
 from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer
+from missrec_pl.nn.scorers.pair_planner import ENTRY, ITEMS, PLACE, SOURCE, PairPlanner, is_by_item
 from missrec_pl.system.precision import in_float32
-
-_PRODUCTS_PER_PAIR = 400  # so many products of a matrix product take as long as to place one pair by itself
+from missrec_pl.system.shapes import are_fixed
 
 
 class PairCounts(Fitted):
@@ -83,21 +83,19 @@ class PairCounts(Fitted):
         """A number for each pair, rising with the source and then the other."""
         return source * len(self.frequency) + other
 
-    def is_stored(
+    def stored(
         self,
-        is_pair: Bool[Tensor, "B S"],
-        source: Int[Tensor, "B S"],
-        is_source_met: Bool[Tensor, "B S"],
-        other: Int[Tensor, "B S"],
-        is_other_met: Bool[Tensor, "B S"],
-    ) -> Bool[Tensor, "B S"]:
-        """The pairs that the counts hold; looked up where it matters: met to unmet, of items that lost some."""
-        if not len(self.kept):
-            return is_pair
-        asked = (is_pair & is_source_met & ~is_other_met & self.is_cut[source]).nonzero(as_tuple=True)
-        key = self.key(source[asked], other[asked])
-        place = torch.searchsorted(self.kept, key).clamp_(max=len(self.kept) - 1)
-        return is_pair.index_put(asked, self.kept[place] == key)
+        is_pair: Bool[Tensor, "*S"],
+        is_asked: Bool[Tensor, "*S"],
+        source: Int[Tensor, "*S"],
+        other: Int[Tensor, "*S"],
+    ) -> Bool[Tensor, "*S"]:
+        """The pairs that the counts hold; looked up where asked, which is where it matters, of cut items."""
+        is_asked = is_asked & self.is_cut[source]
+        asked = None if are_fixed(source.device) else is_asked.nonzero(as_tuple=True)
+        key = self.key(source, other) if asked is None else self.key(source[asked], other[asked])
+        is_kept = self.kept[torch.searchsorted(self.kept, key).clamp_(max=len(self.kept) - 1)] == key
+        return is_pair & (is_kept | ~is_asked) if asked is None else is_pair.index_put(asked, is_kept)
 
 
 class Cooccurrence(Scorer):
@@ -147,6 +145,10 @@ class Cooccurrence(Scorer):
         assert isinstance(pairs, PairCounts)
         return pairs
 
+    def planner(self) -> PairPlanner:
+        """See :meth:`Scorer.planner`."""
+        return PairPlanner(self.pairs.offsets.numpy(force=True), len(self.pairs.frequency) - 1)
+
     def of_rows(self, rows: ScoredRows) -> Float[Tensor, "B K"]:
         """See :meth:`Scorer.of_rows`.
 
@@ -160,7 +162,9 @@ class Cooccurrence(Scorer):
         weight = rows.decayed(self.decay_logit.sigmoid()) / frequency.sqrt()
         total = self._sums(rows, weight, strength)
         if rows.future_ids is not None:
-            total = total - self._own_sums(rows, weight, strength)
+            line, own = self._own_sums(rows, weight, strength)
+            column, is_here = rows.find(line)
+            total = total.scatter_add(1, column, -own * is_here)
         return rows.unmet(self.weight * torch.log1p(self.log_gain.exp() * total.clamp_min(0)))
 
     def nominees(self, rows: ScoredRows, count: int) -> Int[Tensor, "B S"]:
@@ -187,55 +191,55 @@ class Cooccurrence(Scorer):
     ) -> Float[Tensor, "B K"]:
         """``c(u, i)`` by all training sequences."""
         (num_rows, width), num_columns = rows.history_ids.shape, rows.num_columns
-        every = rows.history_ids.flatten()
-        items, place = every.unique(return_inverse=True)
-        met = self.pairs.degree(every).sum()
-        if num_rows * len(items) * num_columns < _PRODUCTS_PER_PAIR * met:
-            # Few items, each in many histories: the candidates of each item once.
-            source, column, values = self._pairs_of(items, rows, strength)
-            block = values.new_zeros(len(items) * num_columns).index_add(0, source * num_columns + column, values)
-            of_items = weight.new_zeros(num_rows, len(items)).scatter_add(1, place.view(num_rows, width), weight)
-            with in_float32(weight.device):
-                return of_items @ block.view(len(items), num_columns)
-        source, column, values = self._pairs_of(every, rows, strength)
-        total = values.new_zeros(num_rows * num_columns)
-        total = total.index_add(0, source // width * num_columns + column, values * weight.flatten()[source])
-        return total.view(num_rows, num_columns)
-
-    def _pairs_of(
-        self, items: Int[Tensor, " S"], rows: ScoredRows, strength: Float[Tensor, " R"]
-    ) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"], Float[Tensor, " E"]]:
-        """The pairs of some items: which of them it is of, the candidate's column, and the pair's strength."""
-        source, entry = self.pairs.entries(items)
+        source, entry, place, num_items = self._entries(rows)
         column, is_here = rows.find(self.pairs.neighbours[entry])
         # Whichever is less: the strength of every pair once, or of those that the items meet.
         is_dense = len(entry) > len(self.pairs.counts)
         pair = (self.pairs.counts @ strength)[entry] if is_dense else self.pairs.counts[entry] @ strength
-        return source, column, pair * is_here
+        if place is not None:  # few items, each in many histories: the candidates of each item once
+            block = pair.new_zeros(num_items * num_columns)
+            block = block.index_add(0, source * num_columns + column, pair * is_here)
+            of_items = weight.new_zeros(num_rows, num_items).scatter_add(1, place.view(num_rows, width), weight)
+            with in_float32(weight.device):
+                return of_items @ block.view(num_items, num_columns)
+        total = pair.new_zeros((num_rows + 1) * num_columns)
+        of_source = nn.functional.pad(weight.flatten(), (0, 1))[source]
+        total = total.index_add(0, source // width * num_columns + column, pair * is_here * of_source)
+        return total.view(num_rows + 1, num_columns)[:num_rows]
+
+    def _entries(self, rows: ScoredRows) -> tuple[Tensor, Tensor, Tensor | None, int]:
+        """The pairs of the history's items, as :class:`PairPlanner` has them, and the number of distinct items."""
+        if rows.plans.keys() >= {SOURCE, ENTRY} and are_fixed(rows.history_ids.device):
+            return rows.plans[SOURCE], rows.plans[ENTRY], rows.plans.get(PLACE), len(rows.plans.get(ITEMS, ()))
+        every = rows.history_ids.flatten()
+        items, place = every.unique(return_inverse=True)
+        met = int(self.pairs.degree(every).sum())
+        if is_by_item(len(rows.length), len(items), rows.num_columns, met):
+            return *self.pairs.entries(items), place, len(items)
+        return *self.pairs.entries(every), None, 0
 
     def _own_sums(
         self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
-    ) -> Float[Tensor, "B K"]:
-        """The part of ``c(u, i)`` that the row's own user brought in."""
+    ) -> tuple[Int[Tensor, "B S"], Float[Tensor, "B S"]]:
+        """The part of ``c(u, i)`` that the row's own user brought in: items, and what each place adds to it."""
         assert rows.future_ids is not None, "asked before"
-        width = rows.history_ids.shape[1]
         line = nn.functional.pad(rows.history_ids, (0, rows.future_ids.shape[1]))
         after = rows.length[:, None] + torch.arange(rows.future_ids.shape[1], device=line.device)
         line = line.scatter(1, after, rows.future_ids)
         # Every occurrence of j in the line carries the weight of every occurrence of j in the history.
         same = (line[:, :, None] == rows.history_ids[:, None, :]) & (line != 0)[:, :, None]
-        is_met = same.any(-1)
         carried = (same.to(weight.dtype) @ weight[:, :, None])[:, :, 0]
-        own = torch.zeros_like(carried)
-        for gap in range(1, min(PAIR_WINDOW, width + rows.future_ids.shape[1] - 1) + 1):
-            is_pair = (line[:, gap:] != line[:, :-gap]) & (line[:, gap:] != 0)
-            earlier, later = (line[:, :-gap], is_met[:, :-gap]), (line[:, gap:], is_met[:, gap:])
-            forward = strength[gap - 1] * carried[:, :-gap] * self.pairs.is_stored(is_pair, *earlier, *later)
-            backward = (
-                strength[PAIR_WINDOW + gap - 1]
-                * carried[:, gap:]
-                * self.pairs.is_stored(is_pair, *later, *earlier)
-            )
-            own = own + nn.functional.pad(forward, (gap, 0)) + nn.functional.pad(backward, (0, gap))
-        column, is_here = rows.find(line)
-        return own.new_zeros(len(own), rows.num_columns).scatter_add(1, column, own * is_here)
+        near, around = _windows(line), _windows(carried)
+        is_pair = (near != line[:, :, None]) & (near != 0) & (line != 0)[:, :, None]
+        if len(self.pairs.kept):
+            is_met = same.any(-1)
+            is_asked = is_pair & _windows(is_met) & ~is_met[:, :, None]
+            is_pair = self.pairs.stored(is_pair, is_asked, near, line[:, :, None].expand_as(near))
+        forward, backward = strength.view(2, PAIR_WINDOW)
+        relation = torch.cat([forward.flip(0), forward.new_zeros(1), backward])  # from the farthest before on
+        return line, (around * is_pair) @ relation
+
+
+def _windows(line: Tensor) -> Tensor:
+    """``[B, S, 2 W + 1]`` what stands up to ``W`` places before and behind each place; 0 outside of the line."""
+    return nn.functional.pad(line, (PAIR_WINDOW, PAIR_WINDOW)).unfold(1, 2 * PAIR_WINDOW + 1, 1)
