@@ -26,7 +26,7 @@ from missrec_pl.serving.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-NOMINEES = 400
+NOMINEES = 800
 """Items that each index nominates for a history, by default."""
 _FLAT = 20_000  # vectors below which every one is compared
 _SAMPLE = 40  # vectors a cell that cells are fitted to
