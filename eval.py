@@ -1,20 +1,6 @@
 """Test a checkpoint: `python eval.py ckpt=outputs/.../checkpoints/best.ckpt [data=...]`."""
 
-import hydra
-from omegaconf import DictConfig
-
-from missrec_pl.experiment.cli import launch
-from missrec_pl.experiment.sweep import job
-
-
-@hydra.main(version_base="1.3", config_path="configs", config_name="eval")
-def main(cfg: DictConfig) -> None:
-    """Run the evaluation."""
-    with job():
-        from missrec_pl.experiment.evaluate import evaluate  # here, so that --help does not wait for torch
-
-        evaluate(cfg)
-
+from missrec_pl.eval import run
 
 if __name__ == "__main__":
-    launch(main)
+    run()

@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items):
         name = item.nodeid.removeprefix("tests/")
         if name.startswith(SLOWER) and not any(part in name for part in ALWAYS):
             item.add_marker(pytest.mark.slow)
-        if {"compat", "integration", "noise"} & set(item.path.parts):
+        if {"compat", "integration", "noise", "tracking"} & set(item.path.parts):
             for message in noise:
                 item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))
 

@@ -1,4 +1,5 @@
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
@@ -178,6 +179,8 @@ def test_health_counts_prototypes(datamodule, refreshed):
     assignment, rest = assignment_of(datamodule, 1, 3, 0, 1)
     health = refreshed(InterestRefresh(), make_module(datamodule, Told(assignment)))
     assert health.pop("interest/seconds") > 0
+    sizes = np.array([1, 3, 1, rest]) / (5 + rest)
+    assert health.pop("interest/entropy") == pytest.approx(-(sizes * np.log2(sizes)).sum(), rel=1e-5)
     assert health == {"interest/used": 4, "interest/largest": rest, "interest/singletons": 2}
 
 
@@ -201,7 +204,7 @@ def test_health_is_logged_every_refresh(datamodule, make_trainer, tmp_path):
         name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("interest/")
     }
     assert set(logged) == {
-        f"interest/{name}" for name in ("used", "largest", "singletons", "reassigned", "seconds")
+        f"interest/{name}" for name in ("used", "largest", "singletons", "entropy", "reassigned", "seconds")
     }
     assert logged["interest/seconds"] == pytest.approx(refresh.seconds[-1], rel=1e-4)
     assert 1 <= logged["interest/used"] <= NUM_PROTOTYPES

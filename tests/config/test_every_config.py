@@ -12,7 +12,10 @@ from missrec_pl.config.stored import checked, with_paths
 from missrec_pl.config.targets import parameters_of, walk
 from missrec_pl.config.validation import SUPPLIED, validate_config
 
-FILES = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
+PROGRAMS = {"wandb_sweep"}  # read by other programs
+FILES = sorted(
+    {file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml")} - PROGRAMS
+)
 DESIGN = (
     "phase data model interest objective setting finetune features optim trainer callbacks logger experiment "
     "hparams_search debug paths hydra"

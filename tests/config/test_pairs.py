@@ -9,7 +9,7 @@ from test_every_config import FILES, NEEDS
 from missrec_pl.config.targets import in_use
 from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import ConfigError
-from missrec_pl.experiment.trainer import build_parts
+from missrec_pl.experiment.building import build_parts
 
 GROUPS = ("callbacks", "experiment", "debug", "scorers", "objective", "logger", "optim", "interest", "phase")
 PRESETS = [

@@ -2,6 +2,7 @@
 
 from missrec_pl.callbacks.beyond_accuracy import BEYOND_ACCURACY, ListsOfTest
 from missrec_pl.callbacks.checkpoint_files import AtomicCheckpointIO, BestCheckpoint
+from missrec_pl.callbacks.curves import Curves
 from missrec_pl.callbacks.interest_refresh import InterestRefresh
 from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
 from missrec_pl.callbacks.limits import Limits
@@ -16,6 +17,7 @@ __all__ = [
     "BestCheckpoint",
     "ComputeLine",
     "ConfiguredOptions",
+    "Curves",
     "EpochLines",
     "InterestRefresh",
     "LastCheckpoint",

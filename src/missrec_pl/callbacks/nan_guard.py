@@ -26,6 +26,9 @@ class NanGuard(L.Callback):
     On an accelerator the answer is waited for at every n-th step alone, and before anything is saved: until then
     the device adds up what it finds. The weights of up to n steps are then lost; the checkpoint is from before.
 
+    Attributes:
+        norm: of the latest step's gradients, on the device; None under a gradient scaler.
+
     Args:
         folder: where ``nan_batch.json`` is written: the rows of the batch by their source's ids.
         every_n_steps: how often the answer is waited for; None for every step on CPU, else for every 16th.
@@ -34,6 +37,7 @@ class NanGuard(L.Callback):
     def __init__(self, folder: str, every_n_steps: int | None = None) -> None:
         self.folder = Path(folder)
         self.every_n_steps = every_n_steps
+        self.norm: Tensor | None = None
         self._norms: Tensor | None = None
         self._steps = 0
         self._batch: SequenceBatch | None = None
@@ -61,7 +65,8 @@ class NanGuard(L.Callback):
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             is_broken = any_process(not _is_finite(self._loss))[0]
         else:
-            is_broken = self._adds_up_to_none(nn.utils.get_total_norm(list(gradients.values())))
+            self.norm = nn.utils.get_total_norm(list(gradients.values()))
+            is_broken = self._adds_up_to_none(self.norm)
         if is_broken:
             wrong = [name for name, gradient in gradients.items() if not _is_finite(gradient)]
             raise RunError(self._report(trainer, wrong))

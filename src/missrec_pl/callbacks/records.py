@@ -67,46 +67,50 @@ def usable_cores() -> int:
 class EpochLines(L.Callback):
     """Logs the epoch's losses and its validation scores beside the best so far, and keeps the best epoch's scores.
 
-    The score that counts is the one by which the best checkpoint is kept, or else training is stopped. Where an
-    epoch is validated several times, each validation counts; of equal ones the first is the best.
+    Loggers get the best so far as ``best/...``, which sweeps go by. The score that counts is the one by which the
+    best checkpoint is kept, or else training is stopped. Where an epoch is validated several times, each
+    validation counts; of equal ones the first is the best.
     """
 
     def __init__(self) -> None:
         self.best: dict[str, float] = {}
+        self.best_epoch: int | None = None
         self._is_best_new = False
 
-    def state_dict(self) -> dict[str, dict[str, float]]:
-        """The best epoch's scores, for a resumed run."""
-        return {"best": self.best}
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch and its scores, for a resumed run."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
 
-    def load_state_dict(self, state_dict: dict[str, dict[str, float]]) -> None:
-        """Take over the best epoch's scores."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best epoch and its scores."""
         self.best = state_dict["best"]
+        self.best_epoch = state_dict.get("best_epoch")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the scores if they are the best so far, as the best checkpoint does."""
         if not trainer.sanity_checking:
-            self._keep(_logged(trainer), *_monitored(trainer))
+            self._keep(_logged(trainer), *_monitored(trainer), epoch=trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the line; validation of the epoch has run by now."""
         metrics = _logged(trainer)
         parts = [f"{name} {value:.4f}" for name, value in metrics.items() if name.startswith("train/")]
         monitor, sign = _monitored(trainer)
-        self._keep(metrics, monitor, sign)
+        self._keep(metrics, monitor, sign, epoch=trainer.current_epoch)
         if monitor in metrics:
             mark = " *" if self._is_best_new else ""
             parts.append(f"{monitor} {metrics[monitor]:.4f} (best {self.best.get(monitor, 0):.4f}){mark}")
+        pl_module.log_dict({name.replace("val/", "best/", 1): value for name, value in self.best.items()})
         if trainer.is_global_zero:
             log.info("epoch %d: %s", trainer.current_epoch, ", ".join(parts))
         self._is_best_new = False
 
-    def _keep(self, metrics: dict[str, float], monitor: str, sign: int) -> None:
+    def _keep(self, metrics: dict[str, float], monitor: str, sign: int, *, epoch: int) -> None:
         if monitor not in metrics:
             return
         if monitor not in self.best or sign * metrics[monitor] > sign * self.best[monitor]:
             self.best = {name: value for name, value in metrics.items() if name.startswith("val/")}
-            self._is_best_new = True
+            self._is_best_new, self.best_epoch = True, epoch
 
 
 def _logged(trainer: L.Trainer) -> dict[str, float]:

@@ -17,7 +17,7 @@ from missrec_pl.config.launched import launch_mistakes
 from missrec_pl.config.targets import has_argument, in_use, nameless_parts, target_mistakes, walk
 from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM, trainer_mistakes
 from missrec_pl.config.values import COUNT, choice_mistakes, range_mistakes, value_of
-from missrec_pl.config.wandb_key import wandb_mistakes
+from missrec_pl.config.wandb_key import remote_mistakes, wandb_mistakes
 from missrec_pl.errors import ConfigError
 from missrec_pl.system.compilation import CUDA_GRAPHS
 from missrec_pl.system.processes import started_by_others
@@ -95,7 +95,9 @@ def _start(cfg: DictConfig) -> list[str]:
             "resume=last: continues the run in hydra.run.dir (hydra.sweep.dir with -m), which is a new folder: "
             "say hydra.run.dir=<the run's folder>."
         )
-    if ckpt is not None and not Path(ckpt).is_file():
+    if ckpt is not None and str(ckpt).startswith("wandb:"):
+        found += remote_mistakes(str(ckpt))
+    elif ckpt is not None and not Path(ckpt).is_file():
         found.append(f"ckpt={ckpt}: there is no such file; give a run's checkpoints/best.ckpt.")
     return found
 
@@ -126,6 +128,9 @@ def _together(cfg: DictConfig) -> list[str]:
             f"baselines.names={names}: must be a list or null, e.g. baselines.names=[popularity,hybrid_knn]."
         )
     found += _speed(cfg)
+    tags = value_of(cfg, "tags")
+    if not isinstance(tags, ListConfig | type(None)):
+        found.append(f"tags={tags}: must be a list, e.g. tags=[baseline,paper].")
     modalities = value_of(cfg, "data.modalities")
     if modalities is not None and (isinstance(modalities, str) or not modalities):
         found.append(f"data.modalities={modalities}: must be a list or null, e.g. data.modalities=[text,image].")

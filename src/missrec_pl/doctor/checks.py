@@ -178,11 +178,11 @@ def check_data(folder: Path) -> Iterator[Finding]:
 
 def check_wandb() -> Iterator[Finding]:
     """Whether ``logger=wandb`` would go online."""
-    from missrec_pl.config.wandb_key import has_wandb_key
+    from missrec_pl.loggers.wandb_server import has_key
 
     if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
         yield Finding(OK, "wandb", f"WANDB_MODE={os.environ['WANDB_MODE']}")
-    elif has_wandb_key():
+    elif has_key():
         yield Finding(OK, "wandb", "a key is there: logger=wandb logs online")
     else:
         yield Finding(WARNING, "wandb", "no key: logger=wandb is refused", "wandb login, or WANDB_MODE=offline")

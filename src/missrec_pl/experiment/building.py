@@ -157,6 +157,11 @@ def build_module(
     return module
 
 
+def build_parts(cfg: DictConfig, group: str) -> list[Any]:
+    """The callbacks or loggers that are not switched off. Mappings arrive as plain ones."""
+    return [instantiate(node, _convert_="all") for node in in_use(cfg, group).values()]
+
+
 def describe_data(datamodule: DomainDataModule) -> list[str]:
     """The data of a run, a line per domain for the log."""
     lines = []

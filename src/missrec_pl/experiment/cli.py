@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import missrec_pl.system.passive_waiting  # noqa: F401 - train.py and eval.py import this before torch
+from missrec_pl.config.places import config_folder
 from missrec_pl.errors import RunError, printable
 from missrec_pl.experiment.arguments import ordered, without_null_groups
 from missrec_pl.experiment.messages import lines_of, say
@@ -47,9 +47,8 @@ def launch(main: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves exceptions to us
     print_anything()
     _quieten()
-    configs = Path(inspect.getfile(inspect.unwrap(main))).parent / "configs"
     with user_mistakes():
-        arguments, lines = modern_arguments(without_null_groups(ordered(sys.argv[1:]), configs))
+        arguments, lines = modern_arguments(without_null_groups(ordered(sys.argv[1:]), config_folder()))
     sys.argv[1:] = arguments
     if is_first_process():
         for line in lines:
@@ -106,10 +105,15 @@ def user_mistakes() -> Iterator[None]:
         sys.exit(getattr(error, "exit_code", 2))
 
 
-def _quieten() -> None:
-    """Silence what says nothing about the run: Lightning's banners and advertisements, advice that is wrong."""
+def quieten_lightning() -> None:
+    """Silence Lightning's own log but for warnings."""
     for name in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.distributed"):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+
+
+def _quieten() -> None:
+    """Silence what says nothing about the run: Lightning's banners and advertisements, advice that is wrong."""
+    quieten_lightning()
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
     if not is_first_process():  # one process speaks

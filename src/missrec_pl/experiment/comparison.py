@@ -18,6 +18,9 @@ from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError
 from missrec_pl.experiment import building
 from missrec_pl.experiment.results import peak_rss_mb, protocol, versions, write_results
+from missrec_pl.experiment.tracking.facts import run_facts
+from missrec_pl.experiment.tracking.outcome import outcome_of
+from missrec_pl.experiment.tracking.telling import build_loggers, followed, tell
 from missrec_pl.system.files import BASELINE_RANKS_NAME
 
 log = logging.getLogger(__name__)
@@ -52,12 +55,15 @@ def run_baselines(cfg: DictConfig) -> dict[str, Any]:
     check_baselines(cfg, datamodule)
     for line in building.describe_data(datamodule):
         log.info(line)
-    report = _evaluated(cfg, datamodule, keep_ranks=True)
-    results = _results(cfg, datamodule, report)
-    for line in table_lines(results):
-        log.info(line)
-    _write_ranks(Path(cfg.paths.output_dir) / BASELINE_RANKS_NAME, report, datamodule)
-    log.info("results: %s", write_results(Path(cfg.paths.output_dir), results))
+    loggers, folder = build_loggers(cfg, run_facts(cfg, datamodule)), Path(cfg.paths.output_dir)
+    with followed(loggers):
+        report = _evaluated(cfg, datamodule, keep_ranks=True)
+        results = _results(cfg, datamodule, report)
+        for line in table_lines(results):
+            log.info(line)
+        _write_ranks(folder / BASELINE_RANKS_NAME, report, datamodule)
+        log.info("results: %s", write_results(folder, results))
+        tell(loggers, outcome_of(results, folder))
     return results
 
 

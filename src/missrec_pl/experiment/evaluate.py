@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
 
-from missrec_pl.checkpoints.reading import read_checkpoint
+from missrec_pl.callbacks import RunClock
+from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.config.run_folder import refuse_trained_folder, run_folder
 from missrec_pl.config.validation import validate_config
+from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.failures import told
 from missrec_pl.experiment.jobs import needs_own_command, run_as_own_command
@@ -27,7 +28,11 @@ from missrec_pl.experiment.stored_runs import (
     tested_as,
     warn_of_changes,
 )
+from missrec_pl.experiment.tracking.facts import run_facts
+from missrec_pl.experiment.tracking.remote import settle_ckpt
+from missrec_pl.experiment.tracking.telling import followed
 from missrec_pl.experiment.trainer import build_trainer
+from missrec_pl.modules import TrainingModule
 from missrec_pl.modules.ranking import Ensemble, RankingModule
 from missrec_pl.system.one_writer import one_writer
 
@@ -59,6 +64,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
 def _run(cfg: DictConfig) -> dict[str, Any]:
     source_commit()  # before anybody commits something else
+    settle_ckpt(cfg)
     checkpoint = read_checkpoint(cfg.ckpt)
     with complete_config(f"ckpt={cfg.ckpt}"):
         run = stored_run(checkpoint.config, cfg, f"ckpt={cfg.ckpt}")
@@ -72,7 +78,21 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
     if cfg.ensemble:
         check_trained_on(datamodule, checkpoint, f"ckpt={cfg.ckpt}")
         module = Ensemble([first, *load_members(cfg, run, datamodule)])
-    trainer, clock = build_trainer(run, datamodule)
+    trainer, clock = build_trainer(run, datamodule, run_facts(run, datamodule, module, is_eval=True))
+    with followed(trainer.loggers):
+        return _tested(cfg, run, trainer, clock, checkpoint, first, module, datamodule)
+
+
+def _tested(
+    cfg: DictConfig,
+    run: DictConfig,
+    trainer: L.Trainer,
+    clock: RunClock,
+    checkpoint: Checkpoint,
+    first: TrainingModule,
+    module: RankingModule,
+    datamodule: DomainDataModule,
+) -> dict[str, Any]:
     trainer.test(module, datamodule=datamodule, verbose=False)
     results = run_results(run, trainer, first, datamodule, clock, {})
     results |= {"phase": "eval", "checkpoint": str(cfg.ckpt)}
@@ -82,5 +102,5 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
         results |= building.count_parameters(module)
         results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
     if trainer.is_global_zero:
-        finish(Path(run.paths.output_dir), results)
+        finish(run, trainer, module, datamodule, results)
     return results

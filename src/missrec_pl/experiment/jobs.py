@@ -54,7 +54,7 @@ def run_as_own_command(output_dir: str) -> dict[str, Any]:
     # A search says itself that it is a sweep.
     arguments = [*job_overrides(), "hydra.mode=RUN", f"hydra.run.dir={json.dumps(output_dir)}"]
     log.info("sweep: this job's processes are started by a command of its own")
-    ended = subprocess.run([sys.executable, str(Path(sys.argv[0]).resolve()), *arguments], check=False)
+    ended = subprocess.run([sys.executable, *_program(), *arguments], check=False)
     if ended.returncode:
         error = RunError(
             f"the job in {output_dir} ended with exit code {ended.returncode}: see what it said above."
@@ -64,6 +64,12 @@ def run_as_own_command(output_dir: str) -> dict[str, Any]:
         raise error
     results: dict[str, Any] = read_json(Path(output_dir) / RESULTS_NAME, "repeat the job")
     return results
+
+
+def _program() -> list[str]:
+    """How this program was started: as a file, or as a module."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    return [str(Path(sys.argv[0]).resolve())] if module is None else ["-m", module.name]
 
 
 def job_overrides() -> list[str]:

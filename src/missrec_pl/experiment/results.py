@@ -96,7 +96,8 @@ def _experiment_model(hydra: HydraConf) -> str | None:
     said = [str(override) for override in hydra.overrides.task]
     kept = [override for override in said if not override.lstrip("+").startswith("model=")]
     if kept == said:
-        return str(hydra.runtime.choices["model"])
+        chosen = hydra.runtime.choices.get("model")  # an evaluation chooses none
+        return None if chosen is None else str(chosen)
     if not GlobalHydra.instance().is_initialized():
         return None
     loader = GlobalHydra.instance().config_loader()
@@ -127,7 +128,7 @@ def versions() -> dict[str, str]:
 @cache
 def source_commit() -> str | None:
     """`commit_of` the tree that this package lies in, as it was when this was first asked."""
-    return commit_of(Path(__file__).resolve().parents[2])
+    return commit_of(Path(__file__).resolve().parents[3])
 
 
 def commit_of(root: Path) -> str | None:

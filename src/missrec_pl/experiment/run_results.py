@@ -9,12 +9,15 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from missrec_pl.callbacks import BEYOND_ACCURACY, InterestRefresh, RanksFile, RunClock
+from missrec_pl.callbacks import BEYOND_ACCURACY, EpochLines, InterestRefresh, RanksFile, RunClock
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.experiment import building
 from missrec_pl.experiment.comparison import baseline_entries
 from missrec_pl.experiment.results import peak_rss_mb, protocol, score_lines, versions, write_results
+from missrec_pl.experiment.tracking.outcome import outcome_of
+from missrec_pl.experiment.tracking.telling import tell
 from missrec_pl.modules import TrainingModule
+from missrec_pl.modules.ranking import RankingModule
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +73,23 @@ def run_results(
     }
 
 
-def finish(folder: Path, results: dict[str, Any]) -> None:
-    """Write the results and say them."""
+def finish(
+    cfg: DictConfig,
+    trainer: L.Trainer,
+    module: RankingModule,
+    datamodule: DomainDataModule,
+    results: dict[str, Any],
+) -> None:
+    """Write the results, say them, and tell the loggers."""
+    folder = Path(cfg.paths.output_dir)
     file = write_results(folder, results)
     for line in score_lines(results):
         log.info(line)
     log.info("results: %s", file)
+    if trainer.loggers:
+        lines = [callback for callback in trainer.callbacks if isinstance(callback, EpochLines)]  # type: ignore[attr-defined]
+        epoch = lines[0].best_epoch if lines else None
+        tell(trainer.loggers, outcome_of(results, folder, module=module, datamodule=datamodule, epoch=epoch))
 
 
 def _as_test(metrics: Any, prefix: str) -> dict[str, float]:

@@ -23,7 +23,10 @@ from missrec_pl.modules import TrainingModule
 log = logging.getLogger(__name__)
 
 # What an evaluation says of its own, and what of the checkpoint's run it may change.
-_OWN = ("ckpt", "ensemble", "trust", "paths", "data", "trainer", "matmul_precision", "phase.name", "metrics")
+_OWN = (
+    *("ckpt", "ensemble", "trust", "paths", "data", "trainer", "matmul_precision", "phase.name", "metrics"),
+    *("logger", "tags", "notes"),
+)
 _CHANGEABLE = (
     *("features.placement", "features.dtype", "baselines.names", "baselines.max_ease_items"),
     *("objective.eval_temperature", "phase.module.max_logits"),
@@ -74,7 +77,8 @@ def stored_run(stored: dict[str, Any], cfg: DictConfig, flag: str) -> DictConfig
             raise ConfigError(
                 f"{name}={value}: the checkpoint's run decides it; an evaluation may change {known}."
             )
-    run.logger = None
+    for name in ("logger", "tags", "notes"):  # who is told of the evaluation, and what
+        OmegaConf.update(run, name, given.get(name), force_add=True, merge=False)
     return run
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,9 @@ from missrec_pl.experiment.resuming import bring_fitted, check_resume
 from missrec_pl.experiment.run_results import finish, run_results, scalars
 from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import origin, tested_as, warn_of_changes
+from missrec_pl.experiment.tracking.facts import run_facts
+from missrec_pl.experiment.tracking.remote import settle_ckpt
+from missrec_pl.experiment.tracking.telling import followed
 from missrec_pl.experiment.trainer import build_trainer, lightning_options
 from missrec_pl.modules import TrainingModule
 from missrec_pl.system.one_writer import one_writer
@@ -61,6 +63,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if needs_own_command(cfg):
         return run_as_own_command(cfg.paths.output_dir)
     with told(cfg.paths.output_dir), one_writer(folder):
+        settle_ckpt(cfg)
         return _run(cfg)
 
 
@@ -85,22 +88,23 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
         cfg.command.ckpt_origin = before.words("command", "ckpt_origin")
     elif cfg.ckpt is not None:
         tested = _start_from_weights(cfg, module, datamodule)
-    trainer, clock = build_trainer(cfg, datamodule, resumed)
-    try:
-        with explained(trainer, cfg.paths.output_dir, cfg.data.batch_size), lightning_options(trainer):
-            validation, checkpoint = _fit(cfg, trainer, module, datamodule) if cfg.train else ({}, "")
-            if cfg.test:
-                if cfg.train and not checkpoint:
-                    log.warning("the run kept no checkpoint: the weights at its end are tested")
-                where: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
-                trainer.test(module, datamodule=datamodule, verbose=False, **where)
-            results = run_results(cfg, trainer, module, datamodule, clock, validation)
-            kept = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
-            results |= {"checkpoint": kept if cfg.train else cfg.ckpt, "trained": bool(cfg.train), **tested}
-            if trainer.is_global_zero:
-                finish(Path(cfg.paths.output_dir), results)
-    finally:
-        _finish_loggers()
+    trainer, clock = build_trainer(cfg, datamodule, run_facts(cfg, datamodule, module), resumed)
+    with (
+        followed(trainer.loggers),
+        explained(trainer, cfg.paths.output_dir, cfg.data.batch_size),
+        lightning_options(trainer),
+    ):
+        validation, checkpoint = _fit(cfg, trainer, module, datamodule) if cfg.train else ({}, "")
+        if cfg.test:
+            if cfg.train and not checkpoint:
+                log.warning("the run kept no checkpoint: the weights at its end are tested")
+            where: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
+            trainer.test(module, datamodule=datamodule, verbose=False, **where)
+        results = run_results(cfg, trainer, module, datamodule, clock, validation)
+        kept = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
+        results |= {"checkpoint": kept if cfg.train else cfg.ckpt, "trained": bool(cfg.train), **tested}
+        if trainer.is_global_zero:
+            finish(cfg, trainer, module, datamodule, results)
     return results
 
 
@@ -154,9 +158,3 @@ def _relative(path: str, folder: str) -> str:
     """The path as seen from the folder; as it is where it lies elsewhere."""
     place, run = Path(path).absolute(), Path(folder).absolute()
     return str(place.relative_to(run) if place.is_relative_to(run) else place)
-
-
-def _finish_loggers() -> None:
-    """End this run's W&B run, so that the next job of a sweep starts its own."""
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].finish()

@@ -11,13 +11,13 @@ from typing import Any
 import lightning as L
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from missrec_pl.callbacks import (
     AtomicCheckpointIO,
     ComputeLine,
     ConfiguredOptions,
+    Curves,
     Limits,
     ListsOfTest,
     NanGuard,
@@ -28,12 +28,11 @@ from missrec_pl.callbacks import (
 )
 from missrec_pl.checkpoints.reading import Checkpoint as RunCheckpoint
 from missrec_pl.config.launched import processes_of_node
-from missrec_pl.config.shared import shared_config
-from missrec_pl.config.targets import in_use
 from missrec_pl.datamodules import DomainDataModule
 from missrec_pl.errors import ConfigError, MissrecError
 from missrec_pl.experiment import building
-from missrec_pl.loggers import Continuable
+from missrec_pl.experiment.tracking.telling import build_loggers
+from missrec_pl.loggers.facts import RunFacts
 from missrec_pl.system.threads import share_cores
 
 _LIGHTNING = Path(L.__file__).resolve().parent
@@ -46,13 +45,14 @@ _VALIDATION_ADVICE = (
 
 
 def build_trainer(
-    cfg: DictConfig, datamodule: DomainDataModule, resumed: RunCheckpoint | None = None
+    cfg: DictConfig, datamodule: DomainDataModule, facts: RunFacts, resumed: RunCheckpoint | None = None
 ) -> tuple[L.Trainer, RunClock]:
     """The trainer with the config's callbacks and loggers, and the clock among the callbacks.
 
     Args:
         cfg: the config.
         datamodule: the data.
+        facts: what the loggers are told.
         resumed: what the run is continued from: the loggers go on there.
 
     Raises:
@@ -63,17 +63,14 @@ def build_trainer(
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
     # null: Lightning's default; what means something else by null keeps it.
     options = {name: value for name, value in options.items() if value is not None or name == _NULL_COUNTS_BATCHES}
+    guard = NanGuard(folder)
     own = [
-        *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), NanGuard(folder)),
+        *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), guard, Curves(guard)),
         *(RanksFile(folder), ListsOfTest(), Limits(max_steps=options.pop("max_steps", -1))),
     ]
     with lightning_options():
-        chosen = build_parts(cfg, "callbacks")
-        loggers: list[Logger] = build_parts(cfg, "logger")
-        for logger in loggers:
-            if resumed is not None and isinstance(logger, Continuable):
-                logger.continue_from(resumed.logged_steps)
-            logger.log_hyperparams(shared_config(cfg))
+        chosen = building.build_parts(cfg, "callbacks")
+        loggers = build_loggers(cfg, facts, resumed)
         # What the config does not ask for is off, where Lightning would add its own.
         # Our samplers shard and our metrics sum exactly; Lightning's distributed sampler would repeat rows.
         trainer: L.Trainer = instantiate(
@@ -87,11 +84,6 @@ def build_trainer(
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
         )
     return trainer, clock
-
-
-def build_parts(cfg: DictConfig, group: str) -> list[Any]:
-    """The callbacks or loggers that are not switched off. Mappings arrive as plain ones."""
-    return [instantiate(node, _convert_="all") for node in in_use(cfg, group).values()]
 
 
 @contextmanager

@@ -10,9 +10,37 @@ from typing import Any
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
+from missrec_pl.loggers.facts import Outcome, RunFacts, Table
+from missrec_pl.system.files import whole_file
+
 
 class CSVLogger(loggers.CSVLogger):
-    """Lightning's CSVLogger, which would delete the curve so far."""
+    """Lightning's CSVLogger, which would delete the curve so far.
+
+    Beside ``metrics.csv`` stand ``config.csv``, ``summary.csv`` and a file for each table of the run.
+    """
+
+    @rank_zero_only
+    def begin(self, facts: RunFacts) -> None:
+        """Write ``config.csv``; see :class:`missrec_pl.loggers.facts.Follower`."""
+        about = {"name": facts.name, "group": facts.group, "tags": " ".join(facts.tags), "notes": facts.notes}
+        self._write("config", Table(["name", "value"], [[*one] for one in {**about, **facts.config}.items()]))
+
+    @rank_zero_only
+    def finish(self, outcome: Outcome) -> None:
+        """Write the numbers and the tables; see :class:`missrec_pl.loggers.facts.Follower`."""
+        self._write("summary", Table(["name", "value"], [[*one] for one in outcome.scalars.items()]))
+        for name, table in outcome.tables.items():
+            self._write(name, table.plain())
+
+    def fail(self, error: BaseException) -> None:
+        """The curve so far is written; see :class:`missrec_pl.loggers.facts.Follower`."""
+
+    def _write(self, name: str, table: Table) -> None:
+        with whole_file(Path(self.log_dir) / f"{name}.csv") as part, part.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(table.columns)
+            writer.writerows(table.rows)
 
     @rank_zero_only
     def continue_from(self, step: int) -> None:

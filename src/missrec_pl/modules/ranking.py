@@ -75,6 +75,13 @@ class RankingModule(L.LightningModule, ABC):
 
     def test_step(self, batch: SequenceBatch, batch_idx: int) -> Ranking:
         """Rank the targets of test users, and keep for callbacks who was recommended what."""
+        found = self.ranking(batch)
+        self.test_metrics.update(found["ranks"][:, 0])
+        self.test_metrics_history_excluded.update(found["ranks"][:, 1])
+        return found
+
+    def ranking(self, batch: SequenceBatch) -> Ranking:
+        """Both ranks of the targets, and the lists under the run's protocol, 0 where a domain has fewer items."""
         lists: list[Tensor] = []
 
         def rank_and_list(scores: Tensor, rows: SequenceBatch) -> Tensor:
@@ -84,8 +91,6 @@ class RankingModule(L.LightningModule, ABC):
             return ranks
 
         ranks = self._ranks(batch, (rank_and_list, _rank_without_history))
-        self.test_metrics.update(ranks[:, 0])
-        self.test_metrics_history_excluded.update(ranks[:, 1])
         return {"ranks": ranks, "lists": torch.cat(lists)}
 
     def on_test_epoch_end(self) -> None:

@@ -99,12 +99,18 @@ class InterestTable(Fitted):
         """See :class:`Fitted`."""
         return f"{self.num_prototypes:,} prototypes"
 
+    @property
+    def sizes(self) -> Int[Tensor, " K"]:
+        """Number of item tokens of each prototype."""
+        return self.assignment.flatten().bincount(minlength=self.num_prototypes + 1)[1:]
+
     @torch.no_grad()
     def fit(self, context: FittingContext) -> dict[str, float]:
         """Cluster the tokens of all items.
 
         Returns:
-            The table's health: prototypes in use, largest and singleton prototypes, share of tokens reassigned.
+            The table's health: prototypes in use, largest and singleton prototypes, entropy of the tokens over the
+            prototypes in bits, share of tokens reassigned.
         """
         with exact_float32(self.prototypes.device):
             tokens, left_out = self._tokens(context)
@@ -201,6 +207,7 @@ def _health(assignment: Tensor, before: Tensor | None) -> dict[str, float]:
         "interest/used": float(len(sizes)),
         "interest/largest": float(sizes.max()),
         "interest/singletons": float((sizes == 1).sum()),
+        "interest/entropy": float(-(sizes / sizes.sum()).mul((sizes / sizes.sum()).log2()).sum()),
     }
     if before is not None:
         # Share of tokens that did not follow the majority of their old prototype's tokens: prototypes carry no

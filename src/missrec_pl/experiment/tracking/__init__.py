@@ -1,0 +1,1 @@
+"""What all loggers are told of a run, computed in one place."""
