@@ -1,10 +1,11 @@
 """The preparation commands; ``ALL`` is their order in ``--help``."""
 
-from missrec_pl.prepare.commands import exchange, features, folders, images, interactions, sources
+from missrec_pl.prepare.commands import exchange, features, folders, images, interactions, recipes, sources
 from missrec_pl.prepare.commands.base import Command
 
 ALL: tuple[Command, ...] = (
     interactions.COMMAND,
+    recipes.COMMAND,
     images.COMMAND,
     features.COMMAND,
     *sources.COMMANDS,

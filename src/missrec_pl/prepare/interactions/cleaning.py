@@ -1,19 +1,19 @@
-"""Filters of interactions, as SQL on the tables of a working database.
+"""Interactions and items in the tables of a working database, and what is left of them.
 
 Tables: ``raw`` (user, item, time_ms, rating, time_text, as read), ``metadata`` (item, fields, pictures, one row
 an item), ``user_ids`` and ``item_ids`` (raw id and a dense number, ascending in raw id), and ``kept`` (user and
-item numbers, time_ms), which holds what the filters have left.
+item numbers, time_ms, perhaps rating), which holds what the filters have left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.interactions.texts import has_text
+from missrec_pl.errors import DataError
+from missrec_pl.prepare.interactions.filters import COMPLETE, Filters, Step, apply
+from missrec_pl.prepare.interactions.texts import has_text, item_text
 from missrec_pl.prepare.tables.cells import number_sql
 from missrec_pl.prepare.tables.raw_files import RawFiles
 from missrec_pl.prepare.tables.sql import numbers
@@ -24,39 +24,12 @@ if TYPE_CHECKING:
 
     from missrec_pl.prepare.interactions.source import Source
 
-REPEATS = ("first", "last", "all")
 _TIMES = (
     "times are seconds, ms, us or ns since 1970 (--time-unit), or dates and moments (--time-format), and 0, -1 or "
     "1970-01-01 among others stand for no time; "
 )
-_COMPLETE = "user IS NOT NULL AND item IS NOT NULL AND time_ms IS NOT NULL"
 # Ids that are numbers in numeric order, then all others in alphabetical order.
 _BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What is left out of the interactions, in this order."""
-
-    skip_bad_rows: bool = False  # leave out rows without user, item or readable time instead of refusing them
-    min_rating: float | None = None  # lowest rating that counts as an interaction; None: all
-    require_text: bool = True  # leave out items without metadata, that is, without any text
-    repeats: str = "first"  # which of a user's interactions with one item stays: ``first``, ``last`` or ``all``
-    k_core: int = 5  # interactions that every user and item has at least, reached by repeated removal
-
-    def __post_init__(self) -> None:
-        if self.k_core < 1:
-            raise ConfigError(f"--k-core {self.k_core}: give 1 (no filter) or more")
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a filter left."""
-
-    name: str
-    interactions: int
-    users: int
-    items: int
 
 
 def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[str], None]) -> None:
@@ -141,27 +114,15 @@ def clean(
     Raises:
         DataError: Bad rows, or nothing is left.
     """
-    complete = _check_rows(connection, filters, where)
+    _check_rows(connection, filters, where)
     report("numbering users and items")
     for name in ("user", "item"):
         connection.execute(
             f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, "
             f"CAST(row_number() OVER ({_BY_RAW_ID.format(name)}) AS INTEGER) AS id "
-            f"FROM (SELECT DISTINCT {name} FROM raw WHERE {_COMPLETE})"
+            f"FROM (SELECT DISTINCT {name} FROM raw WHERE {COMPLETE})"
         )
-    known = [*numbers(connection, "count(*) FROM user_ids"), *numbers(connection, "count(*) FROM item_ids")]
-    steps = [Step("complete rows", complete, *known)]
-    if first := _choose(connection, filters):
-        steps.append(_step(connection, ", ".join(first)))
-    if filters.repeats != "all":
-        report("leaving out repeated interactions")
-        chosen = "min" if filters.repeats == "first" else "max"
-        one = f"SELECT user, item, {chosen}(time_ms) AS time_ms FROM kept GROUP BY user, item"
-        connection.execute(f"CREATE OR REPLACE TABLE kept AS {one}")
-        steps.append(_step(connection, f"{filters.repeats} interaction with an item"))
-    if filters.k_core > 1:
-        rounds = _reduce_to_core(connection, filters.k_core, report)
-        steps.append(_step(connection, f"{filters.k_core}-core ({rounds} rounds)"))
+    steps = list(apply(connection, filters, report))
     if not steps[-1].interactions:
         told = "; ".join(f"{step.name}: {step.interactions:,}" for step in steps)
         raise DataError(
@@ -170,12 +131,12 @@ def clean(
     return steps
 
 
-def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> int:
-    """Number of complete rows."""
+def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> None:
+    """Raises DataError where there is nothing, or rows are bad or lack the ratings that are asked for."""
     columns = {"user": "no user", "item": "no item", "time_ms": "no time that can be read"}
     counts = ", ".join(f"count(*) - count({name})" for name in columns)
-    wanted = f"count(*), {counts}, count(rating), count(*) FILTER ({_COMPLETE}) FROM raw"
-    total, *absent, ratings, complete = numbers(connection, wanted)
+    wanted = f"count(*), {counts}, count(rating) FROM raw"
+    total, *absent, ratings = numbers(connection, wanted)
     if not total:
         raise DataError(f"{where} holds no interactions")
     for (name, what), bad in zip(columns.items(), absent, strict=True):
@@ -190,7 +151,6 @@ def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) ->
             )
     if filters.min_rating is not None:
         _check_ratings(connection, where, ratings)
-    return complete
 
 
 def _check_ratings(connection: DuckDBPyConnection, where: str, ratings: int) -> None:
@@ -205,40 +165,18 @@ def _check_ratings(connection: DuckDBPyConnection, where: str, ratings: int) -> 
         )
 
 
-def _choose(connection: DuckDBPyConnection, filters: Filters) -> list[str]:
-    """Fills ``kept`` by the filters that look at one interaction at a time; returns the filters' names."""
-    wanted, items, told = _COMPLETE, "item_ids", []
-    if filters.require_text:
-        told.append("items with text")
-        # In a table of its own, so that has_text runs only for items that have interactions.
-        connection.execute(
-            "CREATE TABLE with_text AS SELECT raw_id, id, has_text(fields) AS has_text "
-            "FROM item_ids JOIN metadata ON metadata.item = raw_id"
-        )
-        items = "(SELECT raw_id, id FROM with_text WHERE has_text)"
-    if filters.min_rating is not None:
-        told.append(f"rating {filters.min_rating:g} and above")
-        wanted += f" AND rating >= {float(filters.min_rating)!r}"
-    connection.execute(
-        "CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms "
-        f"FROM (SELECT * FROM raw WHERE {wanted}) chosen "
-        f"JOIN user_ids u ON u.raw_id = chosen.user JOIN {items} i ON i.raw_id = chosen.item"
-    )
-    connection.execute("DROP TABLE raw")
-    return told
-
-
-def _reduce_to_core(connection: DuckDBPyConnection, k: int, report: Callable[[str], None]) -> int:
-    rounds, before, left = 0, [-1], numbers(connection, "count(*) FROM kept")
-    while left != before:
-        rounds, before = rounds + 1, left
-        report(f"{k}-core, round {rounds}: {left[0]:,} interactions")
-        for name in ("item", "user"):
-            enough = f"SELECT {name} FROM kept GROUP BY {name} HAVING count(*) >= {k}"
-            connection.execute(f"CREATE OR REPLACE TABLE kept AS SELECT * FROM kept WHERE {name} IN ({enough})")
-        left = numbers(connection, "count(*) FROM kept")
-    return rounds
-
-
-def _step(connection: DuckDBPyConnection, name: str) -> Step:
-    return Step(name, *numbers(connection, "count(*), count(DISTINCT user), count(DISTINCT item) FROM kept"))
+def preview(connection: DuckDBPyConnection, nothing: Collection[str]) -> list[str]:
+    """The first ten rows of ``raw``, and items among them, as they were understood."""
+    moment = "strftime(make_timestamp(time_ms * 1000), '%Y-%m-%d %H:%M:%S')"
+    rows = connection.execute(
+        f"SELECT user, item, coalesce({moment}, 'no time: ' || time_text), rating FROM raw LIMIT 10"
+    ).fetchall()
+    lines = ["first rows: user, item, time (UTC), rating"]
+    lines += ["  " + ", ".join("none" if cell is None else str(cell)[:40] for cell in row) for row in rows]
+    items = list(dict.fromkeys(item for _, item, *_ in rows))
+    for item in items[:5]:
+        found = connection.execute("SELECT fields, pictures FROM metadata WHERE item = ?", [item]).fetchone()
+        text = item_text(found[0], nothing)[:120] if found else "not in the metadata"
+        picture = f" [{found[1][:80]}]" if found and found[1] else ""
+        lines.append(f"item {item}: {text or 'no text'}{picture}")
+    return lines

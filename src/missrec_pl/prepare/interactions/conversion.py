@@ -17,8 +17,9 @@ from missrec_pl.data.domain.replacing import check_target
 from missrec_pl.data.domain.writer import UserBlock, stream_domain
 from missrec_pl.data.sequences import Sequences
 from missrec_pl.prepare.features.picture_folders import ItemImages
-from missrec_pl.prepare.interactions.cleaning import Filters, Step, clean, load
+from missrec_pl.prepare.interactions.cleaning import clean, load, preview
 from missrec_pl.prepare.interactions.database import working_database
+from missrec_pl.prepare.interactions.filters import TIE, Filters, Step
 from missrec_pl.prepare.interactions.source import Source
 from missrec_pl.prepare.interactions.texts import item_attributes, item_text
 from missrec_pl.prepare.tables.cells import addresses_of, texts_of
@@ -29,9 +30,6 @@ from missrec_pl.prepare.tables.times import TimeChoice
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Orders interactions of one moment by a hash of user and item. So no item is preferred, and the order does not
-# depend on the source's order, threads or filters. Ties are common: Amazon's times are days.
-_TIE = "md5_number_lower(u.raw_id || chr(0) || i.raw_id)"
 _BATCH = 1 << 20
 
 
@@ -54,6 +52,7 @@ class Options:
     memory: str = "3GB"  # most that DuckDB keeps in memory
     threads: int = os.cpu_count() or 1  # threads of DuckDB
     overwrite: bool = False  # replace an existing domain folder
+    dry_run: bool = False  # read and filter, and write nothing
     told: dict[str, Any] = field(default_factory=dict)  # what ``domain.json`` is to say about the source
 
 
@@ -74,7 +73,8 @@ def convert(
         ConfigError: DuckDB is not installed.
         DataError: The source is damaged, nothing is left of it, or ``out`` exists.
     """
-    check_target(out, overwrite=options.overwrite)
+    if not options.dry_run:
+        check_target(out, overwrite=options.overwrite)
     created_by = {
         "program": "missrec_pl.prepare.interactions",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,6 +90,9 @@ def convert(
         files = RawFiles(connection, folder, options.choices, say=note, warn=lambda line: note(f"warning: {line}"))
         source = read(files)
         load(files, source, options.times, report)
+        if options.dry_run:
+            shown = preview(connection, options.choices.nothing)
+            return Converted(clean(connection, options.filters, where, report), shown)
         steps = clean(connection, options.filters, where, report)
         report(f"writing {out}")
         items = _numbered_items(connection)
@@ -97,7 +100,7 @@ def convert(
         urls = _addresses(files, items["pictures"].to_pylist())
         raw_ids = items["raw_id"].cast(pa.string()).combine_chunks()
         pictures = None if options.images is None else options.images.find(raw_ids.to_pylist(), out)
-        shown = None if pictures is None else pictures.files
+        found = None if pictures is None else pictures.files
         if pictures is not None:
             created_by["pictures"] = pictures.counts
         stream_domain(
@@ -107,9 +110,9 @@ def convert(
             texts=[item_text(cells, nothing) for cells in fields],
             users=_users(connection),
             features={},
-            image_paths=None if shown is None else [next(iter(several), None) for several in shown],
-            further_images=[several[1:] for several in shown or []]
-            if max(map(len, shown or []), default=0) > 1
+            image_paths=None if found is None else [next(iter(several), None) for several in found],
+            further_images=[several[1:] for several in found or []]
+            if max(map(len, found or []), default=0) > 1
             else None,
             image_urls=urls if any(urls) else None,
             attributes=_attributes(fields, source.attributes, nothing),
@@ -157,7 +160,7 @@ def _users(connection: DuckDBPyConnection) -> Iterator[UserBlock]:
     ids = names.cast(pa.string()).combine_chunks()
     reader = connection.sql(
         "SELECT u.number - 1 AS user, i.number AS item, time_ms FROM kept JOIN final_users u ON u.id = kept.user "
-        f"JOIN final_items i ON i.id = kept.item ORDER BY kept.user, time_ms, {_TIE}, kept.item"
+        f"JOIN final_items i ON i.id = kept.item ORDER BY kept.user, time_ms, {TIE}, kept.item"
     ).to_arrow_reader(_BATCH)
     held = np.empty((0, 3), np.int64)
     for batch in reader:

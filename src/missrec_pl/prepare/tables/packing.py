@@ -19,7 +19,7 @@ DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, Not
 """What reading a packed file raises where it is cut off or damaged."""
 _PACKINGS = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\xfd7zXZ\x00": "xz"}
 _PACKINGS |= {b"\x28\xb5\x2f\xfd": "zstd", **{b"BZh%d1AY&SY" % level: "bz2" for level in range(1, 10)}}
-_TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+_TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}  # the last: a stream
 _FOREIGN = {  # what is no table, and what to do
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
     b"Rar!\x1a\x07": "a rar archive; unpack it",

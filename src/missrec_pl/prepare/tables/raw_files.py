@@ -156,8 +156,13 @@ class RawFiles:
     def _from_arrow(self, path: Path) -> Path:
         out = self.new_file("parquet")
         try:
-            with pa.OSFile(str(path)) as stream:
-                pq.write_table(pa.ipc.open_file(stream).read_all(), out)
+            with pa.memory_map(str(path)) as stream:
+                is_stream = stream.read(4) == b"\xff" * 4
+                stream.seek(0)
+                reader = (pa.ipc.open_stream if is_stream else pa.ipc.open_file)(stream)
+                with pq.ParquetWriter(out, reader.schema) as writer:
+                    for batch in reader if is_stream else map(reader.get_batch, range(reader.num_record_batches)):
+                        writer.write_batch(batch)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable Arrow file ({error}); write it as Parquet") from error
         return out
