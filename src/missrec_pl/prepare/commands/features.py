@@ -30,6 +30,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     told = "of several pictures of an item: the first (default), or the mean of their features"
     add("--pictures", choices=("first", "mean"), default="first", help=told)
     add("--dtype", choices=("float32", "float16"), default="float32", help="as stored")
+    add("--missing", action="store_true", help="only items without features, such as those that 'append' brought")
     add("--overwrite", action="store_true", help="replace such features if they are there")
     add("--report", metavar="FILE", type=Path, help="CSV of every item with a problem")
     add = parser.add_argument_group("features that are there already").add_argument

@@ -4,14 +4,15 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from missrec_pl.data.domain.files import FeatureMatrix
+from missrec_pl.data.domain.files import FeatureMatrix, Features, Flags
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.data.domain.manifest import FeatureDtype
 from missrec_pl.data.domain.update import image_files
@@ -40,6 +41,7 @@ class Plan:
     dtype: FeatureDtype = "float32"  # how features are stored
     overwrite: bool = False  # replace features that are there
     image_folder: tuple[Path, ...] = ()  # where pictures may lie, besides in the domain folder and beside it
+    missing: bool = False  # only items that have no features yet; the others keep theirs
     pictures: str = "first"  # of an item's several pictures: the ``first``, or the ``mean`` of their features
     report: Path | None = None  # CSV of all items with problems, of all domains
 
@@ -68,13 +70,15 @@ class Extraction:
 
     def _job(self, encoder: Encoder, domain: Domain) -> Job:
         plan, called = self.plan, f"--encoder {self.plan.encoder.name}"
-        texts = [text.strip() for text in domain.texts()[1:]]
+        wanted = self._wanted(domain)
+        texts = [text.strip() if new else "" for text, new in zip(domain.texts()[1:], wanted, strict=True)]
         if isinstance(encoder, ItemEncoder):
             values = {"texts": texts, "raw_ids": domain.raw_item_ids()[1:]}
             if encoder.reads == "image_paths":
                 files = image_files(self.domain, domain.image_paths()[1:], self._folders())
                 values["image_paths"] = [str(file or "") for file in files]
-            return TextJob(encoder, values[encoder.reads], plan.batch_size)
+            inputs = [one if new else "" for one, new in zip(values[encoder.reads], wanted, strict=True)]
+            return TextJob(encoder, inputs, plan.batch_size)
         reads_pictures = self.name == "image"
         if self.name not in ("text", "image", VIEW):  # a modality of another name: whatever the encoder reads
             reads_pictures = isinstance(encoder, ImageEncoder)
@@ -85,10 +89,17 @@ class Extraction:
                 raise ConfigError(f"{called} encodes no pictures")
             names = domain.all_image_paths()[1:]
             names = [several[:1] for several in names] if plan.pictures == "first" else names
+            names = [several if new else [] for several, new in zip(names, wanted, strict=True)]
             return ImageJob(encoder, names, self.domain, plan.batch_size, plan.workers, self._folders())
         if not isinstance(encoder, BatchTextEncoder):
             raise ConfigError(f"{called} encodes no texts")
         return TextJob(encoder, texts, plan.batch_size, plan.drop if self.name == VIEW else None)
+
+    def _wanted(self, domain: Domain) -> list[bool]:
+        """Which of items 1..N are to be encoded: all, or those without features where that is asked for."""
+        if not self.plan.missing:
+            return [True] * domain.num_items
+        return list(map(bool, ~domain.present(self.name)[1:]))
 
     def _folders(self) -> tuple[Path, ...]:
         return (*self.plan.image_folder, *remembered_folders())
@@ -181,6 +192,41 @@ def collected(extraction: Extraction, job: Job, store: ChunkStore) -> Extracted:
     made_by |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "found": found}
     matrix = FeatureMatrix(StoredRows(store, job.dim), present, job.recipe.encoder, made_by)
     return Extracted(extraction.name, matrix, found, problems, notes, store)
+
+
+class FilledRows:
+    """The features that items have, and those that were made for others, [N, F]."""
+
+    def __init__(self, there: Features, new: StoredRows, is_there: Flags) -> None:
+        self._there, self._new, self._is_there = there, new, is_there
+        self.shape = new.shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[np.float32]:
+        start, stop, _ = rows.indices(len(self))
+        old = np.asarray(self._there[start + 1 : stop + 1], np.float32)
+        return np.where(self._is_there[start:stop, None], old, self._new[start:stop])
+
+
+def filled(domain: Domain, new: Extracted) -> Extracted:
+    """The features that the domain has with those that were made for items without.
+
+    Raises:
+        ConfigError: They are of another encoder.
+    """
+    info, is_there = domain.info(new.name), domain.present(new.name)[1:]
+    if info.encoder != new.matrix.encoder:
+        raise ConfigError(
+            f"--missing: {domain.path} has {new.name} features by {info.encoder}, these are by "
+            f"{new.matrix.encoder}; use that encoder, or make all of them anew with --overwrite"
+        )
+    counted = {**new.found, "none known": new.found.get("none known", 0) - int(is_there.sum())}
+    counted = {name: number for name, number in {"there before": int(is_there.sum()), **counted}.items() if number}
+    rows = FilledRows(domain.features(new.name), StoredRows(new.store, info.dim), is_there)
+    matrix = FeatureMatrix(rows, is_there | new.matrix.present, info.encoder, {**info.made_by, "found": counted})
+    return replace(new, matrix=matrix, found=counted)
 
 
 def _kind(status: Status) -> str:

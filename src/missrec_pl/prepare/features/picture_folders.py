@@ -58,7 +58,7 @@ class ItemImages:
 
     def find(self, raw_ids: Sequence[str], domain: Path) -> Pictures:
         """The files of every item, for the domain folder ``domain``."""
-        there = sorted(_pictures_in(self.folder), key=_natural)
+        there = sorted(pictures_in(self.folder), key=_natural)
         if self.name is None:
             owners = _by_id(there, set(raw_ids))
         else:
@@ -100,7 +100,7 @@ class ItemImages:
         return told, {**counts, "several": len(several), "endings": dict(endings)}
 
 
-def _pictures_in(folder: Path) -> Iterator[str]:
+def pictures_in(folder: Path) -> Iterator[str]:
     """All picture files below a folder, relative to it; hidden ones and what macOS adds to archives left out."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]

@@ -37,6 +37,7 @@ from missrec_pl.prepare.features.extraction import (
     collected,
     encode_chunks,
     encode_in_processes,
+    filled,
 )
 from missrec_pl.prepare.features.jobs import Job
 from missrec_pl.prepare.features.store import ChunkStore, sentence
@@ -102,7 +103,10 @@ def _examples(domain: Domain, found: Sequence[Extracted]) -> list[str]:
 def _check(plan: Plan, domain: Domain) -> None:
     check_features(plan.names(), plan.dtype, domain.path)
     there = [name for name in plan.names() if name in {**domain.modalities, **domain.views}]
-    if there and not plan.overwrite:
+    if plan.missing:
+        if absent := [name for name in plan.names() if name not in there]:
+            raise ConfigError(f"--missing: {domain.path} has no {absent[0]} features yet; leave --missing out")
+    elif there and not plan.overwrite:
         made = domain.info(there[0]).encoder
         raise DataError(
             f"{domain.path} has {there[0]} features already, by {made}; pass --overwrite to replace them"
@@ -120,12 +124,15 @@ def _one(plan: Plan, path: Path, encoder: Encoder, console: Console) -> tuple[li
         _encode(extraction, job, store, console)
         work.append((extraction, job, store))
     with FileLock(path.parent / f".{path.name}.features.lock"):  # shards may finish at the same moment
-        if any(name in Manifest.read(path).modalities for name in plan.modalities) and not plan.overwrite:
+        is_there = any(name in Manifest.read(path).modalities for name in plan.modalities)
+        if is_there and not plan.overwrite and not plan.missing:
             return [f"{path}: another shard has put the features into the folder"], []
         left = sum(len(store.missing()) for _, _, store in work)
         if left:
             return [f"{path}: this shard is done, {left} chunks of other shards are not there yet"], []
         found = [collected(extraction, job, store) for extraction, job, store in work]
+        if plan.missing:
+            found = [filled(Domain.open(path), one) for one in found]
         matrices = {one.name: one.matrix for one in found}
         views = {VIEW: matrices.pop(VIEW)} if VIEW in matrices else {}
         add_features(path, matrices, views, dtype=plan.dtype)
@@ -179,8 +186,9 @@ def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
     """LSA: one fit over the texts of all domains, so that they share a space."""
     from missrec_pl.prepare.encoders.lsa import LsaEncoder
 
-    if plan.drop is not None or plan.shard is not None or plan.processes > 1:
-        raise ConfigError("--encoder lsa fits all texts at once: leave out --worddrop, --shard and --processes")
+    if plan.drop is not None or plan.shard is not None or plan.processes > 1 or plan.missing:
+        told = "leave out --worddrop, --shard, --processes and --missing"
+        raise ConfigError(f"--encoder lsa fits all texts at once: {told}")
     if plan.report is not None:
         raise ConfigError("--encoder lsa only counts the items without text: leave out --report")
     dim, seed = plan.encoder.dim, plan.encoder.seed

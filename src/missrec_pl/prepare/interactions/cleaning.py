@@ -29,7 +29,7 @@ _TIMES = (
     "1970-01-01 among others stand for no time; "
 )
 # Ids that are numbers in numeric order, then all others in alphabetical order.
-_BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
+BY_RAW_ID = "ORDER BY TRY_CAST({0} AS HUGEINT) NULLS LAST, {0}"
 
 
 def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[str], None]) -> None:
@@ -114,12 +114,12 @@ def clean(
     Raises:
         DataError: Bad rows, or nothing is left.
     """
-    _check_rows(connection, filters, where)
+    check_rows(connection, filters, where)
     report("numbering users and items")
     for name in ("user", "item"):
         connection.execute(
             f"CREATE TABLE {name}_ids AS SELECT {name} AS raw_id, "
-            f"CAST(row_number() OVER ({_BY_RAW_ID.format(name)}) AS INTEGER) AS id "
+            f"CAST(row_number() OVER ({BY_RAW_ID.format(name)}) AS INTEGER) AS id "
             f"FROM (SELECT DISTINCT {name} FROM raw WHERE {COMPLETE})"
         )
     steps = list(apply(connection, filters, report))
@@ -131,7 +131,7 @@ def clean(
     return steps
 
 
-def _check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> None:
+def check_rows(connection: DuckDBPyConnection, filters: Filters, where: str) -> None:
     """Raises DataError where there is nothing, or rows are bad or lack the ratings that are asked for."""
     columns = {"user": "no user", "item": "no item", "time_ms": "no time that can be read"}
     counts = ", ".join(f"count(*) - count({name})" for name in columns)

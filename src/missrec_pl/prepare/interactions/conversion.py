@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +19,14 @@ from missrec_pl.prepare.features.picture_folders import ItemImages
 from missrec_pl.prepare.interactions.cleaning import clean, load, preview
 from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.filters import TIE, Filters, Step
+from missrec_pl.prepare.interactions.items import image_columns, items_of
 from missrec_pl.prepare.interactions.source import Source
-from missrec_pl.prepare.interactions.texts import item_attributes, item_text
-from missrec_pl.prepare.tables.cells import addresses_of, texts_of
 from missrec_pl.prepare.tables.choices import Choices
 from missrec_pl.prepare.tables.raw_files import RawFiles
 from missrec_pl.prepare.tables.times import TimeChoice
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 _BATCH = 1 << 20
 
@@ -95,50 +93,23 @@ def convert(
             return Converted(clean(connection, options.filters, where, report), shown)
         steps = clean(connection, options.filters, where, report)
         report(f"writing {out}")
-        items = _numbered_items(connection)
-        fields, nothing = items["fields"].to_pylist(), options.choices.nothing
-        urls = _addresses(files, items["pictures"].to_pylist())
-        raw_ids = items["raw_id"].cast(pa.string()).combine_chunks()
-        pictures = None if options.images is None else options.images.find(raw_ids.to_pylist(), out)
-        found = None if pictures is None else pictures.files
-        if pictures is not None:
-            created_by["pictures"] = pictures.counts
+        items = items_of(_numbered_items(connection), files, source.attributes, options.images, out)
+        if items.counts is not None:
+            created_by["pictures"] = items.counts
         stream_domain(
             out,
             name=out.name,
-            raw_item_ids=raw_ids,
-            texts=[item_text(cells, nothing) for cells in fields],
+            raw_item_ids=items.raw_ids,
+            texts=items.texts,
             users=_users(connection),
             features={},
-            image_paths=None if found is None else [next(iter(several), None) for several in found],
-            further_images=[several[1:] for several in found or []]
-            if max(map(len, found or []), default=0) > 1
-            else None,
-            image_urls=urls if any(urls) else None,
-            attributes=_attributes(fields, source.attributes, nothing),
+            image_urls=items.urls,
+            attributes=items.attributes,
+            **image_columns(items.files),
             created_by={**created_by, "notes": notes, "filters": [asdict(step) for step in steps]},
             overwrite=options.overwrite,
         )
-    return Converted(steps, [] if pictures is None else pictures.told)
-
-
-def _attributes(
-    fields: Sequence[str | None], number: int | None, nothing: Sequence[str]
-) -> list[list[str]] | None:
-    """Attribute values of every item, of the given field; None where there is no such field, or nobody has any."""
-    found = [] if number is None else [item_attributes(one, number, nothing) for one in fields]
-    return found if any(found) else None
-
-
-def _addresses(files: RawFiles, cells: Sequence[str | None]) -> list[str | None]:
-    """The first address of every item's cell of pictures."""
-    values = [None if cell is None else json.loads(cell) for cell in cells]
-    found = [next(iter(addresses_of(value, files.choices.nothing)), None) for value in values]
-    none = [value for value, url in zip(values, found, strict=True) if url is None and value not in (None, "", [])]
-    odd = [value for value in none if texts_of(value, files.choices.nothing)]
-    if odd:
-        files.warn(f"{len(odd):,} items have a cell of pictures without an address, such as {str(odd[0])[:60]!r}")
-    return found
+    return Converted(steps, items.told)
 
 
 def _numbered_items(connection: DuckDBPyConnection) -> pa.Table:
@@ -158,14 +129,20 @@ def _users(connection: DuckDBPyConnection) -> Iterator[UserBlock]:
     """Whole users in order, each user's interactions in time order."""
     names = connection.sql("SELECT raw_id FROM final_users ORDER BY number").to_arrow_table()["raw_id"]
     ids = names.cast(pa.string()).combine_chunks()
-    reader = connection.sql(
+    rows = connection.sql(
         "SELECT u.number - 1 AS user, i.number AS item, time_ms FROM kept JOIN final_users u ON u.id = kept.user "
         f"JOIN final_items i ON i.id = kept.item ORDER BY kept.user, time_ms, {TIE}, kept.item"
-    ).to_arrow_reader(_BATCH)
+    )
+    return blocks_of(rows, ids)
+
+
+def blocks_of(rows: DuckDBPyRelation, ids: pa.StringArray) -> Iterator[UserBlock]:
+    """Whole users from rows of user (from 0), item and milliseconds, ordered; ``ids`` are those of all users."""
+    reader = rows.to_arrow_reader(_BATCH)
     held = np.empty((0, 3), np.int64)
     for batch in reader:
-        rows = np.stack([column.to_numpy().astype(np.int64) for column in batch.columns], axis=1)
-        held = np.concatenate([held, rows])
+        block = np.stack([column.to_numpy().astype(np.int64) for column in batch.columns], axis=1)
+        held = np.concatenate([held, block])
         complete = int(np.searchsorted(held[:, 0], held[-1, 0]))  # the last user may go on in the next batch
         if complete:
             yield _block(held[:complete], ids)

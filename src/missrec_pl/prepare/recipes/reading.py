@@ -103,7 +103,7 @@ def locate(recipe: Recipe, source: Path, metadata: Path | None = None) -> Locate
         logs = _found(folder, layout.interactions.files) if source.is_dir() else (source,)
         if not logs:
             continue
-        items = (metadata,) if metadata is not None else ()
+        items: tuple[Path, ...] = (metadata,) if metadata is not None else ()
         if not items and layout.metadata is not None:
             items = _found(folder, layout.metadata.files)
         pictures = _found(folder, layout.pictures.folder, folders=True) if layout.pictures is not None else ()

@@ -21,4 +21,5 @@ def column(name: str) -> str:
 
 def numbers(connection: DuckDBPyConnection, what: str) -> list[int]:
     """The whole numbers in the one row that ``SELECT <what>`` gives."""
-    return [int(number) for number in connection.execute(f"SELECT {what}").fetchone() or ()]
+    (row,) = connection.execute(f"SELECT {what}").fetchall()  # all: an open result would block what comes next
+    return list(map(int, row))

@@ -1,0 +1,1 @@
+"""``prepare doctor``: what a source is, how it would be read, what is odd about it, and the command to use."""
