@@ -1,10 +1,13 @@
 """Time and memory of ``prepare interactions`` at the size of the paper's pre-training mix; its core checked.
 
 python benchmarks/interactions.py [--interactions 14000000 --users 1400000 --items 447000] [--threads 2]
+    [--recbole PYTHON]
 
 Writes ratings and metadata in the layout of Amazon Reviews 2018 to a temporary folder and converts them in a
 process of its own. Prints wall and CPU seconds and that process's peak memory, then converts 100,000 rows and
-compares what is left with a plain reference, row by row.
+compares what is left with a plain reference, row by row. ``--recbole`` names the Python of an environment that has
+RecBole: the same interactions are then written as its atomic file, and both read it, leave out repeats and take
+the 5-core; what is left has to be the same.
 """
 
 import argparse
@@ -53,11 +56,16 @@ def write_source(folder: Path, interactions: int, users: int, items: int, seed: 
 
 
 def convert(ratings: Path, metadata: Path, out: Path, threads: int, memory: str) -> str:
-    """Wall and CPU seconds and peak resident memory of the command."""
+    """What the command costs."""
     command = [sys.executable, "-m", "missrec_pl.prepare", "interactions", str(ratings), str(out)]
     command += ["--format", "amazon2018", "--metadata", str(metadata), "--overwrite"]
+    return measured([*command, "--threads", str(threads), "--memory", memory])
+
+
+def measured(command: list[str]) -> str:
+    """Wall and CPU seconds and peak resident memory of a command."""
     started, peak, cpu = time.perf_counter(), 0, 0.0
-    with subprocess.Popen([*command, "--threads", str(threads), "--memory", memory]) as process:
+    with subprocess.Popen(command) as process:
         watched = psutil.Process(process.pid)
         while process.poll() is None:
             try:
@@ -88,6 +96,49 @@ def pairs_of(path: Path) -> set[tuple[str, str]]:
     return {(user, ids[item]) for number, user in enumerate(users) for item in domain.sequences.of(number)}
 
 
+RECBOLE = """
+import sys
+import numpy as np
+for old, new in (("float_", np.float64), ("complex_", np.complex128), ("unicode_", np.str_)):
+    if not hasattr(np, old):  # RecBole 1.2.1 asks for names that NumPy 2 dropped
+        setattr(np, old, new)
+from recbole.config import Config
+from recbole.data import create_dataset
+sys.argv[1:], (folder, name) = [], sys.argv[1:3]
+settings = {"data_path": folder, "use_gpu": False, "train_neg_sample_args": None, "rm_dup_inter": "first",
+            "USER_ID_FIELD": "user_id", "ITEM_ID_FIELD": "item_id", "TIME_FIELD": "timestamp",
+            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+            "user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "[5,inf)"}
+found = create_dataset(Config(model="SASRec", dataset=name, config_dict=settings))
+counts = len(found.inter_feat), found.user_num - 1, found.item_num - 1
+print("RecBole: {:,} interactions, {:,} users, {:,} items".format(*counts))
+"""
+"""Reads an atomic file as RecBole does: a child's program."""
+
+
+def beside_recbole(python: str, ratings: Path, folder: Path, threads: int, memory: str) -> None:
+    """Both read one atomic file, leave out repeats and take the 5-core; prints what each costs and leaves."""
+    atomic = folder / "atomic"
+    atomic.mkdir()
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    with ratings.open() as source, (atomic / "atomic.inter").open("w") as target:
+        target.write(header)
+        for line in source:
+            item, user, *rest = line.rstrip("\n").split(",")
+            target.write("\t".join([user, item, *rest]) + "\n")
+    command = [
+        sys.executable,
+        "-m",
+        "missrec_pl.prepare",
+        "interactions",
+        str(atomic),
+        str(folder / "from_atomic"),
+    ]
+    command += ["--format", "atomic", "--keep-items-without-text", "--threads", str(threads), "--memory", memory]
+    print(f"prepare interactions --format atomic: {measured(command)}", flush=True)
+    print(f"RecBole: {measured([python, '-c', RECBOLE, str(folder), 'atomic'])}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interactions", type=int, default=14_000_000)
@@ -95,6 +146,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=447_000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory", default="2GB")
+    parser.add_argument("--recbole", metavar="PYTHON", help="of an environment with RecBole")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -102,6 +154,8 @@ def main() -> None:
         print(f"source: {ratings.stat().st_size / 1e6:,.0f} MB of ratings", flush=True)
         cost = convert(ratings, metadata, folder / "out", arguments.threads, arguments.memory)
         print(f"{arguments.interactions:,} interactions on {arguments.threads} threads: {cost}")
+        if arguments.recbole:
+            beside_recbole(arguments.recbole, ratings, folder, arguments.threads, arguments.memory)
         small = folder / "small"
         small.mkdir()
         ratings, metadata = write_source(small, 100_000, 9_000, 3_000, seed=1)

@@ -15,6 +15,7 @@ from missrec_pl.data.splits import make_split
 _SAMPLE = 1_000
 _PERMUTATIONS = 100
 _SIGMAS = 3.0  # how far aligned rows stand above shuffled ones; below, the order of the rows is in doubt
+_FEW = 30  # items, below which a weak agreement says nothing
 _COPIES = 0.05  # share of items with one and the same vector that looks like a placeholder
 _USUAL_SIZE = (1e-3, 1e3)  # of values: beyond it vectors are of another scale than encoders give
 _EQUAL = 1e-3  # relative difference below which two vectors are one, whatever type they were stored in
@@ -106,7 +107,7 @@ def _row_order(domain: Domain, name: str, items: npt.NDArray[np.int64]) -> Itera
         if sigmas is None:
             continue
         told = f"{name}: rows agree with {what} by {sigmas:.1f} standard deviations over shuffled rows"
-        doubtful = sigmas < _SIGMAS
+        doubtful = sigmas < _SIGMAS and len(items) >= _FEW
         yield Finding(told + (": are they in the order of the items?" if doubtful else ""), doubtful)
         return
     yield Finding(f"{name}: too little to judge by whether the rows are in the order of the items")

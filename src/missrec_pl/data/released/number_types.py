@@ -26,7 +26,7 @@ _OTHERS = {
     "big-endian float64": ">f8",
     "big-endian float16": ">f2",
 }
-_LEAST = 256  # bytes; fewer tell nothing
+_LEAST = 64  # bytes; fewer tell nothing
 _NARROW = 4.0  # standard deviation of log2 of sizes; encoders' features have 1 to 3
 _ALIKE = 0.6  # of distributions of sixteen values, most that they may differ by; two apart differ by 2
 _WIDE = 2.0  # how many times wider float32 has to be for another type to be believed

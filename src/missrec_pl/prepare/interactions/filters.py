@@ -92,8 +92,9 @@ def table_of(steps: list[Step]) -> list[str]:
 
 def apply(connection: DuckDBPyConnection, filters: Filters, report: Callable[[str], None]) -> Iterator[Step]:
     """Fills ``kept`` from ``raw`` and takes from it what each filter leaves out; yields after each."""
+    columns = "u.id AS user, i.id AS item, time_ms" + (", rating" if filters.min_rating is not None else "")
     connection.execute(
-        f"CREATE TABLE kept AS SELECT u.id AS user, i.id AS item, time_ms, rating FROM raw "
+        f"CREATE TABLE kept AS SELECT {columns} FROM raw "
         f"JOIN user_ids u ON u.raw_id = raw.user JOIN item_ids i ON i.raw_id = raw.item WHERE {COMPLETE}"
     )
     connection.execute("DROP TABLE raw")
