@@ -1,6 +1,7 @@
 """``check``, ``stats`` and ``info``: what is in domain folders."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,9 +9,10 @@ from rich.table import Table
 
 from missrec_pl.data.domain.folder import Domain
 from missrec_pl.errors import DataError
+from missrec_pl.prepare.character import character
 from missrec_pl.prepare.commands.base import Command, add_domains
 from missrec_pl.prepare.exchange.statistics import FORMATS, HEADER, statistics_of, total
-from missrec_pl.prepare.findings import findings
+from missrec_pl.prepare.findings import Finding, findings
 
 
 def _add_check(parser: ArgumentParser) -> None:
@@ -29,14 +31,18 @@ def _check(arguments: Namespace, console: Console) -> None:
                 damaged.append(str(error))
                 continue
             found = list(findings(domain))
-        print(f"{path}: ok, fingerprint {domain.fingerprint[:16]}")
-        for finding in found:
-            print(f"  {'warning: ' if finding.is_warning else ''}{finding.text}")
+        _print(f"{path}: ok, fingerprint {domain.fingerprint[:16]}", found)
         warnings = sum(finding.is_warning for finding in found)
         if arguments.strict and warnings:
             damaged.append(f"{path}: {warnings} warnings (see above), which --strict does not let pass")
     if damaged:
         raise DataError("\n".join(damaged))
+
+
+def _print(head: str, found: Sequence[Finding]) -> None:
+    print(head)
+    for finding in found:
+        print(f"  {'warning: ' if finding.is_warning else ''}{finding.text}")
 
 
 def _add_stats(parser: ArgumentParser) -> None:
@@ -53,7 +59,8 @@ def _stats(arguments: Namespace, console: Console) -> None:
 
 
 def _info(arguments: Namespace, console: Console) -> None:
-    """Table of users, items, interactions, lengths and modalities."""
+    """Table of users, items, interactions, lengths and modalities, and what kind of data it is."""
+    facts: dict[str, list[Finding]] = {}
     columns = ("domain", "users", "items", "interactions", "avg length", "modality", "dim", "coverage", "encoder")
     table = Table(*columns)
     for path in arguments.domains:
@@ -67,7 +74,11 @@ def _info(arguments: Namespace, console: Console) -> None:
                 first = [""] * len(first)
         if first[0]:
             table.add_row(*first, "none yet", "", "", "")
+        with console.status(f"reading {path}"):
+            facts[str(path)] = list(character(domain))
     Console(width=None if console.is_terminal else 140).print(table)
+    for path, found in facts.items():
+        _print(path, found)
 
 
 COMMANDS = (
