@@ -31,6 +31,8 @@ _QUIET = {
     "disable_git": True,
     "disable_code": True,
     "finish_timeout": 300.0,
+    "x_graphql_retry_max": 10,  # else W&B does not come to its own timeout where the server is gone
+    "x_graphql_retry_wait_max_seconds": 15.0,
 }
 _EVENTS = ("failure", "end")
 
