@@ -4,11 +4,11 @@ import errno
 
 import pytest
 
-from missrec_pl.errors import RunError
+from missrec_pl.errors import DataError, RunError
 from missrec_pl.experiment.failures import told
 from missrec_pl.prepare import __main__ as prepare
 from missrec_pl.report import __main__ as report
-from missrec_pl.system.trouble import trouble_of
+from missrec_pl.system.trouble import mistaken_for_damage, trouble_of
 
 FULL = [
     OSError(errno.ENOSPC, "No space left on device", "/out/a"),
@@ -68,3 +68,21 @@ class Said:
     """Parsed arguments."""
 
     command = "full"
+
+
+def test_a_file_that_could_not_be_opened_is_not_called_damaged():
+    def read(error):
+        try:
+            try:
+                raise error
+            except (OSError, ValueError) as cause:
+                raise DataError("x.npy: truncated or no .npy file; prepare the domain again") from cause
+        except DataError as found:
+            return mistaken_for_damage(found)
+
+    line = read(OSError(errno.EMFILE, "Too many open files", "x.npy"))
+    assert line is not None
+    assert line.startswith("too many files are open")
+    assert read(OSError(errno.EACCES, "Permission denied", "x.npy")) is None
+    assert read(ValueError("cannot reshape")) is None
+    assert mistaken_for_damage(DataError("no cause")) is None

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from missrec_pl.checkpoints.files import LAST
 from missrec_pl.errors import DataError, MissrecError, RunError, StoppedError
-from missrec_pl.system.trouble import trouble_of
+from missrec_pl.system.trouble import mistaken_for_damage, trouble_of
 
 _MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
@@ -52,10 +52,10 @@ def told(folder: str) -> Iterator[None]:
     """
     try:
         yield
-    except MissrecError:
-        raise
     except Exception as error:
-        if (trouble := trouble_of(error, folder)) is None:
+        is_told = isinstance(error, MissrecError)
+        trouble = mistaken_for_damage(error) if is_told else trouble_of(error, folder)
+        if trouble is None:
             raise
         raise RunError(f"{trouble} {saved(folder)}") from error
 

@@ -47,6 +47,16 @@ def trouble_of(error: BaseException, place: str = "") -> str | None:
     return None
 
 
+def mistaken_for_damage(error: BaseException) -> str | None:
+    """What the machine refused while a file was read that an error calls damaged: open files, memory on the disk.
+
+    Returns:
+        The line of `trouble_of`; None if the file is what the error says.
+    """
+    cause = error.__cause__
+    return trouble_of(cause) if cause is not None and _kind(cause) in ("full", "many") else None
+
+
 def _kind(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         for kind, numbers in (("full", _FULL), ("many", _TOO_MANY), ("read-only", _READ_ONLY)):
