@@ -13,6 +13,7 @@ from missrec_pl.prepare.character import character
 from missrec_pl.prepare.commands.base import Command, add_domains
 from missrec_pl.prepare.exchange.statistics import FORMATS, HEADER, statistics_of, total
 from missrec_pl.prepare.findings import Finding, findings
+from missrec_pl.prepare.tables.joins import joins_of
 
 
 def _add_check(parser: ArgumentParser) -> None:
@@ -59,7 +60,7 @@ def _stats(arguments: Namespace, console: Console) -> None:
 
 
 def _info(arguments: Namespace, console: Console) -> None:
-    """Table of users, items, interactions, lengths and modalities, and what kind of data it is."""
+    """Table of users, items, interactions, lengths, modalities; what kind of data, and how its files matched."""
     facts: dict[str, list[Finding]] = {}
     columns = ("domain", "users", "items", "interactions", "avg length", "modality", "dim", "coverage", "encoder")
     table = Table(*columns)
@@ -79,6 +80,8 @@ def _info(arguments: Namespace, console: Console) -> None:
     Console(width=None if console.is_terminal else 140).print(table)
     for path, found in facts.items():
         _print(path, found)
+        for line in joins_of(Domain.open(path).manifest.created_by):
+            print(f"  {line}")
 
 
 COMMANDS = (

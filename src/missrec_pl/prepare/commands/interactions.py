@@ -20,6 +20,7 @@ from missrec_pl.prepare.recipes.archives import as_folder
 from missrec_pl.prepare.recipes.reading import Located, locate
 from missrec_pl.prepare.recipes.recipe import read_recipe
 from missrec_pl.prepare.tables.choices import NOTHING, Choices
+from missrec_pl.prepare.tables.id_forms import FORMS
 from missrec_pl.prepare.tables.raw_files import RawFiles
 from missrec_pl.prepare.tables.times import UNITS, TimeChoice
 
@@ -74,6 +75,9 @@ def _add_forms(parser: ArgumentParser) -> None:
     add("--encoding", action="append", default=[], metavar="VALUE", help="such as windows-1252")
     told = "words for nothing in cells (default: NULL, nan, None, N/A, NA and the like); '' for none"
     add("--nothing", metavar="WORD,...", help=told)
+    told = "spellings that ids of all files are brought to, such as zeros (no leading ones): " + ", ".join(FORMS)
+    add("--id-form", metavar="FORM,...", help=told)
+    add("--allow-unmatched", action="store_true", help="go on where half of the items or more match no metadata")
     add("--time-unit", choices=tuple(UNITS), help="of plain numbers (default: told by their size)")
     add("--time-format", metavar="FORMAT", help="of times as texts, such as %%d.%%m.%%Y (default: told by them)")
 
@@ -154,7 +158,12 @@ class Asked:
 
     def choices(self) -> Choices:
         """How files are read."""
-        given = settings_from(self.arguments, Choices, nothing=_words(self.arguments.nothing, NOTHING))
+        given = settings_from(
+            self.arguments,
+            Choices,
+            nothing=_words(self.arguments.nothing, NOTHING),
+            id_form=_words(self.arguments.id_form, ()),
+        )
         return given if self.located is None else self.located.choices(given)
 
     def times(self) -> TimeChoice:

@@ -30,11 +30,13 @@ class Pictures:
 
     Attributes:
         files: for each item, its files as ``items.parquet`` keeps them, the first one first; none or several.
+        left: files that belong to no item.
         told: what was found, missed and left over, in lines.
         counts: the same for ``domain.json``.
     """
 
     files: list[list[str]]
+    left: list[str]
     told: list[str]
     counts: dict[str, object]
 
@@ -74,7 +76,7 @@ class ItemImages:
             _remember(self.folder)
         kept = [[(stored / file).as_posix() for file in found.get(raw, [])] for raw in raw_ids]
         left = [file for file in there if file not in owners]
-        return Pictures(kept, *self._told(raw_ids, found, there, left))
+        return Pictures(kept, left, *self._told(raw_ids, found, there, left))
 
     def _told(
         self, raw_ids: Sequence[str], found: Mapping[str, list[str]], there: Sequence[str], left: Sequence[str]

@@ -15,6 +15,7 @@ from missrec_pl.errors import DataError
 from missrec_pl.prepare.interactions.filters import COMPLETE, Filters, Step, apply
 from missrec_pl.prepare.interactions.texts import has_text, item_text
 from missrec_pl.prepare.tables.cells import number_sql
+from missrec_pl.prepare.tables.id_forms import form_sql
 from missrec_pl.prepare.tables.raw_files import RawFiles
 from missrec_pl.prepare.tables.sql import numbers
 from missrec_pl.prepare.tables.times import TimeChoice, TimeColumn
@@ -48,15 +49,17 @@ def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[s
     time_ms, kept = TimeColumn("read", "time", where, source.usual_unit, times).milliseconds(
         connection, files.say, files.warn
     )
+    user, item = (form_sql(files.choices.id_form, name) for name in ("user", "item"))
     connection.execute(
-        f"CREATE TABLE raw AS SELECT user, item, {kept} AS time_ms, {number_sql('rating')} AS rating, "
+        f"CREATE TABLE raw AS SELECT {user} AS user, {item} AS item, {kept} AS time_ms, {number_sql('rating')} "
+        f"AS rating, "
         f"CASE WHEN {kept} IS NULL THEN CAST(time AS VARCHAR) END AS time_text, "
         f"nullif(trim(rating), '') AS rating_text FROM (SELECT *, {time_ms} AS ms FROM read)"
     )
     connection.execute("DROP TABLE read")
     report("reading metadata")
     items = source.items or "SELECT NULL::VARCHAR AS item, NULL::VARCHAR AS fields, NULL::VARCHAR AS pictures"
-    connection.execute(f"CREATE TABLE described AS {items}")
+    connection.execute(f"CREATE TABLE described AS SELECT * REPLACE ({item} AS item) FROM ({items})")
     if source.items is not None:
         _check_count(connection, "described", source.metadata, source.item_rows)
         _tell_several(files, source.metadata)

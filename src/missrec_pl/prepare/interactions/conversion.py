@@ -20,6 +20,7 @@ from missrec_pl.prepare.interactions.cleaning import clean, load, preview
 from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.filters import TIE, Filters, Step
 from missrec_pl.prepare.interactions.items import image_columns, items_of
+from missrec_pl.prepare.interactions.matching import check_ids
 from missrec_pl.prepare.interactions.source import Source
 from missrec_pl.prepare.tables.choices import Choices
 from missrec_pl.prepare.tables.raw_files import RawFiles
@@ -88,6 +89,7 @@ def convert(
         files = RawFiles(connection, folder, options.choices, say=note, warn=lambda line: note(f"warning: {line}"))
         source = read(files)
         load(files, source, options.times, report)
+        joins = check_ids(files, source)
         if options.dry_run:
             shown = preview(connection, options.choices.nothing)
             return Converted(clean(connection, options.filters, where, report), shown)
@@ -96,6 +98,7 @@ def convert(
         items = items_of(_numbered_items(connection), files, source.attributes, options.images, out)
         if items.counts is not None:
             created_by["pictures"] = items.counts
+        joins += items.joins
         stream_domain(
             out,
             name=out.name,
@@ -106,7 +109,12 @@ def convert(
             image_urls=items.urls,
             attributes=items.attributes,
             **image_columns(items.files),
-            created_by={**created_by, "notes": notes, "filters": [asdict(step) for step in steps]},
+            created_by={
+                **created_by,
+                "notes": notes,
+                "joins": [join.content() for join in joins],
+                "filters": [asdict(step) for step in steps],
+            },
             overwrite=options.overwrite,
         )
     return Converted(steps, items.told)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
 
-from missrec_pl.prepare.features.picture_folders import ItemImages
+from missrec_pl.prepare.features.picture_folders import ItemImages, Pictures
 from missrec_pl.prepare.interactions.texts import item_attributes, item_text
 from missrec_pl.prepare.tables.cells import addresses_of, texts_of
+from missrec_pl.prepare.tables.joins import JoinReport, Sides, check_lists
 from missrec_pl.prepare.tables.raw_files import RawFiles
 
 
@@ -36,6 +37,7 @@ class Items:
     files: list[list[str]] | None
     told: list[str] = field(default_factory=list)
     counts: dict[str, object] | None = None
+    joins: list[JoinReport] = field(default_factory=list)  # how items and files of pictures match
 
 
 def items_of(
@@ -54,6 +56,7 @@ def items_of(
         None if found is None else found.files,
         [] if found is None else found.told,
         None if found is None else found.counts,
+        [] if found is None else [_pictures_join(files, raw_ids.to_pylist(), found)],
     )
 
 
@@ -64,6 +67,15 @@ def image_columns(files: Sequence[Sequence[str]] | None) -> dict[str, Any]:
     further = [list(several[1:]) for several in files]
     first = [next(iter(several), None) for several in files]
     return {"image_paths": first, "further_images": further if any(further) else None}
+
+
+def _pictures_join(files: RawFiles, raw_ids: Sequence[str], pictures: Pictures) -> JoinReport:
+    """How items and files of pictures match. Items without one are sound where no file is left over."""
+    found = [raw for raw, several in zip(raw_ids, pictures.files, strict=True) if several]
+    left = [PurePath(file).stem for file in pictures.left]
+    wanted = raw_ids if left else found
+    sides = Sides("items", "the interactions", "the folder of pictures", "--image-name says what files are called")
+    return check_lists(wanted, [*found, *left], sides, allowed=files.choices.allow_unmatched, warn=files.warn)
 
 
 def _attributes(

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from missrec_pl.errors import ConfigError, DataError
-from missrec_pl.prepare.interactions.source import Source, described, pick, selected
+from missrec_pl.prepare.interactions.source import Source, described, id_sql, pick, selected
 from missrec_pl.prepare.tables.raw_files import RawFiles
 from missrec_pl.prepare.tables.sql import column
 from missrec_pl.prepare.tables.table import Table, distinct_names, joined, require_file
 
 _LIST_WORDS = ("categor", "genre", "class")
 _TEXT_WORDS = ("title", "name", *_LIST_WORDS, "brand")
+_OTHERS = 20  # columns that are tried as ids where the metadata do not match
 _HISTORY = "item_id_list"  # the field of files that hold a history in a row
 
 
@@ -133,7 +134,9 @@ def source_of(
     )
     if items is None:
         return source
-    key = items.text(pick(items.names, (columns.item_id or names["item"],), items.path, "--item-id"))
+    id_column = pick(items.names, (columns.item_id or names["item"],), items.path, "--item-id")
+    key = items.text(id_column)
+    others = [name for name in items.names if name != id_column][:_OTHERS]
     text = [pick(items.names, (name,), items.path, "--text") for name in columns.text]
     cells = [(fields or {}).get(name, column(name)) for name in text]
     picture = "NULL"
@@ -145,6 +148,9 @@ def source_of(
         attributes=_listing(text),
         metadata=items.path,
         item_rows=items.rows,
+        other_ids={
+            name: f"SELECT {id_sql(items.text(name), nothing)} AS id FROM {items.relation}" for name in others
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """What a reader makes of a raw data set: SQL of its interactions and items."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from missrec_pl.errors import DataError
@@ -31,6 +31,7 @@ class Source:
         usual_unit: The unit of times that are too small to tell it.
         rows: Rows of interactions that the file has; None: not known.
         item_rows: The same, of items.
+        other_ids: Columns of the metadata that might hold the ids instead: queries with the column ``id``.
     """
 
     interactions: str
@@ -43,6 +44,7 @@ class Source:
     usual_unit: str = "s"
     rows: int | None = None
     item_rows: int | None = None
+    other_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def pick(names: Sequence[str], choices: Sequence[str], path: Path, flag: str | None = None) -> str:

@@ -55,6 +55,8 @@ class Choices:
     quote: Sequence[str] = ()
     encoding: Sequence[str] = ()
     nothing: Sequence[str] = NOTHING  # words of cells that hold nothing
+    id_form: Sequence[str] = ()  # spellings that ids of all files are brought to, see ``id_forms``
+    allow_unmatched: bool = False  # go on where half of the ids of a join or more match none
 
     def __post_init__(self) -> None:
         for value in self.encoding:
