@@ -118,7 +118,10 @@ def test_a_dry_run_shows_rows_and_filters_and_writes_nothing(
         "nothing was written",
     ):
         assert told in printed
-    assert {entry.name for entry in tmp_path.iterdir()} == {"raw"}
+    sources.microlens(tmp_path / "videos")
+    assert prepare(tmp_path / "videos", tmp_path / "none" / "out", "microlens", "--k-core", 1, "--dry-run") == 0
+    assert "3 of 3 items have one" in capsys.readouterr().out
+    assert {entry.name for entry in tmp_path.iterdir()} == {"raw", "videos"}
 
 
 MISTAKES = {

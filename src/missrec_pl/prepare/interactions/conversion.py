@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -79,7 +80,8 @@ def convert(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **options.told,
     }
-    with working_database(out, memory=options.memory, threads=options.threads) as (connection, folder):
+    beside = Path(tempfile.gettempdir()) / out.name if options.dry_run else out
+    with working_database(beside, memory=options.memory, threads=options.threads) as (connection, folder):
         notes: list[str] = []
 
         def note(line: str) -> None:
@@ -92,7 +94,11 @@ def convert(
         joins = check_ids(files, source)
         if options.dry_run:
             shown = preview(connection, options.choices.nothing)
-            return Converted(clean(connection, options.filters, where, report), shown)
+            steps = clean(connection, options.filters, where, report)
+            if options.images is not None:
+                left = "SELECT raw_id FROM item_ids WHERE id IN (SELECT item FROM kept) ORDER BY id"
+                shown += options.images.find([raw for (raw,) in connection.sql(left).fetchall()], out).told
+            return Converted(steps, shown)
         steps = clean(connection, options.filters, where, report)
         report(f"writing {out}")
         items = items_of(_numbered_items(connection), files, source.attributes, options.images, out)
