@@ -12,12 +12,8 @@ FAST := tests/nn tests/losses tests/metrics tests/fitting tests/modules/test_ste
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-run: $(BIN)/.quickstart ## set up, pre-train and fine-tune on the groceries, print the table
-	$(BIN)/python train.py experiment=quickstart phase=pretrain hydra.run.dir=$(OUT)/pretrain resume=last
-	$(BIN)/python train.py -m experiment=quickstart setting=inductive,transductive hydra.sweep.dir=$(OUT)/scratch resume=last
-	$(BIN)/python train.py -m experiment=quickstart setting=inductive,transductive \
-		ckpt=$(OUT)/pretrain/checkpoints/best.ckpt hydra.sweep.dir=$(OUT)/pretrained resume=last
-	$(MAKE) --no-print-directory table
+run: $(BIN)/.quickstart ## set up, train on the groceries, show a table, a page and recommendations
+	@$(BIN)/python -m missrec_pl.experiment.quickstart --out $(OUT)
 
 table: $(BIN)/.quickstart ## print the table of the runs below $(OUT)
 	$(BIN)/python -m missrec_pl.report table $(OUT)

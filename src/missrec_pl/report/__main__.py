@@ -11,6 +11,7 @@ from missrec_pl.report.commands import (
     groups,
     interest_study,
     interests,
+    page,
     paired,
     published,
     refresh,
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "interest_study": interest_study.COMMAND,
     "interests": interests.COMMAND,
     "runs": runs.COMMAND,
+    "page": page.COMMAND,
 }
 COMMANDS["refresh"] = refresh.over(COMMANDS)
 

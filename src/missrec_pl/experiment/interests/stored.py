@@ -11,24 +11,18 @@ import numpy as np
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.clustering import DPCKNNResult
 from missrec_pl.clustering.methods import DPCKNN, InterestMethod, NoInterests
-from missrec_pl.config.stored import IN_REPORT, current, with_paths
-from missrec_pl.config.stored_values import escaped
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.errors import CheckpointError, DataError, MissrecError
-from missrec_pl.experiment import building
-from missrec_pl.experiment.starting import load_weights
+from missrec_pl.errors import CheckpointError, MissrecError
+from missrec_pl.experiment.rebuilding import StoredRun, rebuilt
 from missrec_pl.nn.contract import ItemInputs, Recommender
 from missrec_pl.nn.interests import InterestTable
 
 _CHUNK = 16384  # items embedded at a time
-_UNUSED: dict[str, Any] = {"trainer": None, "logger": None, "callbacks": {}, "resume": None, "test": False}
 
 
 @dataclass(frozen=True)
@@ -79,25 +73,28 @@ def read_interests(
         CheckpointError: no checkpoint of this project, one without interests, or one that names other classes.
         DataError: the run's data is missing, damaged or no longer the same.
     """
-    checkpoint = read_checkpoint(file, "RUN")
-    if int(checkpoint.weights.get("fitted.interests.num_refreshes", 0)) == 0:
-        raise CheckpointError(
-            f"{file}: its interest table is empty, for the run never discovered any (callbacks.interest_refresh)."
-        )
-    places = {"data_dir": data_dir, "cache_dir": cache_dir}
-    cfg = _run_of(checkpoint, file, places, trust)
     try:
-        method: InterestMethod = instantiate(cfg.interest.method)
-        if isinstance(method, NoInterests):
-            raise CheckpointError(
-                f"{file} is of a run with interest=none: its prototype is a constant, there is nothing to show."
-            )
-        return _read(checkpoint, file, cfg, method)
+        return interests_in(rebuilt(file, data_dir=data_dir, cache_dir=cache_dir, trust=trust), file)
     except (InstantiationException, OmegaConfBaseException) as error:
         if isinstance(error.__cause__, MissrecError):
             raise error.__cause__ from error
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{file} was written by another version of this project ({reason}).") from error
+
+
+def interests_in(run: StoredRun, file: Path) -> StoredInterests:
+    """The interests of a run that is built already; a `CheckpointError` if it has none."""
+    if int(run.checkpoint.weights.get("fitted.interests.num_refreshes", 0)) == 0:
+        raise CheckpointError(
+            f"{file}: its interest table is empty, for the run never discovered any (callbacks.interest_refresh)."
+        )
+    method: InterestMethod = instantiate(run.config.interest.method)
+    if isinstance(method, NoInterests):
+        raise CheckpointError(
+            f"{file} is of a run with interest=none: its prototype is a constant, there is nothing to show."
+        )
+    catalogue, seed = run.datamodule.catalogue, int(run.config.seed)
+    return interests_of(run.module.model, catalogue, checkpoint=file, method=method, seed=seed)
 
 
 def decision_graph(stored: StoredInterests) -> DPCKNNResult | None:
@@ -106,35 +103,6 @@ def decision_graph(stored: StoredInterests) -> DPCKNNResult | None:
         return None
     found = stored.method(stored.tokens, len(stored.prototypes), stored.seed)
     return found if isinstance(found, DPCKNNResult) else None
-
-
-def _run_of(
-    checkpoint: Checkpoint, file: Path, places: dict[str, Path | None], trust: Sequence[str]
-) -> DictConfig:
-    """The config of the checkpoint's run, without what only training needs."""
-    here = {name: None if path is None else str(path.resolve()) for name, path in places.items()}
-    stored = with_paths(checkpoint.config, {**here, "output_dir": str(file.parent)})
-    known = current(stored, flag=str(file), trust=trust, trust_as=IN_REPORT)
-    run: DictConfig = OmegaConf.create({**known, **_UNUSED, "ckpt": escaped(str(file))})
-    return run
-
-
-def _read(checkpoint: Checkpoint, file: Path, cfg: DictConfig, method: InterestMethod) -> StoredInterests:
-    try:
-        datamodule = building.build_datamodule(cfg)
-    except DataError as error:
-        raise DataError(
-            f"{str(error).rstrip('.')} (the run had data={cfg.data.name} and paths.data_dir={cfg.paths.data_dir}; "
-            "--data-dir says where the data lies now)."
-        ) from error
-    if not building.is_same_data(checkpoint, datamodule):
-        raise DataError(
-            f"{file} was trained on {', '.join(checkpoint.data)} as it was then; its content has changed, so that "
-            "the interests belong to other items. Name the folder of the old data by --data-dir, or train again."
-        )
-    module = building.build_module(cfg, datamodule, for_training=False).eval()
-    load_weights(cfg, checkpoint, module, datamodule)
-    return interests_of(module.model, datamodule.catalogue, checkpoint=file, method=method, seed=int(cfg.seed))
 
 
 @torch.no_grad()

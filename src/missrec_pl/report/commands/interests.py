@@ -11,7 +11,7 @@ from missrec_pl.errors import CheckpointError
 from missrec_pl.report.commands.base import Command
 from missrec_pl.report.output import check_out, require_matplotlib, write_whole
 
-_CHECKPOINTS = ("best.ckpt", "last.ckpt")
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -44,12 +44,12 @@ def _checkpoint(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise CheckpointError(f"{path} does not exist: give a run folder or a checkpoint.")
-    for name in _CHECKPOINTS:
+    for name in CHECKPOINTS:
         if (file := path / "checkpoints" / name).is_file():
             return file
     found = sorted(path.rglob("*.ckpt"))
     hint = f", e.g. {found[0]}" if found else ""
-    looked_for = " nor ".join(f"checkpoints/{name}" for name in _CHECKPOINTS)
+    looked_for = " nor ".join(f"checkpoints/{name}" for name in CHECKPOINTS)
     raise CheckpointError(f"{path} holds no {looked_for}: give a training run's folder, or a checkpoint{hint}.")
 
 
@@ -60,6 +60,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prototypes", type=_count, default=8, help="how many to show; default: %(default)s")
     parser.add_argument("--items", type=_count, default=6, help="items of each; default: %(default)s")
+    add_place_arguments(parser)
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where a checkpoint's data lies and whose classes it may name."""
     parser.add_argument("--data-dir", type=Path, help="where the data lies, if not where the run found it")
     parser.add_argument("--cache-dir", type=Path, help="where conversions lie, if not where the run kept them")
     parser.add_argument(

@@ -11,7 +11,7 @@ from missrec_pl.report.commands.base import Command, chosen_metrics, chosen_runs
 from missrec_pl.report.output import Report, short_name
 from missrec_pl.report.paper.published import LAYOUTS, Layout, Place, reported
 from missrec_pl.report.runs.cells import Cell, Theirs, by_data_and_row, cell_section
-from missrec_pl.report.runs.records import BASELINES, PRETRAIN, UNTESTED, RunResult
+from missrec_pl.report.runs.records import BASELINES, PRETRAIN, UNTESTED, RunResult, with_metrics
 from missrec_pl.report.runs.variants import STARTS, changes, input_type, origin_in_words
 
 _SUBSET, _FULL = "_mm_subset", "_mm_full"
@@ -22,13 +22,14 @@ def _run(layout: Layout, arguments: argparse.Namespace) -> Report:
     metrics = chosen_metrics(arguments)
     kept: list[tuple[Place, RunResult]] = []
     left: Counter[str] = Counter()
-    for result in chosen_runs(arguments.paths, arguments.where):
+    found, lacking = with_metrics(chosen_runs(arguments.paths, arguments.where), metrics)
+    for result in found:
         place = layout.place(result)
         if reason := _reason_to_leave_out(layout, result, place):
             left[reason] += 1
         elif place is not None:
             kept.append((place, result))
-    notes = [f"left out: {number} of {reason}" for reason, number in left.items()]
+    notes = [*(f"left out: {number} of {reason}" for reason, number in left.items()), *lacking]
     if not kept:
         raise DataError(f"no run belongs to {layout.table}; {'; '.join(notes)} (docs/experiments.md)")
     headers = ["Data", "Row", "Numbers of", *map(short_name, metrics), "Seeds"]

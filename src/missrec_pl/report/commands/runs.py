@@ -25,13 +25,13 @@ def _run(arguments: argparse.Namespace) -> Report:
     if not trained:
         raise DataError(f"these {len(found)} are evaluations: name the folders of the runs that trained")
     num_left = len(found) - len(trained)
-    groups = by_seed(((run.data, _command(run)), run) for run in trained)
+    groups = by_seed(((run.data, command_of(run)), run) for run in trained)
     headers = ["Data", "Command", "Seeds", "Epochs", "Seconds", "CPU seconds"]
     sections = [[[data, line, *_numbers(runs)]] for (data, line), runs in sorted(groups.items())]
     return Report(headers, sections, 2, [f"left out: {num_left} evaluations"] if num_left else [])
 
 
-def _command(run: RunResult) -> str:
+def command_of(run: RunResult) -> str:
     """The command line that repeats a run, but for its seed and where things lie."""
     said = [word for word in run.overrides if not word.lstrip("+~").startswith(_OF_THE_MACHINE)]
     if run.experiment and not any(word.startswith("experiment=") for word in said):

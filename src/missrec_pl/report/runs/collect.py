@@ -87,6 +87,8 @@ def read_result(path: Path) -> RunResult:
         origin=_origin(fields, model),
         epochs=len(timing.values.get("epoch_s", [])),
         cpu_seconds=timing.seconds("fit_cpu_s") or None,
+        peak_mb=fields.number("peak_rss_mb") if fields.values.get("peak_rss_mb") else None,
+        num_params=fields.whole_number("num_params") if fields.values.get("num_params") else 0,
     )
 
 

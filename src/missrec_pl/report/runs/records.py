@@ -51,6 +51,8 @@ class RunResult(Training):
     interest: tuple[str, Any] | None  # method and number (or share) of the prototypes; None without interests
     epochs: int
     cpu_seconds: float | None  # of the fit; None without a fit and in old results
+    peak_mb: float | None  # largest resident memory; None in old results
+    num_params: int  # 0 where nobody says it
 
     @property
     def is_tested(self) -> bool:
@@ -72,6 +74,19 @@ class RunResult(Training):
             found = ", ".join(source) or "nothing"
             raise DataError(f"{self.path}: {where} lacks {', '.join(missing)}; it has {found}")
         return tuple(source[f"test/{name}"] * factor for name, factor in measured)
+
+
+def with_metrics(results: Iterable[RunResult], names: Sequence[str]) -> tuple[list[RunResult], list[str]]:
+    """The runs but those whose test lacks a metric, and a line that counts these; metrics without ``test/``."""
+    kept: list[RunResult] = []
+    without: list[RunResult] = []
+    for run in results:
+        missing = [name for name in names if run.is_tested and f"test/{name}" not in run.metrics]
+        (without if missing else kept).append(run)
+    if not without:
+        return kept, []
+    lacked = [name for name in names if any(f"test/{name}" not in run.metrics for run in without)]
+    return kept, [f"left out: {len(without)} of runs without {', '.join(lacked)}, {without[0].path} the first"]
 
 
 def untested_note(results: Iterable[RunResult]) -> list[str]:
