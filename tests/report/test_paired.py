@@ -3,7 +3,7 @@ import pytest
 from fabricated import mistake, printed, write_baselines, write_ranks, write_run
 
 from missrec_pl.metrics import RankingMetrics
-from missrec_pl.report.commands.paired import bootstrap_means
+from missrec_pl.report.runs.bootstrap import bootstrap_means
 from missrec_pl.report.runs.collect import collect
 from missrec_pl.report.runs.ranks import read_ranks
 

@@ -23,13 +23,13 @@ from missrec_pl.report.commands.base import (
 )
 from missrec_pl.report.output import Report, short_name
 from missrec_pl.report.runs.baselines import baselines_beside, pick_baseline
+from missrec_pl.report.runs.bootstrap import bootstrap_means
 from missrec_pl.report.runs.groups import tested_kinds
 from missrec_pl.report.runs.ranks import Ranks, check_same_targets, read_ranks
 from missrec_pl.report.runs.records import RunResult, untested_note
 from missrec_pl.report.runs.seeds import Runs
 
 _BEST = "best"
-_DRAWN_AT_ONCE = 2**15  # users, of a resample or of several
 
 
 def _run(arguments: argparse.Namespace) -> Report:
@@ -67,19 +67,6 @@ def _run(arguments: argparse.Namespace) -> Report:
 def _row(metric: str, ours: float, theirs: float, difference: float, low: float, high: float) -> list[str]:
     values = [f"{ours:.4f}", f"{theirs:.4f}", f"{difference:+.4f}", f"{low:+.4f} to {high:+.4f}"]
     return [short_name(metric), *values, "yes" if low <= 0 <= high else "no"]
-
-
-def bootstrap_means(differences: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """``[resamples, M]`` means over users ``[U, M]`` drawn with replacement."""
-    random, num_users = np.random.default_rng(seed), len(differences)
-    size = max(1, _DRAWN_AT_ONCE // num_users)
-    means = []
-    for start in range(0, resamples, size):
-        count = min(size, resamples - start)
-        drawn = random.integers(num_users, size=(count, num_users)) + num_users * np.arange(count)[:, None]
-        times_drawn = np.bincount(drawn.ravel(), minlength=count * num_users).reshape(count, num_users)
-        means.append(times_drawn @ differences / num_users)
-    return np.concatenate(means)
 
 
 def _one_kind(side: str, results: Sequence[RunResult]) -> tuple[str, Runs]:

@@ -5,17 +5,14 @@ every run knows the latter: ``258 (1 of 3)`` is of one run.
 """
 
 import argparse
-import shlex
 from statistics import mean
 
 from missrec_pl.errors import DataError
 from missrec_pl.report.commands.base import Command, chosen_runs
 from missrec_pl.report.output import Report
-from missrec_pl.report.runs.records import EVALUATION, PRETRAIN, RunResult
+from missrec_pl.report.runs.command_lines import command_of
+from missrec_pl.report.runs.records import EVALUATION
 from missrec_pl.report.runs.seeds import Runs, by_seed
-
-# Overrides that say where a run lies, and how it came to its end: not what it is.
-_OF_THE_MACHINE = ("paths.", "hydra.", "callbacks.progress", "resume=", "seed")
 
 
 def _run(arguments: argparse.Namespace) -> Report:
@@ -29,16 +26,6 @@ def _run(arguments: argparse.Namespace) -> Report:
     headers = ["Data", "Command", "Seeds", "Epochs", "Seconds", "CPU seconds"]
     sections = [[[data, line, *_numbers(runs)]] for (data, line), runs in sorted(groups.items())]
     return Report(headers, sections, 2, [f"left out: {num_left} evaluations"] if num_left else [])
-
-
-def command_of(run: RunResult) -> str:
-    """The command line that repeats a run, but for its seed and where things lie."""
-    said = [word for word in run.overrides if not word.lstrip("+~").startswith(_OF_THE_MACHINE)]
-    if run.experiment and not any(word.startswith("experiment=") for word in said):
-        said.insert(0, f"experiment={run.experiment}")
-    if run.phase == PRETRAIN and f"phase={PRETRAIN}" not in said:
-        said.append(f"phase={PRETRAIN}")
-    return shlex.join(["python", "train.py", *said])
 
 
 def _numbers(runs: Runs) -> list[str]:

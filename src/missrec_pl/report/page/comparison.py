@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from missrec_pl.data.user_groups import RANGES
 from missrec_pl.errors import DataError
-from missrec_pl.report.commands.paired import bootstrap_means
 from missrec_pl.report.page.facts import Facts, rounded
 from missrec_pl.report.runs.baselines import check_same_histories
+from missrec_pl.report.runs.bootstrap import bootstrap_means
 from missrec_pl.report.runs.groups import Kind, grouped
 from missrec_pl.report.runs.ranks import Ranks, check_same_targets, has_ranks, read_baseline_ranks, read_ranks
 from missrec_pl.report.runs.records import BASELINES, RunResult

@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from missrec_pl.errors import DataError
-from missrec_pl.report.commands.runs import command_of
 from missrec_pl.report.runs.baselines import baseline_rows
+from missrec_pl.report.runs.command_lines import command_of
 from missrec_pl.report.runs.records import RunResult
 from missrec_pl.report.runs.variants import STARTS, input_type, origin_in_words, variant
 from missrec_pl.system.documents import parse_yaml
