@@ -56,6 +56,6 @@ class ToldStep(Step):
         assert candidates is None or candidates.ids.tolist() == self.candidates.ids.tolist()
         return self.told, self.column
 
-    def log_prob(self, candidates):
+    def cross_entropy(self, candidates):
         logits, column = self.logits(candidates)
-        return logits.log_softmax(1).gather(1, column[:, None])[:, 0]
+        return -logits.log_softmax(1).gather(1, column[:, None])[:, 0]
