@@ -140,8 +140,8 @@ def encode_together(
 def _at_last_place(users: Users, length: Tensor) -> Users:
     if users.state.dim() == 2:
         return users
-    rows = torch.arange(len(length), device=length.device)
-    return replace(users, state=users.state[rows, length - 1])
+    last = (length - 1)[:, None, None].expand(-1, 1, users.state.shape[2])
+    return replace(users, state=users.state.gather(1, last)[:, 0])
 
 
 def _at_places(states: list[Tensor], place: Tensor | None, places: Tensor, width: int) -> Tensor:

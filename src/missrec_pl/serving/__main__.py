@@ -14,6 +14,7 @@ from typing import Any
 from missrec_pl.errors import ConfigError, MissrecError, printable
 from missrec_pl.serving import ServedRecommender, load
 from missrec_pl.serving.batch import recommend_file
+from missrec_pl.serving.bundle import Bundle
 from missrec_pl.serving.request import Request
 from missrec_pl.system.terminal import print_anything
 from missrec_pl.system.trouble import trouble_of
@@ -60,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--with-seen", action="store_true", help="items of a history may be recommended again")
     _add_places(recommend)
     recommend.set_defaults(run=_recommend)
+    onnx = commands.add_parser("onnx", help="write the network as ONNX (extra `onnx`)")
+    onnx.add_argument("model", type=Path, metavar="BUNDLE|CKPT", help="bundle, checkpoint or run folder")
+    onnx.add_argument("out", type=Path, metavar="OUT", help="folder of the file")
+    onnx.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
+    _add_places(onnx)
+    onnx.set_defaults(run=_onnx)
     serve = commands.add_parser("serve", help="answer over HTTP (extra `serve`)")
     _add_model(serve)
     serve.add_argument(
@@ -182,6 +189,14 @@ def _serve(arguments: argparse.Namespace) -> None:
     with _bundle(arguments) as folder:
         options = {name: getattr(arguments, name) for name in ("host", "port", "workers", "pictures")}
         serve(lambda: load(folder, index=arguments.index), token=token, **options)
+
+
+def _onnx(arguments: argparse.Namespace) -> None:
+    from missrec_pl.serving.onnx import export_onnx
+
+    with _bundle(arguments) as folder:
+        export_onnx(Bundle.read(folder), arguments.out, overwrite=arguments.overwrite)
+    print(f"written: {arguments.out}")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -20,6 +20,11 @@ def are_fixed(device: torch.device) -> bool:
     return _forced[-1] if _forced else device.type != "cpu"
 
 
+def are_symbolic() -> bool:
+    """Whether a graph for all sizes is being recorded (``torch.export``): no choice may depend on one."""
+    return torch.compiler.is_exporting()
+
+
 @contextmanager
 def fixed_shapes(fixed: bool = True) -> Iterator[None]:
     """Inside, shapes are fixed, or not, whatever the device."""

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from missrec_pl.nn.blocks.dropout import Dropout
-from missrec_pl.system.shapes import are_fixed
+from missrec_pl.system.shapes import are_fixed, are_symbolic
 
 _HIDDEN = -3e4  # added to the score of a hidden key: its weight is 0 in every precision, and float16 can hold it
 _FUSED_WIDTHS = 8  # torch's fused kernels take heads of a multiple of these
@@ -42,7 +42,8 @@ class MultiHeadAttention(nn.Module):
     ) -> Float[Tensor, "B Q D"]:
         """Attend from ``queries`` to ``keys`` where ``is_key_padding`` is False."""
         (_, few, width), many = queries.shape, keys.shape[1]
-        if few * (width + self.num_heads * many) < many * (width + few):  # multiplications of either way
+        of_either_way = few * (width + self.num_heads * many), many * (width + few)  # multiplications
+        if not are_symbolic() and of_either_way[0] < of_either_way[1]:
             return self._attend_unprojected(queries, keys, is_key_padding)
         return self.attend(self.query(queries), self.key_value(keys), is_key_padding)
 
@@ -65,7 +66,8 @@ class MultiHeadAttention(nn.Module):
         key, value = key_values.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         is_hidden = is_hidden[:, None, None] if is_hidden.dim() == 2 else is_hidden[:, None]
         probability = self.dropout.probability if self.training else 0.0
-        if query.device.type != "cpu" or probability == 0:
+        is_fused = query.device.type != "cpu" or probability == 0
+        if is_fused and not are_symbolic():  # elsewhere it gives NaN where all is hidden
             attended = F.scaled_dot_product_attention(query, key, value, ~is_hidden, probability)
         else:  # torch has no fused CPU kernel with dropout: the same mathematics with our cheaper mask
             attended = self._weights(query @ key.transpose(-1, -2), is_hidden) @ value

@@ -15,6 +15,7 @@ from missrec_pl.nn.missrec.base import SequenceModel, as_tokens
 from missrec_pl.nn.missrec.items import ItemTokens, interest_users
 from missrec_pl.nn.missrec.released_rules import AsReleased, Corrected
 from missrec_pl.system.choices import chosen
+from missrec_pl.system.shapes import are_symbolic
 
 SequenceFusion = Literal["add", "contextual"]
 
@@ -60,7 +61,7 @@ class MISSRecReleased(SequenceModel):
         tokens, rows = as_tokens(items), history.rows
         interests, is_interest_padding = self.rules.distinct_interests(
             tokens.interest[rows].flatten(1),
-            is_cut=rows.shape[1] < self.max_history,
+            is_cut=not are_symbolic() and rows.shape[1] < self.max_history,
             training=self.training,
         )
         projected = self.projected_prototypes(tokens, interests, self.encoder.first_attention)
