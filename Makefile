@@ -6,7 +6,7 @@ OUT ?= outputs/groceries
 BENCH_CACHE ?= outputs/bench
 FAST := tests/nn tests/losses tests/metrics tests/fitting tests/modules/test_step.py tests/modules/test_places.py tests/data/test_examples.py
 
-.PHONY: help run table test test-fast test-all mutants check format bench clean
+.PHONY: help run table docs test test-fast test-all mutants check format bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -18,7 +18,10 @@ run: $(BIN)/.quickstart ## set up, train on the groceries, show a table, a page 
 table: $(BIN)/.quickstart ## print the table of the runs below $(OUT)
 	$(BIN)/python -m missrec_pl.report table $(OUT)
 
-test: check ## set up, check and run the tests (minutes)
+docs: $(BIN)/.dev ## the documentation site, in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+test: check docs ## set up, check and run the tests (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-fast: $(BIN)/.dev ## the tests of pure functions, in less than a minute: for while you work
@@ -48,7 +51,7 @@ clean: ## remove caches and outputs, not data
 
 $(BIN)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[quickstart,report]'
 	touch $@
 
 $(BIN)/.dev: pyproject.toml constraints.txt

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -329,3 +330,17 @@ def test_runs_without_a_test_are_counted_below_the_table(tmp_path, capsys):
     lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()
     assert lines[-1] == f"- {note}"
     assert lines[-3].endswith("| 1 | 10 |")
+
+
+def test_a_terminal_shows_the_best_of_each_metric_in_colour(tmp_path):
+    metrics = {
+        name: value * factor for (name, value), factor in zip(POPULARITY.items(), (3, 2, 0.5, 1), strict=True)
+    }
+    write(tmp_path, "a", metrics=metrics, baselines={"popularity": POPULARITY, "random": RANDOM})
+    report = table.table_of(collect([tmp_path]), ["recall@10", "recall@50"])
+    stream = io.StringIO()
+    report.print(Console(file=stream, force_terminal=True, color_system="standard", width=140))
+    assert re.findall(r"\x1b\[1;32m\s*([\d.]+)", stream.getvalue()) == ["0.1600", "0.1200"]
+    stream = io.StringIO()
+    report.print(Console(file=stream, width=140))
+    assert "\x1b" not in stream.getvalue()

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Report:
     sections: Sequence[Sequence[Cells]]  # rows of cells; the terminal draws a line between sections
     num_labels: int  # columns that hold labels; the others hold numbers and never wrap
     notes: Sequence[str] = ()  # a line each
+    best: Collection[tuple[int, int, int]] = ()  # section, row, column of cells that a terminal shows in colour
 
     def markdown(self) -> str:
         """A pipe table and a list."""
@@ -49,12 +50,13 @@ class Report:
         """Print for people; by default as wide as the terminal, or as any table where there is none."""
         console = console or Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
         if self.sections:
-            table = Table(*self.headers[: self.num_labels])
+            table = Table(*self.headers[: self.num_labels], header_style="bold cyan")
             for name in self.headers[self.num_labels :]:
                 table.add_column(name, justify="right", no_wrap=True)
-            for section in self.sections:
-                for row in section:
-                    table.add_row(*map(Text, row))
+            for place, section in enumerate(self.sections):
+                for number, row in enumerate(section):
+                    told = [(place, number, column) in self.best for column in range(len(row))]
+                    table.add_row(*map(Text, row, ["bold green" if one else "" for one in told]))
                 table.add_section()
             console.print(table)
         for note in self.notes:

@@ -30,17 +30,38 @@ def table_of(results: Sequence[RunResult], metrics: Sequence[str]) -> Report:
     experiments_differ = len({row.variant for row in runs}) > 1
     labels = ["Data", "Setting", "Start", "Model"] + ["Experiment"] * experiments_differ
     sections: dict[tuple[str, bool], list[list[str]]] = {}
+    values: dict[tuple[str, bool], list[tuple[float, ...]]] = {}
     for one in baselines:
+        values.setdefault((one.data, False), []).append(one.values)
         cells = [one.data, "", "", one.name] + [""] * experiments_differ
         sections.setdefault((one.data, False), []).append([*cells, *with_deviation(one.values), "", ""])
     for row in runs:
+        values.setdefault((row.data, True), []).append(row.means)
         cells = [row.data, row.setting, STARTS[row.init], row.model] + [row.variant] * experiments_differ
         numbers = [*with_deviation(row.means, row.deviations), str(row.num_seeds), f"{row.seconds:.0f}"]
         sections.setdefault((row.data, True), []).append([*cells, *numbers])
     headers = [*labels, *map(short_name, metrics), "Seeds", "Seconds"]
     notes = [_pretraining_line(result) for result in results if result.phase == PRETRAIN]
-    ordered = [sections[key] for key in sorted(sections)]
-    return Report(headers, ordered, len(labels), [*notes, *untested_note(results)])
+    order = sorted(sections)
+    ordered = [sections[key] for key in order]
+    best = _best([(key[0], values[key]) for key in order], len(labels))
+    return Report(headers, ordered, len(labels), [*notes, *untested_note(results)], best)
+
+
+def _best(sections: Sequence[tuple[str, list[tuple[float, ...]]]], num_labels: int) -> set[tuple[int, int, int]]:
+    """Cells of the best value of each metric on each data set; a section is its data and its rows' values."""
+    tops: dict[tuple[str, int], float] = {}
+    for data, rows in sections:
+        for row in rows:
+            for metric, value in enumerate(row):
+                tops[data, metric] = max(value, tops.get((data, metric), value))
+    return {
+        (place, number, num_labels + metric)
+        for place, (data, rows) in enumerate(sections)
+        for number, row in enumerate(rows)
+        for metric, value in enumerate(row)
+        if value == tops[data, metric]
+    }
 
 
 def _pretraining_line(result: RunResult) -> str:

@@ -87,13 +87,14 @@ const Charts = {
     const tooltip = [{ field: "title", title: "title" }, { field: "image", title: "image" }, { field: "interest" }, { field: "modality" }];
     const axis = { grid: false, labels: false, ticks: false, domain: false };
     const place = { x: { field: "x", type: "quantitative", title: `${method} 1`, axis }, y: { field: "y", type: "quantitative", title: `${method} 2`, axis } };
+    const groups = [...new Set(tokens.map((one) => one.group))].sort((a, b) => (a === "other") - (b === "other"));
     return {
       height: 560,
       layer: [
         {
           data: { values: tokens }, params: [{ name: "zoom", select: "interval", bind: "scales" }],
           mark: { type: "point", filled: true, size: 34, opacity: 0.75 },
-          encoding: { ...place, color: { field: colour, type: "nominal", title: colour === "group" ? "interest" : colour, sort: null }, tooltip },
+          encoding: { ...place, color: { field: colour, type: "nominal", title: colour === "group" ? "interest" : colour, sort: null, ...(colour === "group" ? { scale: { domain: groups, range: groups.map((one, place) => (one === "other" ? "#b3bac4" : PALETTE[place])) } } : {}) }, tooltip },
         },
         {
           data: { values: prototypes }, mark: { type: "point", shape: "diamond", strokeWidth: 1.6, opacity: 0.9, fill: null },

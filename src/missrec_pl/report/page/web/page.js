@@ -95,7 +95,7 @@ const TABS = {
       const select = el("select", { "aria-label": `curve ${place + 1}`, onchange: (event) => { state.curves[place] = event.target.value; show(); } }, ...names.map((one) => el("option", one === chosen ? { selected: "" } : {}, one)));
       const chart = el("div", { class: "chart" });
       body.append(el("div", { class: "card" }, el("div", { class: "controls" }, el("label", {}, "Curve ", select)), chart));
-      const rows = drawn.flatMap((run) => (R.curves[run.id][chosen] ?? []).map(([epoch, value]) => ({ run: name(run), kind: run.label, epoch, value })));
+      const rows = drawn.flatMap((run) => (R.curves[run.id][chosen] ?? []).map(([epoch, value]) => ({ run: `${name(run)}, ${run.place}`, kind: run.label, epoch, value })));
       await Charts.draw(chart, Charts.curves(rows, chosen, colourOf(rows)));
     }
   },
@@ -174,6 +174,7 @@ async function show() {
   body.replaceWith(wrap);
   document.body.dataset.drawing = tab;
   await TABS[tab](wrap);
+  if (location.hash) scrollTo(0, 0); // a browser goes to what the hash names, below the head
   if (turn === state.turn) delete document.body.dataset.drawing;
 }
 
