@@ -120,13 +120,16 @@ class _Zstd(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self._started: list[IO[bytes]] = []  # one that is forgotten closes the stream
         self._unpacked = self._start()
 
     def _start(self) -> IO[bytes]:
         import pyarrow as pa
 
         self._stream.seek(0)
-        return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(self._stream, "r"), "zstd"))
+        unpacked = cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(self._stream, "r"), "zstd"))
+        self._started.append(unpacked)
+        return unpacked
 
     def readable(self) -> bool:
         return True
