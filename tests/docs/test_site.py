@@ -42,6 +42,7 @@ def keys_of(node, prefix=""):
             yield f"{prefix}{key}"
 
 
+@pytest.mark.slow
 def test_every_option_of_every_file_is_in_the_reference(site):
     page = site.config_page()
     for file in CONFIGS:
