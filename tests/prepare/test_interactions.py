@@ -293,7 +293,8 @@ DAMAGES = {
     "two units": ("r.csv", b"ann,B1,5.0,1577836800\nann,B2,5.0,1577836800000\n", "'time': times in mixed units"),
     "no user": ("r.csv", b"ann,B1,5.0,1\n,B2,5.0,2\n", "1 rows have no user"),
     "broken JSON": ("r.json", b'{"reviewerID": "a", "asin": "b"\n{oops}\n', "Malformed JSON"),
-    "no gzip": ("r.json.gz", b"not compressed", "cannot be read"),
+    "half a gzip": ("r.json.gz", b"\x1f\x8b\x08\x00half of it", "r.json.gz"),
+    "text called gzip": ("r.json.gz", b"not compressed", "expected user, item, rating, time, found 2 columns"),
 }
 
 

@@ -45,7 +45,7 @@ class Located:
                 value = getattr(part, name, None)
                 if value is not None and not getattr(given, name):
                     values += [f"{file.name}={value}" for file in files]
-        return replace(given, **found)
+        return replace(given, separator=found["separator"], quote=found["quote"], encoding=found["encoding"])
 
     def times(self, given: TimeChoice) -> TimeChoice:
         """How times are written, likewise."""
