@@ -42,12 +42,17 @@ def agents(folder, cache, *overrides):
             str(ROOT / "train.py"), *TINY, *TRAINER, f"paths.cache_dir={cache}", f"hydra.run.dir={folder}",
             "resume=last", *overrides,
         ]  # fmt: skip
-        log = (folder.parent / f"agent{len(started)}.log").open("a")
-        started.append(
-            subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, start_new_session=True
+        with (folder.parent / f"agent{len(started)}.log").open("a") as log:
+            started.append(
+                subprocess.Popen(
+                    command,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=ROOT,
+                    start_new_session=True,
+                )
             )
-        )
     return started
 
 
@@ -78,12 +83,11 @@ def test_two_nodes_meet_train_in_one_folder_and_go_on_after_one_is_killed(tmp_pa
                 agent.wait()
     assert not (folder / "results.json").exists()
 
-    epoch = 4  # the killed run may have come further: then it has nothing left, and this test nothing to say
-    short = agents(tmp_path / "whole", cache, f"trainer.max_epochs={epoch}")
+    short = agents(tmp_path / "whole", cache, "trainer.max_epochs=4")
     assert [agent.wait(timeout=600) for agent in short] == [0, 0], (tmp_path / "agent0.log").read_text()
     one, two = results(tmp_path / "alone"), results(tmp_path / "whole")
     assert two["metrics"]["val/ndcg@10"] == pytest.approx(one["metrics"]["val/ndcg@10"], abs=1e-3)
-    assert len(two["timing"]["interest_refresh_s"]) == epoch
+    assert len(two["timing"]["interest_refresh_s"]) == len(one["timing"]["interest_refresh_s"])
 
     names = " ".join(file.name for file in (folder / "checkpoints").iterdir())
     done = max(int(one) for one in re.findall(r"epoch[=_-]?(\d+)", names) or [0])
