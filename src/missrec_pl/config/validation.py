@@ -178,7 +178,7 @@ def _last_checkpoint(cfg: DictConfig) -> list[str]:
 def _speed(cfg: DictConfig) -> list[str]:
     found = []
     if not isinstance(value_of(cfg, "compile"), bool) and cfg.compile != CUDA_GRAPHS:
-        found.append(f"compile={cfg.compile}: must be true, false or {CUDA_GRAPHS}.")
+        found.append(f"compile={cfg.compile}: must be true or false, or {CUDA_GRAPHS}.")
     fused = value_of(cfg, "optim.fused")
     if not (fused is None or isinstance(fused, bool)):
         found.append(f"optim.fused={fused}: must be true, false or null.")
