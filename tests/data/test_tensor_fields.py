@@ -21,11 +21,12 @@ TABLE = ItemTable(
     attributes={"brand": torch.ones(3, 2, dtype=torch.long)},
 )
 BATCH = SequenceBatch(
-    **dict.fromkeys(("history", "length", "target", "domain", "user", "future", "place", "times"), ROWS),
+    **dict.fromkeys(("history", "length", "target", "domain", "user", "row", "future", "place", "times"), ROWS),
     items=TABLE,
     candidates=Candidates(ROWS, torch.zeros(3)),
     fold=2,
     is_masked=ROWS > 1,
+    plans={"pairs.source": ROWS},
 )
 
 

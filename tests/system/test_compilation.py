@@ -57,8 +57,9 @@ def test_a_mode_reaches_the_compiler():
         given.append(options)
         return graph.forward
 
-    layer.compile(backend=LimitedCompiler(compiler=compiled, mode="reduce-overhead"))
-    layer(torch.ones(1, 2))
+    torch._dynamo.reset()
+    backend = LimitedCompiler(compiler=compiled, mode="reduce-overhead")
+    torch.compile(layer, backend=backend)(torch.ones(1, 2))
     assert given == [{"config_patches": {"triton.cudagraphs": True}}]
 
 
