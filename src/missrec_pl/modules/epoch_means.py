@@ -69,8 +69,9 @@ class EpochMeans(dict[str, EpochMean]):
             sums = torch.stack(values).sum(1)
         else:
             sums = torch.stack([value.mean() for value in values]) * rows
-        for name in losses.keys() - self.keys():
-            self[name] = EpochMean().to(sums.device)
+        for name in losses:  # in their order, which is that of the other processes
+            if name not in self:
+                self[name] = EpochMean().to(sums.device)
         means = [self[name] for name in losses]
         held = zip(means, self._views, strict=False)
         if len(self._views) != len(means) or any(m.total is not one[0] or m.rows is not one[1] for m, one in held):
