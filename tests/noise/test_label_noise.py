@@ -75,7 +75,7 @@ def check(clean, test, validation):
 
 
 def without_validation(curve):
-    return {name: value for name, value in curve.items() if not name.startswith("val/")}
+    return {name: value for name, value in curve.items() if not name.startswith(("val/", "best/"))}
 
 
 def test_a_run_stops_where_it_would_have_stopped(truths, tmp_path, monkeypatch):
