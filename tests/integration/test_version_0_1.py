@@ -57,7 +57,7 @@ def command(place, name, *overrides):
 
 
 def same(found, expected):
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
     return True
 
 

@@ -83,9 +83,7 @@ class SASRec(Recommender):
         super().__init__()
         self.reads = frozenset({chosen("model.items_from", items_from, get_args(ItemsFrom))})
         if chosen("model.table", table, get_args(Table)) == "separate" and items_from == "features":
-            raise ConfigError(
-                "model.table=separate: is for item IDs; say model.items_from=ids or model.table=shared."
-            )
+            raise ConfigError("model.table=separate: is for item IDs; say items_from=ids or table=shared.")
         self.kind = BLOCKS[chosen("model.block", block, tuple(BLOCKS))]
         self.max_history, self.cosine, self.reference = data.max_history, cosine, reference
         self.scale = hidden_size**0.5 if scale else 1.0

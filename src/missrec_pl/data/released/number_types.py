@@ -45,7 +45,7 @@ def looks_like(content: bytes) -> str | None:
     content = content[: len(content) // 8 * 8]
     if len(content) < _LEAST:
         return None
-    as_float32 = _spread(np.frombuffer(content, "<f4"))
+    as_float32 = _spread(np.frombuffer(content, "<f4"), finite_share=0.5)  # NaN among features are told as such
     halves = np.frombuffer(content, "<u2")
     if _is_bfloat16(halves):
         return "bfloat16"
@@ -56,13 +56,13 @@ def looks_like(content: bytes) -> str | None:
     return "int8" if as_float32 > 2 * _NARROW and _is_bytes(content) else None
 
 
-def _spread(values: npt.NDArray[Any]) -> float:
+def _spread(values: npt.NDArray[Any], finite_share: float = 0.999) -> float:
     """Standard deviation of log2 of the sizes other than zero; infinite where values are no features."""
     with np.errstate(invalid="ignore", over="ignore"):
         sizes = np.abs(values.astype(np.float64))
     finite = np.isfinite(sizes)
     sizes = sizes[finite & (sizes > 0)]
-    if finite.mean() < 0.999 or not len(sizes) or not 1e-12 < np.median(sizes) < 1e12:
+    if finite.mean() < finite_share or not len(sizes) or not 1e-12 < np.median(sizes) < 1e12:
         return float("inf")
     return float(np.log2(sizes).std())
 
