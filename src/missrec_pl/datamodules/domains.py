@@ -100,7 +100,8 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
         """Say what the constructor left open, before :meth:`train_dataloader`; what it said stays.
 
         Args:
-            candidates, num_negatives: what the loss declares.
+            candidates: what the loss declares.
+            num_negatives: likewise.
             example: what the network declares.
             with_times: whether the network reads times; evaluation batches have them too.
             with_folds: whether something is fitted by cross-fitting folds, which training batches must not mix.
