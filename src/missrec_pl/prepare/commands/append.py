@@ -6,9 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from missrec_pl.prepare.commands.base import Command, settings_from
+from missrec_pl.prepare.commands.base import Command
 from missrec_pl.prepare.commands.interactions import SOURCE_HELP, Asked, add_reading
-from missrec_pl.prepare.interactions.conversion import Options
 from missrec_pl.prepare.interactions.growing import grow
 from missrec_pl.prepare.recipes.archives import as_folder
 
@@ -36,15 +35,7 @@ def _run(arguments: Namespace, console: Console) -> None:
     source, domain = Path(arguments.source), Path(arguments.domain)
     with as_folder(source, domain) as place, console.status(f"{source}") as status:
         asked = Asked.of(arguments, place)
-        options = settings_from(
-            arguments,
-            Options,
-            filters=asked.filters(),
-            choices=asked.choices(),
-            times=asked.times(),
-            images=asked.images(),
-            told={"source": str(source.resolve()), "format": asked.kind()},
-        )
+        options = asked.options()
         grown = grow(domain, asked.read, str(source), options, status.update)
     print(*grown.told, sep="\n", end="\n" if grown.told else "")
     print(

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -105,15 +106,7 @@ def _run(arguments: Namespace, console: Console) -> None:
     source, out = Path(arguments.source), Path(arguments.out)
     with as_folder(source, out) as place, console.status(f"{source}") as status:
         asked = Asked.of(arguments, place)
-        options = settings_from(
-            arguments,
-            Options,
-            filters=asked.filters(),
-            choices=asked.choices(),
-            times=asked.times(),
-            images=asked.images(),
-            told={"source": str(source.resolve()), "format": asked.kind(), "options": _told(arguments)},
-        )
+        options = asked.options(options=_told(arguments))
         converted = convert(asked.read, out, str(source), options, status.update)
     print(*converted.told, *table_of(converted.steps), sep="\n")
     print(f"nothing was written; leave out --dry-run to make {out}" if options.dry_run else out)
@@ -144,6 +137,19 @@ class Asked:
     def kind(self) -> str:
         """Format or recipe."""
         return str(self.arguments.format or f"recipe {self.arguments.recipe}")
+
+    def options(self, **told: Any) -> Options:
+        """How the source is converted; ``told`` joins what the manifest says of it."""
+        source = str(Path(self.arguments.source).resolve())
+        return settings_from(
+            self.arguments,
+            Options,
+            filters=self.filters(),
+            choices=self.choices(),
+            times=self.times(),
+            images=self.images(),
+            told={"source": source, "format": self.kind(), **told},
+        )
 
     def filters(self) -> Filters:
         """The filters: of the command line, else of the recipe, else the usual ones."""
