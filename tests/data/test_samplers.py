@@ -155,3 +155,36 @@ def test_evaluation_covers_every_user_once(world_size):
         assert shown == sorted(shown)
         shards += [user for batch in batches for user in batch]
     assert sorted(shards) == list(range(7))
+
+
+@pytest.mark.parametrize(("num_folds", "padding"), [(None, 0.1), (3, 0.3)])
+def test_rows_of_like_length_share_a_batch_and_batches_have_equal_places(num_folds, padding):
+    random = np.random.default_rng(0)
+    lengths = np.minimum(random.geometric(0.2, 2000), 50)
+    folds = None if num_folds is None else random.integers(num_folds, size=2000)
+    sampler = GlobalBatchSampler(np.array([1500, 500]), 64, lengths=lengths, folds=folds, seed=1)
+    batches = sampler.global_batches()
+    assert len(batches) == len(sampler)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(2000))
+    padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+    assert padded < (1 + padding) * lengths.sum()
+    places = np.array([lengths[batch].sum() for batch in batches])
+    full = np.array([len(batch) > 8 for batch in batches])
+    assert places[full].std() < 0.2 * places.mean()
+    means = [lengths[batch].mean() for batch in batches]
+    assert means != sorted(means)  # in no order of length
+    assert [batch.tolist() for batch in sampler.global_batches()] == [batch.tolist() for batch in batches]
+    sampler.set_epoch(1)
+    assert {frozenset(batch) for batch in batches} != {frozenset(batch) for batch in sampler.global_batches()}
+
+
+@pytest.mark.parametrize("world_size", [2, 8])
+def test_every_process_has_rows_of_long_batches(world_size):
+    lengths = np.array([1] * 300 + [200] * 20)
+    shards = [
+        GlobalBatchSampler(np.array([320]), 32, lengths=lengths, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    everyone = [[batch.everyones[batch.own].tolist() for batch in shard] for shard in shards]
+    assert all(all(shard) for shard in everyone)
+    assert sorted(sample for shard in everyone for batch in shard for sample in batch) == list(range(320))

@@ -1,10 +1,13 @@
 """The benchmark scripts run through, on sizes that say nothing."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from forked import ROOT, run_forked
+
+from missrec_pl.data.synthetic import SyntheticDomains
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/status").is_file(), reason="the benchmarks read their memory from /proc"
@@ -98,3 +101,31 @@ def test_the_gpu_suite_is_rehearsed_on_cpu(tmp_path):
     rows = json.loads(file.read_text())["rows"]
     assert list(dict.fromkeys(row["part"] for row in rows)) == list(SUITE)
     assert all(row["waits"] == 0 for row in rows if row["part"] in ("pretrain", "finetune", "sampled"))
+
+
+@needs_proc
+@pytest.mark.slow
+def test_rivals_are_measured_in_environments_of_their_own(tmp_path):
+    source = SyntheticDomains(tmp_path, num_domains=1)
+    source.prepare()
+    (domain,) = source.paths()
+    python = tmp_path / "python"  # stands for RecBole's environment
+    python.write_text(
+        f"#!{sys.executable}\nimport json, sys\nimport numpy as np\njob = json.loads(sys.argv[2])\n"
+        f"assert sys.argv[1].endswith('recbole_run.py'), sys.argv\n"
+        "stored = np.load(job['data'])\nassert stored['ends'][-1] == len(stored['items']) > 0\n"
+        "assert 1 <= stored['items'].min() and stored['items'].max() <= stored['num_items']\n"
+        "if job['network'] == 'gru4rec': sys.exit('no such network')\n"
+        "open(job['answer'], 'w').write(json.dumps({'epoch': 1e6, 'evaluation': 2e6, 'peak': 3.0}))\n"
+    )
+    python.chmod(0o755)
+    done = benchmark("rivals", "--domain", domain, "--recbole", python, "--networks", "sasrec", "gru4rec")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.partition("  ")[0] for line in lines[2:]] == [
+        "sasrec, ours", "sasrec, recbole", "recbole, gru4rec: no such network", "gru4rec, ours",
+    ]  # fmt: skip
+    own, theirs = ([float(cell) for cell in line.split()[2:]] for line in lines[2:4])
+    assert min(own[:2]) > 0
+    assert own[3:] == [1, 1]
+    assert theirs[3] > 1e5

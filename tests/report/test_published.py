@@ -270,7 +270,7 @@ def test_table2_has_a_row_for_each_network_beside_the_reported_one(tmp_path, cap
     text = {**data, "reads": ["features"], "modalities": ["text"], "experiment": "table2/zesrec"}
     write_run(tmp_path, "c", 0.3, **text, model="SASRec", experiment_model="zesrec")
     write_run(tmp_path, "d", 0.4, **data, reads=["features"], experiment=None, model="MISSRec")
-    rows = printed(capsys, "table2", tmp_path, *R10)
+    rows = [row for row in printed(capsys, "table2", tmp_path, *R10) if len(row) > 1]  # without notes
     mine = {row[1]: row[3] for row in rows if row[-1] == "1"}
     assert mine == {
         "ID, SASRec": "0.1000",

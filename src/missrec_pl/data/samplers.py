@@ -39,6 +39,8 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
 
     An epoch's samples are cut into global batches of nearly equal size (none of them a small remainder); of
     each, process ``rank`` takes every ``world_size``-th row. So 1, 2 or 3 processes see the same global batches.
+    With ``lengths``, samples of like length share a batch, so that little is padded, and batches are nearly equal
+    in places instead of rows: every target weighs alike, however long its row is.
 
     Attributes:
         samples_per_domain: number of samples of each domain; samples are numbered domain by domain.
@@ -48,6 +50,8 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
             ``"single_domain_batches"`` never mixes domains in a batch.
         temperature: see above; 1 is proportional.
         folds: ``[S]`` the fold of each sample, numbered from 0; a batch never mixes folds. None for no folds.
+        lengths: ``[S]`` places of each sample; ``batch_size`` is the mean of a batch's rows then. None: any
+            lengths share a batch.
         seed: seed of the shuffles; epoch ``e`` has its own.
         rank: this process.
         world_size: number of processes.
@@ -63,6 +67,7 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
     domain_sampling: DomainSampling = "proportional"
     temperature: float = 2.0
     folds: Ints | None = None
+    lengths: Ints | None = None
     seed: int = 0
     rank: int = 0
     world_size: int = 1
@@ -81,7 +86,7 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
         self._groups = self._unmixed()
         whole = [int(self.samples_per_domain.sum())]
         self._sizes = whole if self._groups is None else [len(group) for group in self._groups]
-        smallest = min(n // _num_batches(n, self.batch_size) for n in self._sizes)
+        smallest = min(self._fewest_rows(n) for n in self._sizes)
         if smallest < self.world_size:
             raise ConfigError(
                 f"a global batch has only {smallest} rows for {self.world_size} processes: raise data.batch_size "
@@ -120,7 +125,7 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
             batches: list[Ints] = []
             for group in self._groups:
                 shuffled = group[random.permutation(len(group))]
-                batches += np.array_split(shuffled, _num_batches(len(group), self.batch_size))
+                batches += self._cut(shuffled)
             return [batches[i] for i in random.permutation(len(batches))]
         if self.domain_sampling == "temperature":
             quotas = zip(starts[:-1], self.samples_per_domain, self._quotas(), strict=True)
@@ -130,7 +135,26 @@ class GlobalBatchSampler(Sampler[SharedBatch]):
             total = int(starts[-1])
             samples = np.arange(total, dtype=_index_type(total))
             random.shuffle(samples)  # random.permutation(total), in half the memory where numbers are small enough
-        return np.array_split(samples, _num_batches(len(samples), self.batch_size))
+        batches = self._cut(samples)
+        return batches if self.lengths is None else [batches[i] for i in random.permutation(len(batches))]
+
+    def _cut(self, samples: Ints) -> list[Ints]:
+        """Shuffled samples as batches; those of like length together, where lengths are given."""
+        number = _num_batches(len(samples), self.batch_size)
+        if self.lengths is None:
+            return np.array_split(samples, number)
+        samples = samples[np.argsort(self.lengths[samples], kind="stable")]
+        places = np.cumsum(self.lengths[samples], dtype=np.int64)
+        inner = np.arange(1, number)
+        bounds = np.searchsorted(places, places[-1] * inner / number)
+        fewest = self._fewest_rows(len(samples))  # of long rows few fill a batch, but processes share them
+        spare = np.maximum.accumulate(np.maximum(bounds - fewest * inner, 0))
+        return np.split(samples, np.minimum(spare, len(samples) - fewest * number) + fewest * inner)
+
+    def _fewest_rows(self, num_samples: int) -> int:
+        """Rows of the smallest batch."""
+        mean = num_samples // _num_batches(num_samples, self.batch_size)
+        return mean if self.lengths is None else min(mean, max(mean // 8, 8))
 
     def _quotas(self) -> Ints:
         """Samples per domain and epoch under temperature sampling; they add up to the number of samples."""

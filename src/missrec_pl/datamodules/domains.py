@@ -166,6 +166,7 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
             domain_sampling=self.domain_sampling,
             temperature=self.domain_temperature,
             folds=batches.examples.folds(),
+            lengths=batches.examples.lengths(),
             seed=self.seed,
             **self._shard(),
         )

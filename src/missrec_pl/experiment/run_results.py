@@ -35,6 +35,7 @@ def run_results(
     """Everything that is known when a run has ended, but for its checkpoint."""
     evaluated = next((c.evaluated for c in trainer.callbacks if isinstance(c, RanksFile)), None)  # type: ignore[attr-defined]
     peak = peak_rss_mb()  # the model's: the baselines come after it
+    best = next((c.best_epoch for c in trainer.callbacks if isinstance(c, EpochLines)), None)  # type: ignore[attr-defined]
     refreshes = [c.seconds for c in trainer.callbacks if isinstance(c, InterestRefresh)]  # type: ignore[attr-defined]
     return {
         "phase": cfg.phase.name,
@@ -49,6 +50,7 @@ def run_results(
         "reads": sorted(module.model.reads),
         "interest": building.interests_in_words(cfg, module.model),
         **(building.plain(cfg.command) if "command" in cfg else {}),
+        "best_epoch": best,
         "metrics": validation | scalars(trainer.callback_metrics, "test/"),
         "metrics_history_excluded": _as_test(trainer.callback_metrics, _HISTORY_EXCLUDED),
         "metrics_beyond_accuracy": _as_test(trainer.callback_metrics, BEYOND_ACCURACY),

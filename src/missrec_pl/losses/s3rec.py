@@ -11,9 +11,9 @@ from torch import Tensor
 from missrec_pl.errors import ConfigError
 from missrec_pl.losses.base import Loss
 from missrec_pl.losses.step import Step
+from missrec_pl.nn.blocks.task_heads import TaskHeads
 from missrec_pl.nn.contract import Histories, ItemInputs
 from missrec_pl.nn.encoding import encode_users
-from missrec_pl.nn.s3rec import Heads
 from missrec_pl.nn.s3rec import S3Rec as S3RecNetwork
 
 _TRIES = 8  # draws of a negative that is not in the sequence
@@ -194,7 +194,7 @@ def _stretches(rows: Tensor, length: Tensor) -> tuple[Histories, Histories, Hist
     )
 
 
-def heads_of(step: Step) -> Heads:
+def heads_of(step: Step) -> TaskHeads:
     """What the network learns in pre-training alone.
 
     Raises:

@@ -14,6 +14,8 @@ from missrec_pl.nn.contract import Histories, Items, Recommender, Users
 from missrec_pl.system.precision import widened
 from missrec_pl.system.shapes import are_fixed
 
+_EVEN = 1.15  # a further group costs a round of calls: so much padding costs no more
+
 
 def with_masked_place(histories: Histories) -> Histories:
     """Histories with one hidden place behind them, which a cloze network fills in; its time is the request's."""
@@ -75,8 +77,8 @@ def encode_users(
         network: the network.
         histories: the histories.
         items: the encoded items that they refer to.
-        num_buckets: number of groups; where shapes are fixed, or for a network that depends on padding, the batch
-            is taken as it is.
+        num_buckets: number of groups; where shapes are fixed, rows are of like length, or for a network that
+            depends on padding, the batch is taken as it is.
         places: ``[R]`` flat places ``b * L + p`` that have a target; None: the last place of each history.
 
     Raises:
@@ -84,7 +86,7 @@ def encode_users(
     """
     count, width = histories.rows.shape
     is_one = network.depends_on_padding or are_fixed(histories.rows.device)
-    if is_one or num_buckets <= 1 or count < 2 * num_buckets:
+    if is_one or num_buckets <= 1 or count < 2 * num_buckets or _is_even(histories):
         parts, order = [(histories, network.encode_histories(histories, items))], None
     else:
         order, parts = histories.length.argsort(), []
@@ -135,6 +137,11 @@ def encode_together(
         times=None if first.times is None or second.times is None else torch.cat([first.times, second.times]),
     )
     return encode_users(network, joined, table, places=places).split(len(first))
+
+
+def _is_even(histories: Histories) -> bool:
+    """Whether padding is a small share of all places."""
+    return histories.rows.numel() <= _EVEN * int(histories.length.sum())
 
 
 def _at_last_place(users: Users, length: Tensor) -> Users:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from missrec_pl.errors import ConfigError
+from missrec_pl.nn.blocks.causal_encoder import later_or_padding
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.side_features import SideFeatures
 from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
@@ -123,8 +124,7 @@ class FDSA(Recommender):
     def encode_histories(self, history: Histories, items: Items) -> Users:
         """See :meth:`Recommender.encode_histories`: a state for every place, ``[B, L, D]``."""
         rows, width = history.rows, history.rows.shape[1]
-        later = torch.ones(width, width, dtype=torch.bool, device=rows.device).triu(diagonal=1)
-        is_hidden, states = later | history.is_padding[:, None], []
+        is_hidden, states = later_or_padding(history.is_padding), []
         for vectors, blocks in ((items.vectors, self.item_blocks), (items.extra["side"], self.feature_blocks)):
             x = self.dropout(self.norm(F.embedding(rows, vectors) + self.position_embedding.weight[:width]))
             for block in blocks:

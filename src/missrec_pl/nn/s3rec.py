@@ -11,29 +11,16 @@ from torch import Tensor, nn
 
 from missrec_pl.data.items.attributes import FIELD
 from missrec_pl.errors import ConfigError
+from missrec_pl.nn.blocks.causal_encoder import later_or_padding
 from missrec_pl.nn.blocks.cluster_attributes import ClusterAttributes
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.side_features import SideFeatures
+from missrec_pl.nn.blocks.task_heads import TaskHeads
 from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.system.choices import chosen
 
 AttributesFrom = Literal["column", "clusters", "features"]
-
-
-class Heads(nn.Module):
-    """What pre-training alone learns: a map for each task, and a vector for each attribute value.
-
-    Args:
-        hidden_size: width ``D``.
-        num_values: attribute values; 0: their vectors are made of features.
-    """
-
-    def __init__(self, hidden_size: int, num_values: int) -> None:
-        super().__init__()
-        self.aap, self.mip, self.map, self.sp = (nn.Linear(hidden_size, hidden_size) for _ in range(4))
-        if num_values:
-            self.attribute_embedding = nn.Embedding(num_values, hidden_size)
 
 
 class S3Rec(Recommender):
@@ -81,7 +68,7 @@ class S3Rec(Recommender):
     ) -> None:
         super().__init__()
         self.reference = reference
-        self.heads: Heads | None = None
+        self.heads: TaskHeads | None = None
         self.example = "shifted"
         self.item_embedding = nn.Embedding(data.num_items + 2, hidden_size, padding_idx=0)  # the last hides items
         if phase == "pretrain":
@@ -109,7 +96,7 @@ class S3Rec(Recommender):
         elif source == "clusters":
             self.fitted["attributes"] = clusters = ClusterAttributes(data, count)
             known = clusters.num_clusters
-        self.heads = Heads(width, 0 if source == "features" else known)
+        self.heads = TaskHeads(width, 0 if source == "features" else known)
         is_noise = source == "features" and self.reference
         read = {"column": "attributes", "clusters": "features", "features": "features"}[source]
         self.reads = frozenset({"ids"} if is_noise else {"ids", read})  # type: ignore[arg-type]
@@ -142,10 +129,8 @@ class S3Rec(Recommender):
             hidden = self.item_embedding.weight[-1].to(vectors.dtype)
             vectors = torch.where(history.is_masked[..., None], hidden, vectors)
         position = torch.arange(width, device=rows.device).expand(rows.shape)
-        is_hidden = history.is_padding[:, None].expand(-1, width, -1)
-        if self.heads is None:
-            is_hidden = is_hidden | torch.ones_like(is_hidden).triu(diagonal=1)
-        elif self.reference:
+        is_hidden = later_or_padding(history.is_padding) if self.heads is None else history.is_padding
+        if self.heads is not None and self.reference:
             last = len(self.position_embedding.weight) - 1
             position = (position + last + 1 - history.length[:, None]).clamp(max=last)
         x = self.dropout(self.norm(vectors + self.position_embedding(position)))

@@ -94,6 +94,12 @@ class TrainingExamples(ABC):
     def step(self) -> int:
         """By how many items the rows of a user follow one another."""
 
+    def stretches(self, samples: Ints) -> tuple[Ints, Ints, Ints]:
+        """User, first place and number of places of the given rows, of a kind that cuts the training parts up."""
+        user, number, count = self.numbered(samples)
+        total = self.sequences.train_length[user] - int(not self.hides_targets)
+        return user, *cut(total, number, count, self.step)
+
     @abstractmethod
     def possible_targets(self, samples: Ints) -> tuple[Located, NDArray[np.float64] | None]:
         """The given rows with all that may be their targets, and how often each of these is; None: always."""
@@ -116,6 +122,16 @@ class TrainingExamples(ABC):
         """Number of rows of each domain; rows are ordered by domain."""
         counts = np.bincount(self.sequences.domain, np.diff(self.bounds), len(self.catalogue.domains))
         return counts.astype(np.int64)
+
+    def lengths(self) -> Ints | None:
+        """``[S]`` places of each row, where a row has a target at many; None where the last one alone has one."""
+        if not self.has_many_targets:
+            return None
+        found = np.empty(len(self), np.min_scalar_type(self.step))
+        for first in range(0, len(self), _COUNTED_AT_ONCE):
+            samples = np.arange(first, min(first + _COUNTED_AT_ONCE, len(self)))
+            found[first : first + len(samples)] = self.stretches(samples)[2]
+        return found
 
     def folds(self) -> Ints | None:
         """The fold of each row; None where users have no folds."""
@@ -205,6 +221,20 @@ class TrainingExamples(ABC):
         row = np.empty(len(seen), np.int64)
         row[distinct] = np.arange(len(distinct))
         return distinct, row
+
+
+def cut(total: Ints, number: Ints, count: Ints, size: int) -> tuple[Ints, Ints]:
+    """First item and length of stretches cut from the end; all but the first of a sequence are ``size`` long.
+
+    Args:
+        total: ``[B]`` items of the sequence that a stretch is of.
+        number: ``[B]`` which of its stretches, from 0 in order of time.
+        count: ``[B]`` how many it has.
+        size: items of a stretch, at most.
+    """
+    stop = total - size * (count - 1 - number)
+    start = np.maximum(stop - size, 0)
+    return start, stop - start
 
 
 def _tensor(array: NDArray[np.generic] | None) -> torch.Tensor | None:

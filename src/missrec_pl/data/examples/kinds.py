@@ -39,8 +39,7 @@ class ShiftedStretches(TrainingExamples):
 
     def possible_targets(self, samples: Ints) -> tuple[Located, None]:
         """The rows with the item after each place."""
-        user, number, count = self.numbered(samples)
-        start, length = cut(self.sequences.train_length[user] - 1, number, count, self.step)
+        user, start, length = self.stretches(samples)
         row, place = places(length)
         return Located(user, start, length, row, start[row] + place + 1), None
 
@@ -99,24 +98,9 @@ class ClozeStretches(TrainingExamples):
         return every, weight
 
     def _every_place(self, samples: Ints) -> Located:
-        user, number, count = self.numbered(samples)
-        start, length = cut(self.sequences.train_length[user], number, count, self.step)
+        user, start, length = self.stretches(samples)
         row, place = places(length)
         return Located(user, start, length, row, start[row] + place)
-
-
-def cut(total: Ints, number: Ints, count: Ints, size: int) -> tuple[Ints, Ints]:
-    """First item and length of stretches cut from the end; all but the first of a sequence are ``size`` long.
-
-    Args:
-        total: ``[B]`` items of the sequence that a stretch is of.
-        number: ``[B]`` which of its stretches, from 0 in order of time.
-        count: ``[B]`` how many it has.
-        size: items of a stretch, at most.
-    """
-    stop = total - size * (count - 1 - number)
-    start = np.maximum(stop - size, 0)
-    return start, stop - start
 
 
 def places(length: Ints) -> tuple[Ints, Ints]:

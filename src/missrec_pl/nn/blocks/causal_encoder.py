@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from missrec_pl.nn.blocks.causal_blocks import later
 from missrec_pl.nn.blocks.dropout import Dropout
 from missrec_pl.nn.blocks.transformer import BlockSizes, EncoderBlock, initialise, set_norm_eps
 
@@ -32,8 +32,12 @@ class CausalEncoder(nn.Module):
         """A state for every place, of what stands there and before it."""
         width = vectors.shape[1]
         x: Tensor = self.dropout(self.input_norm(vectors + self.position_embedding.weight[:width]))
-        later = torch.ones(width, width, dtype=torch.bool, device=x.device).triu(diagonal=1)
-        is_hidden = later | is_padding[:, None]
+        is_hidden = later_or_padding(is_padding)
         for block in self.blocks:
             x = block(x, is_hidden)
         return x
+
+
+def later_or_padding(is_padding: Bool[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
+    """What a place (second axis) of a causal network does not see: later places, and padding."""
+    return later(is_padding.shape[1], is_padding.device) | is_padding[:, None]

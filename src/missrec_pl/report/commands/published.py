@@ -2,18 +2,24 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from statistics import mean
 
 from missrec_pl.errors import DataError
 from missrec_pl.report.commands.base import Command, chosen_metrics, chosen_runs
 from missrec_pl.report.output import Report, short_name
 from missrec_pl.report.paper.published import LAYOUTS, Layout, Place, reported
 from missrec_pl.report.runs.cells import Cell, Theirs, by_data_and_row, cell_section
-from missrec_pl.report.runs.records import BASELINES, PRETRAIN, UNTESTED, RunResult, with_metrics
+from missrec_pl.report.runs.compared import facts, headers
+from missrec_pl.report.runs.records import BASELINES, PRETRAIN, UNTESTED, RunResult, Trial, with_metrics
+from missrec_pl.report.runs.seeds import Runs
+from missrec_pl.report.runs.trials import grid_shares, reported_runs, settings_in_words
 from missrec_pl.report.runs.variants import STARTS, changes, input_type, origin_in_words
 
+_TESTED_METRIC = "ndcg@10"
+_OWN = "MISSRec"
 _SUBSET, _FULL = "_mm_subset", "_mm_full"
 
 
@@ -22,7 +28,8 @@ def _run(layout: Layout, arguments: argparse.Namespace) -> Report:
     metrics = chosen_metrics(arguments)
     kept: list[tuple[Place, RunResult]] = []
     left: Counter[str] = Counter()
-    found, lacking = with_metrics(chosen_runs(arguments.paths, arguments.where), metrics)
+    results = chosen_runs(arguments.paths, arguments.where)
+    found, lacking = with_metrics(reported_runs(results), metrics)
     for result in found:
         place = layout.place(result)
         if reason := _reason_to_leave_out(layout, result, place):
@@ -32,8 +39,44 @@ def _run(layout: Layout, arguments: argparse.Namespace) -> Report:
     notes = [*(f"left out: {number} of {reason}" for reason, number in left.items()), *lacking]
     if not kept:
         raise DataError(f"no run belongs to {layout.table}; {'; '.join(notes)} (docs/experiments.md)")
-    headers = ["Data", "Row", "Numbers of", *map(short_name, metrics), "Seeds"]
-    return Report(headers, [cell_section(cell, metrics) for cell in _cells(layout, kept, metrics)], 3, notes)
+    cells, more = _cells(layout, kept, metrics), []
+    if layout.is_compared:
+        cells, more, said = _compared(cells, metrics, grid_shares(results))
+        notes = [*said, *notes]
+    titles = ["Data", "Row", "Numbers of", *map(short_name, metrics), *more, "Seeds"]
+    return Report(titles, [cell_section(cell, metrics) for cell in cells], 3, notes)
+
+
+def _compared(
+    cells: Sequence[Cell], metrics: Sequence[str], shares: Mapping[str, str]
+) -> tuple[list[Cell], list[str], list[str]]:
+    """The cells with what `facts` says of each group, the headers of that, and notes."""
+    metric = _TESTED_METRIC if _TESTED_METRIC in metrics else metrics[0]
+    names, found, notes = headers(metric), [], []
+    for data in dict.fromkeys(cell.data for cell in cells):
+        of_data = [cell for cell in cells if cell.data == data]
+        groups = {name: runs for cell in of_data for name, runs in cell.ours.items()}
+        own = {name: runs for cell in of_data if _OWN in cell.name for name, runs in cell.ours.items()}
+        reference = max(own, key=lambda name: _validation(own[name]), default=None)
+        trials = {name: trial.column for name, runs in groups.items() if (trial := _trial_of(runs))}
+        tried = {name: shares[column] for name, column in trials.items() if column in shares}
+        cells_of = facts(groups, metric, reference, tried)
+        found += [replace(cell, facts=cells_of, num_facts=len(names)) for cell in of_data]
+        if reference is not None:
+            notes.append(
+                f"{data}, *: {reference}, the best of MISSRec's by validation; differences are of "
+                f"{short_name(metric)}; intervals and p: a bootstrap over users and over a network's seeds (one "
+                "leaves out how they differ); p corrected for the number of networks"
+            )
+    return found, names, notes
+
+
+def _validation(runs: Runs) -> float:
+    return mean(run.metrics.get(f"val/{_TESTED_METRIC}", 0.0) for run in runs.values())
+
+
+def _trial_of(runs: Runs) -> Trial | None:
+    return next(iter(runs.values())).trial
 
 
 def _cells(layout: Layout, placed: Sequence[tuple[Place, RunResult]], metrics: Sequence[str]) -> list[Cell]:
@@ -84,6 +127,9 @@ def _reason_to_leave_out(layout: Layout, run: RunResult, place: Place | None) ->
 
 def _names(layout: Layout, run: RunResult) -> tuple[str, str]:
     """The name of a run's group; the same without what made the checkpoint, which a run from scratch lacks."""
+    if run.trial is not None:
+        name = settings_in_words(run.trial)
+        return name, name
     start = [] if layout.by_start else [STARTS[run.init]]
     base = ", ".join([layout.model(run), *start, *changes(run, said=("data.modalities",))])
     return ", ".join(filter(None, [base, origin_in_words(run)])), base

@@ -68,6 +68,7 @@ class Layout:
     model: Callable[[RunResult], str] = lambda run: run.model  # runs of one name are held against each other
     protocol: tuple[str, ...] = ()  # the deviations from the default protocol that its numbers have
     variants: tuple[str, ...] | None = ("MISSRec", *STARTS, *ABLATIONS)  # reported rows that it shows; None: all
+    is_compared: bool = False  # whether groups are told with intervals, tests, sizes and costs
     by_start: bool = False  # whether rows are split by start; otherwise a group of runs says its start
     reference: Callable[[Place], tuple[Place, str] | None] = lambda place: None
     """The row that another row is held against, and how the table says so."""
@@ -130,6 +131,7 @@ LAYOUTS = (
         _by_column,
         lambda place: f"{place[0]}, {place[1]}",
         variants=None,
+        is_compared=True,
     ),
     Layout("table3", f"Input types (paper's table 3): {_OURS_AND_THEIRS}.", ("", "table3"), _by_input),
     _TABLE4,

@@ -1,7 +1,7 @@
 """Cells of a comparison: our runs by seed, what others report, and the cell that both are held against."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from missrec_pl.report.output import section, with_deviation
@@ -35,6 +35,8 @@ class Cell:
     theirs: Theirs | None = None
     reference: "Cell | None" = None  # e.g. the model without the ablation
     reference_name: str = ""  # how the table says so
+    facts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # further cells of a group, by its name
+    num_facts: int = 0
 
 
 def by_data_and_row(
@@ -48,20 +50,22 @@ def by_data_and_row(
 
 
 def cell_section(cell: Cell, metrics: Sequence[str]) -> list[list[str]]:
-    """Rows of text: data, name, whose numbers, a cell per metric, number of seeds.
+    """Rows of text: data, name, whose numbers, a cell per metric, the group's further cells, number of seeds.
 
     Our rows hold means and standard deviations over seeds. Differences from what is reported are of the means.
     Differences from the reference cell are paired by seed.
     """
+    no_facts = [""] * cell.num_facts
     rows = [
-        [name, *with_deviation(*over_seeds(runs, metrics)), str(len(runs))] for name, runs in cell.ours.items()
-    ] or [["no runs", *[""] * len(metrics), "0"]]
+        [name, *with_deviation(*over_seeds(runs, metrics)), *cell.facts.get(name, no_facts), str(len(runs))]
+        for name, runs in cell.ours.items()
+    ] or [["no runs", *[""] * len(metrics), *no_facts, "0"]]
     if theirs := cell.theirs:
-        rows.append([theirs.source, *_numbers([theirs.metrics.get(metric) for metric in metrics]), ""])
+        rows.append([theirs.source, *_numbers([theirs.metrics.get(metric) for metric in metrics]), *no_facts, ""])
         if theirs.is_comparable:
             for name, runs in cell.ours.items():
                 means = dict(zip(metrics, over_seeds(runs, metrics)[0], strict=True))
-                rows.append([f"{name} - {theirs.source}", *_gaps(means, theirs.metrics, metrics), ""])
+                rows.append([f"{name} - {theirs.source}", *_gaps(means, theirs.metrics, metrics), *no_facts, ""])
     if cell.reference is not None:
         rows += _reference_rows(cell, cell.reference, metrics)
     return section([cell.data, cell.name], rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from missrec_pl.errors import DataError
 from missrec_pl.report.output import HISTORY_EXCLUDED, LENIENTLY
-from missrec_pl.report.runs.records import BASELINES, INITS, PRETRAIN, RunResult, Training
+from missrec_pl.report.runs.records import BASELINES, INITS, PRETRAIN, RunResult, Training, Trial
 from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
 
@@ -89,6 +89,8 @@ def read_result(path: Path) -> RunResult:
         cpu_seconds=timing.seconds("fit_cpu_s") or None,
         peak_mb=fields.number("peak_rss_mb") if fields.values.get("peak_rss_mb") else None,
         num_params=fields.whole_number("num_params") if fields.values.get("num_params") else 0,
+        best_epoch=None if fields.values.get("best_epoch") is None else fields.whole_number("best_epoch"),
+        trial=_trial(fields),
     )
 
 
@@ -196,6 +198,15 @@ def _interest(fields: _Fields) -> tuple[str, Any] | None:
     interest = fields.inner("interest")
     interest.require(("method", "num_prototypes"))
     return interest.text("method"), interest.number("num_prototypes")
+
+
+def _trial(fields: _Fields) -> Trial | None:
+    """The place of a record in the comparison of networks."""
+    if fields.values.get("comparison") is None:
+        return None
+    found = fields.inner("comparison")
+    found.require(("stage", "column", "rate", "dropout"))
+    return Trial(found.text("stage"), found.text("column"), found.number("rate"), found.number("dropout"))
 
 
 def _origin(fields: _Fields, model: str) -> Training | None:

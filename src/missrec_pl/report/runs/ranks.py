@@ -1,5 +1,7 @@
 """The ranks that a run writes beside its results.json, and metrics of single users."""
 
+import base64
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +16,11 @@ from missrec_pl.data.user_groups import metric_of_users
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.report.output import HISTORY_EXCLUDED, as_measured
 from missrec_pl.report.runs.records import RunResult
+from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import BASELINE_RANKS_NAME, RANKS_NAME
 
 RANK, EXCLUDED = "rank", "rank_history_excluded"
+PACKED_DEPTH = 50  # records keep ranks up to here
 
 _USER_COLUMNS = ("domain", "user", "item", "history_length")
 
@@ -63,6 +67,36 @@ class Ranks:
 def has_ranks(result: RunResult) -> bool:
     """Whether the ranks lie beside the results; runs of earlier versions have none."""
     return (result.path.parent / RANKS_NAME).is_file()
+
+
+def kept_metrics(result: RunResult, names: Sequence[str]) -> NDArray[np.float64] | None:
+    """``[U, len(names)]`` metrics of each user, from the ranks beside a run's results or in a record's.
+
+    None where no ranks were kept, or not as deep as a metric asks. Errors as of `read_ranks` and `Ranks.metrics`.
+    """
+    if has_ranks(result):
+        return read_ranks(result).metrics(names)
+    stored = read_json(result.path, "make the record again").get("ranks")
+    depths = [name.removesuffix(HISTORY_EXCLUDED).partition("@")[2] for name in names]
+    if not stored or not all(depth.isdigit() and int(depth) <= PACKED_DEPTH for depth in depths):
+        return None
+    columns = {name: unpacked(stored[name], result.path) for name in (RANK, EXCLUDED)}
+    return Ranks(result.path, columns, False).metrics(names)
+
+
+def unpacked(text: str, path: Path) -> NDArray[np.float64]:
+    """Ranks out of a record: twice each in a byte, 0 for those beyond `PACKED_DEPTH`, which become infinite."""
+    try:
+        doubled = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    except (ValueError, zlib.error) as error:
+        raise DataError(f"{path}: ranks cannot be read: {error}; make the record again") from None
+    return np.where(doubled == 0, np.inf, doubled / 2)
+
+
+def packed(ranks: NDArray[Any]) -> str:
+    """Ranks as `unpacked` reads them."""
+    doubled = np.where(ranks <= PACKED_DEPTH, np.round(2 * ranks), 0).astype(np.uint8)
+    return base64.b64encode(zlib.compress(doubled.tobytes(), 9)).decode()
 
 
 def read_ranks(result: RunResult) -> Ranks:

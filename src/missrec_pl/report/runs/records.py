@@ -32,6 +32,16 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """The place of a run in the comparison of networks (`benchmarks/comparison.py`)."""
+
+    stage: str  # search (validation alone) or seeds (tested)
+    column: str  # the network, with what its runs share
+    rate: float
+    dropout: float
+
+
+@dataclass(frozen=True)
 class RunResult(Training):
     """A run and its numbers."""
 
@@ -53,6 +63,8 @@ class RunResult(Training):
     cpu_seconds: float | None  # of the fit; None without a fit and in old results
     peak_mb: float | None  # largest resident memory; None in old results
     num_params: int  # 0 where nobody says it
+    best_epoch: int | None = None  # from 0; None where no score decides, and in old results
+    trial: Trial | None = None  # None for a run that is no record of the comparison
 
     @property
     def is_tested(self) -> bool:
