@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ LEFT_OUT = (
     *("baselines_history_excluded", "baseline_settings", "baselines_left_out", "baseline_seconds"),
     *("checkpoint", "ckpt", "interest_refresh_s"),
 )
+OF_THE_TEST = ("metrics_history_excluded", "num_test_users", "num_evaluated_users")
 _STOP_SECONDS = 60
 
 
@@ -88,7 +90,7 @@ class Driver:
         print(f"{time.strftime('%H:%M:%S')} {one.folder}", flush=True)
         run = self.work / one.folder
         try:
-            results = self._tested(one) or self._trained(one)
+            results = self._known(one) or self._tested(one) or self._trained(one)
             results["comparison"] = {
                 "stage": one.stage, "column": one.column, "rate": one.rate, "dropout": one.dropout,
                 "epochs": EPOCHS, "patience": PATIENCE, "words": list(one.words),
@@ -122,6 +124,15 @@ class Driver:
         results: dict[str, Any] = json.loads((run / RESULTS_NAME).read_text())
         return results
 
+    def _known(self, one: Job) -> dict[str, Any] | None:
+        """What a test with the same settings and seed has said of validation."""
+        found = read(self.records, replace(one, stage="seeds")) if one.stage == "search" else None
+        if found is None:
+            return None
+        metrics = {name: value for name, value in found["metrics"].items() if not name.startswith("test/")}
+        kept = {name: value for name, value in found.items() if name not in (*OF_THE_TEST, "ranks")}
+        return {**kept, "metrics": metrics, "overrides": [*found["overrides"], "test=false"]}
+
     def _tested(self, one: Job) -> dict[str, Any] | None:
         """Test what the search has trained with the same settings and seed, where its weights are still here."""
         found = self.work / one.folder.with_name(f"search-{one.seed}")
@@ -131,9 +142,13 @@ class Driver:
         self._command("eval.py", run := self.work / one.folder, [f"ckpt={weights}"])
         trained, tested = (json.loads((folder / RESULTS_NAME).read_text()) for folder in (found, run))
         metrics = trained["metrics"] | tested["metrics"]
-        new = ("metrics_history_excluded", "num_test_users", "num_evaluated_users")
         overrides = [word for word in trained["overrides"] if word != "test=false"]
-        return {**trained, **{name: tested[name] for name in new}, "metrics": metrics, "overrides": overrides}
+        return {
+            **trained,
+            **{name: tested[name] for name in OF_THE_TEST},
+            "metrics": metrics,
+            "overrides": overrides,
+        }
 
     def _weights(self, start: Job) -> Path:
         """The weights of a run that others start from; it is made where they are not here."""

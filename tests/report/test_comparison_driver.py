@@ -31,10 +31,12 @@ def driver(tmp_path, monkeypatch):
             if any(part in str(run) for part in fails):
                 raise comparison.subprocess.CalledProcessError(1, script)
             rate = float(run.parent.name.split("-")[0][2:])
-            metrics = {"val/ndcg@10": 0.1 + rate} if "search" in run.name else {"test/ndcg@10": 0.2}
+            metrics = {"val/ndcg@10": 0.1 + rate} if script == "train.py" else {}
+            metrics |= {} if "search" in run.name else {"test/ndcg@10": 0.2}
             run.mkdir(parents=True, exist_ok=True)
             timing = {"fit_s": 1.0, "epoch_s": [0.5]}
-            results = {"metrics": metrics, "timing": timing, "baselines": {"ease": 1}, "overrides": ["test=false"]}
+            overrides = [word for word in words if word == "test=false"]
+            results = {"metrics": metrics, "timing": timing, "checkpoint": "x.ckpt", "overrides": overrides}
             results |= {name: {} for name in ("metrics_history_excluded", "num_test_users", "num_evaluated_users")}
             (run / "results.json").write_text(json.dumps(results))
             if script == "train.py":
@@ -52,22 +54,33 @@ def test_a_search_then_seeds_with_what_it_found(driver, tmp_path):
     one.work_off()
     folders = [str(folder) for _, folder, _ in one.ran]
     assert len(folders) == len(set(folders))
-    first = "scientific_mm_subset/sasrec/lr0.001-dropout0.5"
-    assert folders[:2] == [f"{first}/search-0", f"{first}/seeds-0"]
-    assert one.ran[1][0] == "eval.py"  # the weights are there
-    assert "test=false" in one.ran[0][2]
+    first, better = (f"scientific_mm_subset/sasrec/lr{rate}-dropout0.5" for rate in ("0.001", "0.01"))
+    assert folders[:2] == [f"{first}/seeds-0", "scientific_mm_subset/gru4rec/lr0.001-dropout0.5/seeds-0"]
+    assert f"{first}/search-0" not in folders
+    commands = {str(folder): (script, words) for script, folder, words in one.ran}
+    assert "test=false" in commands[f"{better}/search-0"][1]
+    assert commands[f"{better}/seeds-0"][0] == "eval.py"  # the weights are there
     tested = [folder for folder in folders if "sasrec/lr0.01-dropout0.5/seeds" in folder]
     assert len(tested) == 8 + 6 * 3  # the better rate: 8 seeds of a headline, three on each further data set
-    record = json.loads((tmp_path / "records" / first / "seeds-0" / "results.json").read_text())
-    assert record["metrics"] == {"val/ndcg@10": 0.101, "test/ndcg@10": 0.2}
-    assert "baselines" not in record
-    assert record["overrides"] == []
+
+    def record(name):
+        return json.loads((tmp_path / "records" / name / "results.json").read_text())
+
+    both = {"val/ndcg@10": 0.11, "test/ndcg@10": 0.2}
+    assert (record(f"{better}/seeds-0")["metrics"], record(f"{better}/seeds-0")["overrides"]) == (both, [])
+    searched = record(f"{first}/search-0")
+    assert searched["metrics"] == {"val/ndcg@10": 0.101}
+    assert searched["overrides"] == ["test=false"]
+    assert "num_test_users" not in searched
+    assert "checkpoint" not in searched
 
 
 def test_what_has_a_record_is_not_made_again_and_failures_wait_for_retry(driver):
     one = driver(fails=["gru4rec"])
     one.work_off()
-    assert [str(folder).split("/")[1] for folder in one.failed] == ["gru4rec", "gru4rec"]
+    assert [str(folder).split("/")[1] for folder in one.failed] == 3 * [
+        "gru4rec"
+    ]  # the published point, tested and searched, and another
     assert driver().next() is None  # neither records nor failures
     again = driver(retry=True)
     again.work_off()
