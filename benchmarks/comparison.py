@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from comparison_plan import COLUMNS, EPOCHS, PATIENCE, ROOT, Job, best_point, job, read, rounds
+from comparison_plan import COLUMNS, EPOCHS, PATIENCE, ROOT, SIMPLE, Job, best_point, job, read, rounds
 from filelock import FileLock, Timeout
 
 from missrec_pl.report.runs.ranks import EXCLUDED, RANK, packed
@@ -34,10 +34,7 @@ from missrec_pl.system.one_writer import LOCK_NAME, one_writer
 
 RECORDS = ROOT / "docs" / "comparison"
 FAILED = "failed.txt"
-LEFT_OUT = (
-    *("baselines_history_excluded", "baseline_settings", "baselines_left_out", "baseline_seconds"),
-    *("checkpoint", "ckpt", "interest_refresh_s"),
-)
+LEFT_OUT = ("checkpoint", "ckpt", "interest_refresh_s")
 OF_THE_TEST = ("metrics_history_excluded", "num_test_users", "num_evaluated_users")
 _STOP_SECONDS = 60
 
@@ -91,10 +88,11 @@ class Driver:
         run = self.work / one.folder
         try:
             results = self._known(one) or self._tested(one) or self._trained(one)
-            results["comparison"] = {
-                "stage": one.stage, "column": one.column, "rate": one.rate, "dropout": one.dropout,
-                "epochs": EPOCHS, "patience": PATIENCE, "words": list(one.words),
-            }  # fmt: skip
+            if one.stage != SIMPLE:
+                results["comparison"] = {
+                    "stage": one.stage, "column": one.column, "rate": one.rate, "dropout": one.dropout,
+                    "epochs": EPOCHS, "patience": PATIENCE, "words": list(one.words),
+                }  # fmt: skip
             write_record(self.records / one.folder / RESULTS_NAME, results, run / RANKS_NAME, self.work)
         except (subprocess.CalledProcessError, OSError, KeyError, ValueError) as error:
             self.failed.append(one.folder)
@@ -208,7 +206,7 @@ def write_record(target: Path, results: dict[str, Any], ranks: Path, work: Path)
     """
     kept = {name: value for name, value in results.items() if name not in LEFT_OUT}
     kept["timing"] = {name: value for name, value in results["timing"].items() if name not in LEFT_OUT}
-    kept["timing"]["epoch_s"] = [round(seconds, 1) for seconds in kept["timing"]["epoch_s"]]
+    kept["timing"]["epoch_s"] = [round(seconds, 1) for seconds in kept["timing"].get("epoch_s", [])]
     if ranks.is_file():
         table = pq.read_table(ranks)
         kept["ranks"] = {name: packed(table[name].to_numpy()) for name in (RANK, EXCLUDED)}

@@ -20,6 +20,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SEARCHED = "scientific_mm_subset"
+SIMPLE = "baselines"
 EPOCHS, PATIENCE = 60, 6
 """The budget of every run, in passes over all training targets."""
 _CHOICES = re.compile(r"choice\((.*)\)")
@@ -108,7 +109,8 @@ class Job:
     """A run: where its record lies, and how it is made.
 
     Attributes:
-        stage: ``search`` (validation alone), ``seeds`` (with the test) or ``pretrain`` (without a record).
+        stage: ``search`` (validation alone), ``seeds`` (with the test), ``pretrain`` (without a record), or
+            ``baselines``: all simple methods in one run.
         words: of the command line.
         start: the run whose weights it starts from.
     """
@@ -125,8 +127,15 @@ class Job:
     @property
     def folder(self) -> Path:
         """Of the record and of the run, below either's root."""
+        if self.stage == SIMPLE:
+            return Path(self.data, SIMPLE)
         point = f"lr{self.rate:g}-dropout{self.dropout:g}"
         return Path(self.data, self.column, point, f"{self.stage}-{self.seed}")
+
+
+def simple_methods(data: str) -> Job:
+    """The run of all simple methods."""
+    return Job(SIMPLE, SIMPLE, data, 0.0, 0.0, 0, (f"phase={SIMPLE}", f"data={data}"))
 
 
 def job(column: Column, stage: str, point: tuple[float, float], seed: int, data: str | None = None) -> Job:
@@ -181,6 +190,7 @@ def rounds(records: Path) -> Iterator[Job]:
                 if (point := best_point(records, column)) is not None:
                     yield job(column, "seeds", point, seed, data)
 
+    yield from map(simple_methods, dict.fromkeys(column.searched for column in columns))
     for column in columns:
         for stage in ("seeds", "search"):  # the test's run says what the search wants to know
             yield job(column, stage, column.grid_points()[0], 0)
@@ -190,4 +200,5 @@ def rounds(records: Path) -> Iterator[Job]:
     yield from seeds(5)
     yield from seeds(8, names=HEADLINES)
     for data in ("scientific_mm_full", "instruments", "office", "movies_action", "movies_comedy", "movies_drama"):
+        yield simple_methods(data)
         yield from seeds(3, data)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fabricated import mistake, printed, write_ranks, write_run
 
-from missrec_pl.report.runs import compared
+from missrec_pl.report.runs.bootstrap import bootstrap_groups, effect_size, holm, permutation_chance
 from missrec_pl.report.runs.ranks import packed
 
 USERS = 400
@@ -75,14 +75,52 @@ def test_damaged_ranks_are_named(records, capsys):
     assert "ranks cannot be read" in mistake(capsys, "table2", records)
 
 
-def test_equal_networks_do_not_differ():
+def test_simple_methods_stand_below(records, capsys):
+    baselines = {"ease": {"test/ndcg@10": 0.25}}
+    write_run(records, "simple", 0.0, phase="baselines", data=DATA["data"], baselines=baselines)
+    rows = printed(capsys, "table2", records, "--metrics", "ndcg@10")
+    assert [row[:4] for row in rows if row[1:2] == ["simple methods"]] == [
+        [DATA["data"], "simple methods", "ease", "0.2500"]
+    ]
+
+
+def seeds_of(random, deviation, count, users=USERS):
+    """``[U, S]`` hits whose rate differs by seed."""
+    return (random.random((users, count)) < random.normal(0.4, deviation, count)).astype(float)
+
+
+@pytest.mark.parametrize(("deviation", "count"), [(0.0, 1), (0.1, 5), (0.1, 8)])
+def test_of_equal_networks_one_in_twenty_differs(deviation, count):
+    """Both the interval and the permutation know how users and seeds differ."""
+    random, trials = np.random.default_rng(0), 100
+    called, outside = 0, 0
+    for _ in range(trials):
+        first, second = seeds_of(random, deviation, count), seeds_of(random, deviation, count)
+        called += permutation_chance(first, second, 200) < 0.05
+        drawn = bootstrap_groups({"a": first, "b": second}, 200)
+        low, high = np.quantile(drawn["a"] - drawn["b"], [0.025, 0.975])
+        outside += not low <= 0 <= high
+    assert called / trials < 0.15  # of users alone .6 would be called different, were seeds left out
+    assert outside / trials < 0.15
+
+
+def test_networks_that_differ_are_told_apart():
     random = np.random.default_rng(0)
-    hits = (random.random((USERS, 3)) < 0.3).astype(float)
-    drawn = compared.bootstrap_groups({"a": hits, "b": hits[::-1]}, resamples=500)
-    assert compared.two_sided(drawn["a"] - drawn["b"]) > 0.1
-    one = compared.bootstrap_groups({"a": hits[:, :1]}, resamples=500)["a"]
-    assert one.std() == pytest.approx(hits[:, 0].std() / USERS**0.5, rel=0.15)
+    worse, better = ((random.random((USERS, 3)) < rate).astype(float) for rate in (0.3, 0.5))
+    assert permutation_chance(better, worse) < 0.001
+    one_of_four = np.array([[1.0], [0.0], [0.0], [0.0]])
+    assert effect_size(one_of_four, np.zeros((4, 2))) == pytest.approx(0.25 / 0.5)
+    drawn = bootstrap_groups({"a": better[:, :1]}, resamples=500)["a"]
+    assert drawn.std() == pytest.approx(better[:, 0].std() / USERS**0.5, rel=0.15)
+    assert effect_size(np.ones((4, 1)), np.zeros((4, 2))) is None
+
+
+def test_a_permutation_of_few_users_by_hand():
+    # Of the 8 ways to change the signs of (1, 1, 1) two are as far from 0.
+    gaps = np.array([[1.0], [1.0], [1.0], [0.0]])
+    assert permutation_chance(gaps, np.zeros((4, 1)), 20_000) == pytest.approx(0.25, abs=0.02)
+    assert permutation_chance(gaps, gaps) == 1
 
 
 def test_holm_corrects_for_the_number():
-    assert compared.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})

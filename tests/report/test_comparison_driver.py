@@ -30,7 +30,7 @@ def driver(tmp_path, monkeypatch):
             one.ran.append((script, run.relative_to(tmp_path / "work"), words))
             if any(part in str(run) for part in fails):
                 raise comparison.subprocess.CalledProcessError(1, script)
-            rate = float(run.parent.name.split("-")[0][2:])
+            rate = float(run.parent.name.split("-")[0][2:]) if run.name != "baselines" else 0.0
             metrics = {"val/ndcg@10": 0.1 + rate} if script == "train.py" else {}
             metrics |= {} if "search" in run.name else {"test/ndcg@10": 0.2}
             run.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,8 @@ def test_a_search_then_seeds_with_what_it_found(driver, tmp_path):
     folders = [str(folder) for _, folder, _ in one.ran]
     assert len(folders) == len(set(folders))
     first, better = (f"scientific_mm_subset/sasrec/lr{rate}-dropout0.5" for rate in ("0.001", "0.01"))
-    assert folders[:2] == [f"{first}/seeds-0", "scientific_mm_subset/gru4rec/lr0.001-dropout0.5/seeds-0"]
+    assert folders[0] == "scientific_mm_subset/baselines"
+    assert folders[1:3] == [f"{first}/seeds-0", "scientific_mm_subset/gru4rec/lr0.001-dropout0.5/seeds-0"]
     assert f"{first}/search-0" not in folders
     commands = {str(folder): (script, words) for script, folder, words in one.ran}
     assert "test=false" in commands[f"{better}/search-0"][1]
@@ -66,6 +67,7 @@ def test_a_search_then_seeds_with_what_it_found(driver, tmp_path):
     def record(name):
         return json.loads((tmp_path / "records" / name / "results.json").read_text())
 
+    assert "comparison" not in record("office/baselines")
     both = {"val/ndcg@10": 0.11, "test/ndcg@10": 0.2}
     assert (record(f"{better}/seeds-0")["metrics"], record(f"{better}/seeds-0")["overrides"]) == (both, [])
     searched = record(f"{first}/search-0")

@@ -24,7 +24,7 @@ def test_differences_by_hand(tmp_path, capsys):
     pretrained = [tmp_path / "a0", tmp_path / "a1"]
     scratch = [tmp_path / name for name in ("b0", "b1", "alone")]
     header, *rows = printed(capsys, "paired", *pretrained, "--against", *scratch, "--metrics", "recall@10,mrr")
-    assert header == ["Metric", "A", "B", "A - B", "95% interval", "Holds 0"]
+    assert header == ["Metric", "A", "B", "A - B", "95% interval", "d", "p", "p, Holm"]
     assert [row[0] for row in rows[:2]] == ["R@10", "mrr"]
     assert rows[0][1:4] == ["0.7500", "0.3750", "+0.3750"]
     mrr_a = (1 + 1 + 1 / 3 + 1 / 99) / 4
@@ -43,7 +43,7 @@ def test_where_splits_one_folder_into_both_sides(tmp_path, capsys):
     split = ("--where", "init=pretrained", "--against-where", "init=scratch")
     rows = printed(capsys, "paired", tmp_path, *split, "--metrics", "recall@10")
     assert rows[1][1:4] == ["0.6667", "0.3333", "+0.3333"]
-    assert rows[-1] == ["- one seed: the interval leaves out how seeds differ"]
+    assert rows[-1] == ["- one seed: interval and p leave out how seeds differ"]
     assert "A has to be runs of one kind, choose with --where" in mistake(
         capsys, "paired", tmp_path, "--against", tmp_path / "b"
     )
@@ -57,7 +57,8 @@ def test_interval_is_that_of_the_mean_and_repeats(tmp_path, capsys):
     arguments = ("paired", tmp_path / "a", "--against", tmp_path / "b", "--metrics", "recall@10")
     rows = printed(capsys, *arguments)
     assert rows == printed(capsys, *arguments)
-    assert rows[1][5] == "no"
+    assert float(rows[1][5]) == pytest.approx(0.25 / (0.25 * 0.75) ** 0.5, abs=0.01)
+    assert rows[1][6:] == ["< .001", "< .001"]
     low, high = (float(word) for word in rows[1][4].split(" to "))
     error = 1.96 * np.sqrt(0.25 * 0.75 / num_users)
     assert low == pytest.approx(0.25 - error, abs=0.004)
@@ -126,7 +127,7 @@ def test_a_later_evaluation_brings_the_ranks_of_an_earlier_run(tmp_path, capsys)
     run_with(tmp_path, "eval", [1, 90], phase="eval", timing={"fit_s": None})
     rows = printed(capsys, "paired", tmp_path, "--metrics", "recall@10")
     assert rows[1][1:4] == ["0.5000", "0.5000", "+0.0000"]
-    assert rows[1][5] == "yes"
+    assert float(rows[1][6]) > 0.05
 
 
 BASELINES = {"hybrid_knn": ([1, 90, 90, 90], [1, 1, 90, 90]), "ease": ([11, 11, 11, 40], [90, 90, 90, 90])}

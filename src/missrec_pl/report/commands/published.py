@@ -2,15 +2,16 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import mean
 
 from missrec_pl.errors import DataError
 from missrec_pl.report.commands.base import Command, chosen_metrics, chosen_runs
-from missrec_pl.report.output import Report, short_name
+from missrec_pl.report.output import Report, section, short_name, with_deviation
 from missrec_pl.report.paper.published import LAYOUTS, Layout, Place, reported
+from missrec_pl.report.runs.baselines import baseline_rows
 from missrec_pl.report.runs.cells import Cell, Theirs, by_data_and_row, cell_section
 from missrec_pl.report.runs.compared import facts, headers
 from missrec_pl.report.runs.records import BASELINES, PRETRAIN, UNTESTED, RunResult, Trial, with_metrics
@@ -43,8 +44,11 @@ def _run(layout: Layout, arguments: argparse.Namespace) -> Report:
     if layout.is_compared:
         cells, more, said = _compared(cells, metrics, grid_shares(results))
         notes = [*said, *notes]
+    sections = [cell_section(cell, metrics) for cell in cells]
+    if layout.is_compared:
+        sections += _simple_methods(results, {cell.data for cell in cells}, metrics, len(more))
     titles = ["Data", "Row", "Numbers of", *map(short_name, metrics), *more, "Seeds"]
-    return Report(titles, [cell_section(cell, metrics) for cell in cells], 3, notes)
+    return Report(titles, sections, 3, notes)
 
 
 def _compared(
@@ -65,10 +69,21 @@ def _compared(
         if reference is not None:
             notes.append(
                 f"{data}, *: {reference}, the best of MISSRec's by validation; differences are of "
-                f"{short_name(metric)}; intervals and p: a bootstrap over users and over a network's seeds (one "
-                "leaves out how they differ); p corrected for the number of networks"
+                f"{short_name(metric)}, d over the deviation of users; intervals: a bootstrap over users and a "
+                "network's seeds, p: a permutation of both (one seed leaves out how seeds differ), corrected for "
+                "the number of networks"
             )
     return found, names, notes
+
+
+def _simple_methods(
+    results: Sequence[RunResult], shown: Collection[str], metrics: Sequence[str], num_facts: int
+) -> list[list[list[str]]]:
+    """Sections of the simple methods, a data set each."""
+    rows: dict[str, list[list[str]]] = {}
+    for row in baseline_rows([run for run in results if run.data in shown], metrics):
+        rows.setdefault(row.data, []).append([row.name, *with_deviation(row.values), *[""] * num_facts, ""])
+    return [section([data, "simple methods"], of_data) for data, of_data in rows.items()]
 
 
 def _validation(runs: Runs) -> float:

@@ -23,7 +23,7 @@ def grid_shares(results: Sequence[RunResult]) -> dict[str, str]:
 
 
 def settings_in_words(trial: Trial) -> str:
-    """``sasrec: lr 0.001, dropout 0.5``."""
+    """``NETWORK: lr 0.001, dropout 0.5``."""
     return f"{trial.column}: lr {trial.rate:g}, dropout {trial.dropout:g}"
 
 
