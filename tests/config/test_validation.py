@@ -124,6 +124,7 @@ def test_mistake_is_named(override):
         (["resume=/no/such.ckpt"], "resume=/no/such.ckpt: there is no such file"),
         (["data=released"], "data.name is missing: give data.name="),
         (["data.split=train_only", "test=false"], "watch validation, but data.split=train_only validates nobody"),
+        (["data.refit=true"], "data.refit=true validates nobody, so the run has to know when it ends"),
         (["data.split=train_only", "callbacks=no_validation"], "test=true: data.split=train_only leaves nobody"),
     ],
 )

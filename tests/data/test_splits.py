@@ -20,6 +20,14 @@ def test_leave_one_out_for_every_length():
     assert len(split.test) == 4
 
 
+def test_a_last_fit_trains_on_what_validates():
+    split = make_split(sequences_of([1, 2, 3, 4, 9]), "leave_one_out", refit=True)
+    assert split.train_length.tolist() == [0, 1, 2, 3, 8]
+    assert len(split.validation) == 0
+    assert split.test.user.tolist() == [1, 2, 3, 4]
+    assert split.test.target.tolist() == [1, 2, 3, 8]
+
+
 def test_train_only_evaluates_nobody():
     split = make_split(sequences_of([1, 5]), "train_only")
     assert split.train_length.tolist() == [1, 5]
@@ -47,6 +55,20 @@ def test_global_time_leaks_nothing(seed, ties):
             assert times[user][target - 1] < moment or times[user][target - 1] < times[user][target]
     # The validation target is the first item after what trained.
     assert (split.validation.target == split.train_length[split.validation.user]).all()
+
+
+def test_a_last_fit_by_time_ends_where_the_test_begins():
+    times = [[0, 1, 6, 8], [2, 3, 9], [4, 5, 7]]
+    shares = {"validation_share": 0.2, "test_share": 0.2}
+    split = make_split(sequences_of([4, 3, 3], times), "global_time", refit=True, **shares)
+    assert split.train_length.tolist() == [3, 2, 2]
+    assert len(split.validation) == 0
+    assert split.test.target.tolist() == [3, 2, 2]
+
+
+def test_a_last_fit_needs_something_that_validates():
+    with pytest.raises(ConfigError, match=r"data.refit=true: data.split=train_only trains on everything already"):
+        make_split(sequences_of([4]), "train_only", refit=True)
 
 
 def test_global_time_by_hand():

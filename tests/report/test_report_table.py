@@ -155,7 +155,9 @@ def test_another_protocol_is_a_data_set_of_its_own(tmp_path, capsys):
     write(tmp_path, "b", protocol=strict, baselines={"popularity": TEXT_KNN})
     write(tmp_path, "c", protocol={"mask_history": True})  # of version 0.1, which kept a repeated target
     write(tmp_path, "d", protocol={"split": "global_time", "eval_target": "last"})
+    write(tmp_path, "e", protocol={"split": "leave_one_out", "refit": True})
     lines = table_of(capsys, tmp_path, "--format", "markdown").splitlines()
+    assert sum("| groceries (refit) | inductive" in line for line in lines) == 1
     assert "| groceries (mask_history) |  |  | popularity | 0.0800 | 0.0400 | 0.3200 | 0.1000 |  |  |" in lines
     assert sum("| groceries (mask_history) | inductive" in line for line in lines) == 1
     assert sum("| groceries | inductive" in line for line in lines) == 1

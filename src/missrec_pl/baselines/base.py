@@ -38,7 +38,10 @@ class Baseline(Protocol):
         """The key under `baselines` in results.json."""
 
     def fit(self, data: "BaselineData") -> None:
-        """Learn from the data, once; LeftOutError if the domain is too large or lacks what the baseline needs."""
+        """Learn from the data, anew where that is other data.
+
+        LeftOutError if the domain is too large or lacks what the baseline needs.
+        """
 
     def scores(self, histories: Histories) -> Float[Tensor, "B N"] | Scores:
         """Score all items: finite numbers, column ``i - 1`` for item ``i``, from each row alone."""

@@ -39,7 +39,8 @@ class CooccurrenceKNN(TunableBaseline):
         """Keep the training sequences; the counts follow from the constants."""
         if (np.diff(data.train_offsets) < 2).all():
             raise LeftOutError("no training sequence has two items")
-        self._data = data
+        if self._data is not data:
+            self._data, self._matrices = data, {}
 
     def grid(self, chosen: Chosen) -> Grid:
         """Pair decay x backward x decay; the decay alone in a large catalogue."""

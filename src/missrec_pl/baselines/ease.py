@@ -32,12 +32,12 @@ class EASE(TunableBaseline):
         self._max_items = max_items
         self._trained: Int[np.ndarray, " T"] = np.empty(0, dtype=np.int64)  # columns of the T items that train
         self._gram = sp.csr_array((0, 0))  # [T, T]
-        self._num_items = 0
+        self._data: BaselineData | None = None
         self._weights: dict[float, Float[np.ndarray, "T T"]] = {}
 
     def fit(self, data: BaselineData) -> None:
         """Count the users that each pair of items shares."""
-        if self._num_items:
+        if self._data is data:
             return
         self._trained = np.flatnonzero(data.counts())
         size = len(self._trained)
@@ -56,7 +56,7 @@ class EASE(TunableBaseline):
         users.sum_duplicates()
         users.data[:] = 1
         self._gram = (users.T @ users).tocsr()
-        self._num_items = data.num_items
+        self._data, self._weights = data, {}
 
     def grid(self, chosen: Chosen) -> Grid:
         """Penalty x decay; the decay alone beyond 4,000 items."""

@@ -70,6 +70,7 @@ def evaluate_baselines(
     test: HeldOut,
     *,
     validation: HeldOut | None = None,
+    refit: BaselineData | None = None,
     names: Sequence[str] | None = None,
     ks: Sequence[int] = (10, 50),
     compat: bool = False,
@@ -85,6 +86,7 @@ def evaluate_baselines(
         data: What the baselines learn from.
         test: Histories and targets to report on.
         validation: Histories and targets to choose the constants on; None keeps the default ones.
+        refit: What they are fitted to once their constants are chosen, where it is more than ``data``.
         names: Registered names, the order of the report; None = all that there are for the domain.
         ks: Cut-offs of `RankingMetrics`.
         compat: The released evaluator's cut-offs and rounding, as in `RankingMetrics`.
@@ -109,6 +111,8 @@ def evaluate_baselines(
     torch.set_num_threads(1 if is_single else threads)
     try:
         entries, left_out = _prepare_all(Context(data, options), names, validation, ks, compat)
+        for entry in entries if refit is not None else ():
+            entry.baseline.fit(refit)
         _rank_all(entries, test, data.num_items, most_rows, keep_ranks=keep_ranks)
     finally:
         torch.set_num_threads(threads)

@@ -67,6 +67,7 @@ _ADDED = {
     "data.num_folds": 10,
     "data.example": None,
     "data.eval_target": "first",
+    "data.refit": False,
     "features.whitening": 0.0,
     "objective.eval_temperature": None,
     "optim.fused": None,

@@ -24,6 +24,7 @@ SET_BY_THE_PROGRAM = {
     "limit_predict_batches": "nothing is predicted here; limit_test_batches limits the test",
     "model_registry": "checkpoints stay in the run's folder",
 }
+_KEEPS_BEST = "model_checkpoint"
 _STARTED_BY_LIGHTNING = re.compile(r"^ddp_(spawn|fork|notebook)")
 
 
@@ -120,6 +121,8 @@ def why_unvalidated(cfg: DictConfig) -> str | None:
     """The flag that leaves a run without validation; None where it validates."""
     if value_of(cfg, "data.split") == "train_only":
         return "data.split=train_only"
+    if value_of(cfg, "data.refit"):
+        return "data.refit=true"
     if value_of(cfg, "trainer.fast_dev_run"):
         return None
     if value_of(cfg, "trainer.limit_val_batches") == 0:
@@ -139,6 +142,13 @@ def _unvalidated(cfg: DictConfig) -> list[str]:
     ]
     if reason is None or not watching or value_of(cfg, "train") is False:
         return []
+    if value_of(cfg, "data.refit") and watching == [_KEEPS_BEST]:
+        return []  # the last epoch is kept
+    if value_of(cfg, "data.refit"):
+        return [
+            "callbacks: data.refit=true validates nobody, so the run has to know when it ends; add "
+            "callbacks=annealed (or callbacks=no_validation) and trainer.max_epochs=<what validation chose>."
+        ]
     return [
         f"callbacks: {', '.join(map(str, watching))} watch validation, but {reason} validates nobody; add "
         "callbacks=no_validation."
@@ -158,6 +168,9 @@ def settled_trainer(cfg: DictConfig) -> list[str]:
         lines.append(
             f"trainer.strategy={strategy}: processes are started by command, as {cfg.trainer.strategy} does"
         )
+    if value_of(cfg, "data.refit") and value_of(cfg, f"callbacks.{_KEEPS_BEST}.monitor") is not None:
+        cfg.callbacks[_KEEPS_BEST].monitor = None
+        lines.append("data.refit=true: validation targets train; the last epoch is kept")
     if count := OmegaConf.select(cfg, "trainer.overfit_batches"):
         cfg.data.overfit_rows, cfg.trainer.overfit_batches = count * cfg.data.batch_size, 0.0
         lines.append(f"trainer.overfit_batches={count}: data.overfit_rows={cfg.data.overfit_rows}")

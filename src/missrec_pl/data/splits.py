@@ -50,6 +50,7 @@ def make_split(
     kind: SplitKind,
     *,
     eval_target: EvalTarget = "first",
+    refit: bool = False,
     validation_share: float = 0.1,
     test_share: float = 0.1,
 ) -> Split:
@@ -64,6 +65,7 @@ def make_split(
         eval_target: ``"first"``: the first item after the cut, of users known before it; ``"last"``: the last
             one; ``"random"``: one of them, the same in every run; ``"all"``: each of them, predicted from what
             came before it (``global_time``; see docs/evaluation.md).
+        refit: what validates trains, too, and nobody validates: for a last fit, once everything is chosen.
         validation_share: share of interactions between the two moments (``global_time``).
         test_share: share of interactions after the second moment (``global_time``).
 
@@ -79,24 +81,27 @@ def make_split(
             f"data.eval_target={eval_target}: belongs to data.split=global_time; data.split={kind} has targets of "
             "its own."
         )
+    if refit and kind == "train_only":
+        raise ConfigError("data.refit=true: data.split=train_only trains on everything already.")
+    nobody = EvaluationRows(np.empty(0, np.int64), np.empty(0, np.int64))
     if kind == "train_only":
-        nobody = EvaluationRows(np.empty(0, np.int64), np.empty(0, np.int64))
         return Split(lengths, nobody, nobody)
     if kind == "leave_one_out":
         validated, tested = np.flatnonzero(lengths >= 3), np.flatnonzero(lengths >= 2)
-        return Split(
-            np.maximum(lengths - 2, 0),
-            EvaluationRows(validated, lengths[validated] - 2),
-            EvaluationRows(tested, lengths[tested] - 1),
-        )
+        test = EvaluationRows(tested, lengths[tested] - 1)
+        if refit:
+            return Split(np.maximum(lengths - 1, 0), nobody, test)
+        return Split(np.maximum(lengths - 2, 0), EvaluationRows(validated, lengths[validated] - 2), test)
     if kind == "global_time":
-        return _global_time(sequences, eval_target, validation_share, test_share)
+        split, before_test = _global_time(sequences, eval_target, validation_share, test_share)
+        return Split(before_test, nobody, split.test) if refit else split
     raise ConfigError(f"data.split={kind!r}: choose one of {', '.join(SPLITS)}.")
 
 
 def _global_time(
     sequences: Sequences, eval_target: EvalTarget, validation_share: float, test_share: float
-) -> Split:
+) -> tuple[Split, NDArray[np.int64]]:
+    """The split, and how many of each user's items stand before the second moment."""
     times = sequences.timestamps
     if times is None:
         raise DataError("data.split=global_time needs timestamps, and this domain has none: use leave_one_out.")
@@ -105,11 +110,8 @@ def _global_time(
     owner = np.repeat(np.arange(len(lengths)), lengths)
     before_validation = np.bincount(owner[times < cuts[0]], minlength=len(lengths))
     before_test = np.bincount(owner[times < cuts[1]], minlength=len(lengths))
-    return Split(
-        before_validation,
-        _targets(before_validation, before_test, eval_target),
-        _targets(before_test, lengths, eval_target),
-    )
+    validation = _targets(before_validation, before_test, eval_target)
+    return Split(before_validation, validation, _targets(before_test, lengths, eval_target)), before_test
 
 
 def _targets(start: NDArray[np.int64], end: NDArray[np.int64], which: EvalTarget) -> EvaluationRows:

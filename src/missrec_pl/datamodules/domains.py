@@ -139,12 +139,9 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
             dtype=self.dtype,
             transform=DomainWhitening(self.whitening) if self.whitening else None,
         )
-        splits = [make_split(domain.sequences, self.split, eval_target=self.eval_target) for domain in domains]
-        self.sequences = GlobalSequences(self._catalogue, splits)
+        self.sequences = self.split_sequences(refit=self.refit)
         if self.with_times:
             self.sequences.read_times(self._catalogue)
-        for domain in domains:
-            domain.forget_sequences()
         if self.overfit_rows is not None:
             self.sequences.validation = self.sequences.test = self._rows_to_overfit(self.overfit_rows)
         self.validation_rows = self._sample_validation(self.sequences.validation)
@@ -153,6 +150,17 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
                 f"the test split of {[domain.name for domain in domains]} is empty under "
                 f"data.split={self.split}: every user has a single item or none after the cut."
             )
+
+    def split_sequences(self, *, refit: bool) -> GlobalSequences:
+        """The sequences of all domains, split as the settings say, for a last fit or to choose by."""
+        domains = self.catalogue.domains
+        kinds = {"eval_target": self.eval_target, "refit": refit}
+        sequences = GlobalSequences(
+            self.catalogue, [make_split(domain.sequences, self.split, **kinds) for domain in domains]
+        )
+        for domain in domains:
+            domain.forget_sequences()
+        return sequences
 
     def train_dataloader(self) -> DataLoader[SequenceBatch]:
         """Global batches of training rows, this process's share of them."""

@@ -25,6 +25,7 @@ class DataSettings:
         split: ``"leave_one_out"``, ``"global_time"`` or ``"train_only"``; see :func:`make_split`.
         eval_target: ``"first"``, ``"last"``, ``"random"`` or ``"all"`` of a user's items after each cut of
             ``global_time``; see :func:`make_split`.
+        refit: a last fit, which trains on the validation targets, too; see :func:`make_split`.
         domain_sampling, domain_temperature: see :class:`GlobalBatchSampler`.
         num_folds: cross-fitting folds of users that training batches never mix, drawn with the seed, where
             something is fitted by folds; 0 for none.
@@ -48,6 +49,7 @@ class DataSettings:
     max_history: int = 50
     split: SplitKind = "leave_one_out"
     eval_target: EvalTarget = "first"
+    refit: bool = False
     domain_sampling: DomainSampling = "proportional"
     domain_temperature: float = 2.0
     num_folds: int = 10

@@ -101,7 +101,7 @@ def check_baselines(cfg: DictConfig, datamodule: DomainDataModule) -> None:
     names = OmegaConf.select(cfg, "baselines.names")
     if names is not None and len(datamodule.catalogue.domains) == 1:
         try:
-            check_names(list(names), _data(datamodule))
+            check_names(list(names), _data(datamodule, datamodule.sequences))
         except ConfigError as error:
             raise ConfigError(f"baselines.names: {error}") from error
 
@@ -133,10 +133,12 @@ def _evaluated(
     names = OmegaConf.select(cfg, "baselines.names")
     limit = OmegaConf.select(cfg, "baselines.max_ease_items")
     sequences, max_history = datamodule.sequences, cfg.data.max_history
+    choosing = datamodule.split_sequences(refit=False) if datamodule.refit else sequences
     report = evaluate_baselines(
-        _data(datamodule),
+        _data(datamodule, choosing),
         _held_out(sequences, sequences.test if rows is None else rows, max_history),
-        validation=_held_out(sequences, sequences.validation, max_history),
+        validation=_held_out(choosing, choosing.validation, max_history),
+        refit=_data(datamodule, sequences) if datamodule.refit else None,
         names=None if names is None else list(names),
         ks=tuple(cfg.metrics.ks),
         compat=cfg.metrics.compat,
@@ -194,8 +196,8 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     return {str(name): value for name, value in container.items()}
 
 
-def _data(datamodule: DomainDataModule) -> BaselineData:
-    sequences, catalogue = datamodule.sequences, datamodule.catalogue
+def _data(datamodule: DomainDataModule, sequences: GlobalSequences) -> BaselineData:
+    catalogue = datamodule.catalogue
     train_items, train_offsets = sequences.training_parts()
     domain = catalogue.domains[0]
     return BaselineData(

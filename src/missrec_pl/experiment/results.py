@@ -51,6 +51,7 @@ def protocol(cfg: DictConfig) -> dict[str, Any]:
         "history_excluded": "strict",  # a target that repeats one of its items is a miss
         "split": split,
         **({"eval_target": cfg.data.eval_target} if split == "global_time" else {}),
+        **({"refit": True} if cfg.data.refit else {}),
     }
 
 

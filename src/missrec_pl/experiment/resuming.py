@@ -27,7 +27,7 @@ from missrec_pl.system.files import RESULTS_NAME
 log = logging.getLogger(__name__)
 
 _DATA = (
-    *("batch_size", "split", "eval_target", "max_history", "modalities", "overfit_rows", "example"),
+    *("batch_size", "split", "eval_target", "refit", "max_history", "modalities", "overfit_rows", "example"),
     *("candidates", "num_negatives", "domain_sampling", "domain_temperature", "num_folds"),
 )
 _TRAINER = ("precision", "accumulate_grad_batches", "limit_train_batches", "gradient_clip_val")
@@ -45,6 +45,7 @@ _REFUSED = {
     "optim.scheduler._target_": _OTHER_RATES,
     "finetune.parts": "the optimiser has state of the weights that trained",
     "data.split": _OTHER_PARTS,
+    "data.refit": _OTHER_PARTS,
     "data.eval_target": _OTHER_SCORE,
     "data.num_folds": _OTHER_PARTS,
     "callbacks.weight_average": "an average of the weights begins with the first step",

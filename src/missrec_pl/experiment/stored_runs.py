@@ -36,7 +36,7 @@ _CHANGEABLE = (
 _OF_ONE_RUN = ("seed=", "ckpt=", "resume=", "phase=", "setting=", "paths.", "hydra.", "hydra/")
 
 # What members of an ensemble read and rank alike.
-_SHARED = ("data.modalities", "data.max_history", "data.split", "data.eval_target")
+_SHARED = ("data.modalities", "data.max_history", "data.split", "data.eval_target", "data.refit")
 
 
 def stored_run(stored: dict[str, Any], cfg: DictConfig, flag: str) -> DictConfig:

@@ -104,6 +104,7 @@ def _protocol(protocol: Mapping[str, Any]) -> list[str]:
     found = [name for name in (MASKED, "compat") if protocol.get(name)]
     if MASKED in found and not is_strict(protocol):
         found[0] = MASKED + LENIENTLY
+    found += ["refit"] if protocol.get("refit") else []
     split = protocol.get("split", _SPLIT)
     return found + ([] if split == _SPLIT else [f"{split}, {protocol.get('eval_target', 'first')}"])
 
