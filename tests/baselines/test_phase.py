@@ -74,7 +74,7 @@ def test_ranks_of_every_user_make_the_metrics(results, place):
             metrics.update(torch.tensor(ranks[f"{name}/{protocol}"].to_pylist()))
             found = {f"test/{metric}": float(value) for metric, value in metrics.compute().items()}
             assert found == pytest.approx(results[side][name], abs=1e-6)
-    trained = train(tiny(place, name="beside"))
+    trained = train(tiny(place, "baselines.names=null", name="beside"))
     beside = pq.read_table(place / "beside" / "test_ranks.parquet")
     for column in ("domain", "user", "item", "item_count", "history_length", "redundancy"):
         assert beside[column].to_pylist() == ranks[column].to_pylist()
@@ -91,7 +91,7 @@ def test_excluding_the_history_swaps_the_two_and_changes_no_number(results, plac
 
 
 def test_a_trained_model_stands_beside_the_same_numbers_whatever_its_seed(results, place):
-    trained = train(tiny(place, "seed=3", name="trained"))
+    trained = train(tiny(place, "seed=3", "baselines.names=null", name="trained"))
     for key in ("baselines", "baselines_history_excluded", "baseline_settings", "baselines_left_out"):
         assert trained[key] == results[key]
 
@@ -174,7 +174,7 @@ def test_the_command_prints_a_table_and_the_report_reads_the_file(place):
 def test_the_report_shows_baselines_alone_and_beside_runs(results, place, capsys):
     from missrec_pl.report.__main__ import main
 
-    train(tiny(place, "seed=3", name="trained"))
+    train(tiny(place, "seed=3", "baselines.names=null", name="trained"))
     capsys.readouterr()
     assert main(["table", str(place / "alone"), str(place / "trained"), "--format", "markdown"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| synthetic")]

@@ -39,7 +39,12 @@ def evaluation(checkpoint, tmp_path, *overrides, cache=None):
 )
 def test_a_batch_is_learned_by_heart(model, setting, shared):
     """Every training row ranks its own target first among all items."""
-    overrides = ("data.overfit_rows=32", "optim.optimizer.lr=0.01", "trainer.max_epochs=200")
+    overrides = (
+        "baselines.names=[text_knn]",
+        "data.overfit_rows=32",
+        "optim.optimizer.lr=0.01",
+        "trainer.max_epochs=200",
+    )
     name = f"overfit-{model}-{setting}"
     cfg = tiny(shared, "debug=overfit", f"model={model}", f"setting={setting}", *overrides, name=name)
     results = train(cfg)

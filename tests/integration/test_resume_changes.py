@@ -143,7 +143,7 @@ def test_a_run_that_has_ended_changes_no_file(options, shared, request):
     before = snapshot(shared / name)
     assert train(tiny(shared, *options, "resume=last", name=name)) == first
     assert snapshot(shared / name) == before
-    for changed in ("optim.optimizer.lr=0.5", "metrics.ks=[10]", "baselines.names=[popularity]"):
+    for changed in ("optim.optimizer.lr=0.5", "metrics.ks=[10]", "baselines.names=[ease]"):
         with pytest.raises(CheckpointError, match=r"has nothing left to train .* was .* is now"):
             train(tiny(shared, *options, "resume=last", changed, name=name))
     assert snapshot(shared / name) == before

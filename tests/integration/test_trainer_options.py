@@ -5,12 +5,14 @@ import json
 
 import lightning as L
 import pytest
+from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from runs import tiny
 
 from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM, settled_trainer
 from missrec_pl.config.validation import validate_config
 from missrec_pl.errors import CheckpointError, ConfigError
+from missrec_pl.experiment.messages import lines_of
 from missrec_pl.experiment.train import train
 
 WORKS = {
@@ -86,6 +88,11 @@ def test_an_option_works(name, folder):
 def test_what_the_program_sets_is_refused_with_the_flag_that_does_it(option, tmp_path):
     with pytest.raises(ConfigError, match=f"^trainer.{option}=1: the program sets it itself; "):
         validate_config(tiny(tmp_path, f"++trainer.{option}=1"))
+    with pytest.raises(ConfigCompositionException) as caught:  # typed without the signs that add a key
+        tiny(tmp_path, f"trainer.{option}=1")
+    assert lines_of(caught.value) == [
+        f"trainer.{option}: the program sets it itself; {SET_BY_THE_PROGRAM[option]}."
+    ]
 
 
 @pytest.mark.parametrize("option", REFUSED)

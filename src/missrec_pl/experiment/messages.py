@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from missrec_pl.errors import ConfigError, MissrecError, printable
 from missrec_pl.system.launched import is_first_process
 
+_NO_OPTION = re.compile(r"Could not override 'trainer\.(\w+)'")
 _OLD_RELEASED_RUN = re.compile(r"'experiment/(released/run(\d\d))'")
 
 
@@ -39,8 +40,16 @@ def lines_of(error: BaseException | None) -> list[str]:
         line = " ".join(part.strip() for part in text.splitlines() if part.strip())
         if old := _OLD_RELEASED_RUN.search(line):
             return [f"experiment={old[1]}: say experiment=released/run released.run={int(old[2])}."]
+        if (option := _NO_OPTION.match(line)) and (instead := _set_by_the_program().get(option[1])):
+            return [f"trainer.{option[1]}: the program sets it itself; {instead}."]
         return [line + _advice(line)] if line else lines_of(error.__cause__) or [repr(error)]
     return []
+
+
+def _set_by_the_program() -> dict[str, str]:
+    from missrec_pl.config.trainer_options import SET_BY_THE_PROGRAM  # which waits for torch
+
+    return SET_BY_THE_PROGRAM
 
 
 def _advice(line: str) -> str:
