@@ -25,12 +25,21 @@ settings.load_profile("busy machine")
 
 # Tests of seconds whose claim a quicker one holds, too; `make test-all` runs them with those marked slow in place.
 SLOWER = (
+    "baselines/test_baseline_evaluation.py::test_no_framework_is_imported",
     "cli/test_stopping.py::test_a_signal_ends_a_compilation",
+    "cli/test_stopping.py::test_ctrl_c_ends_what_does_not_end_by_itself",
+    *(f"clustering/test_dpc_knn.py::test_thousands_of_tokens[{kind}" for kind in ("clustered", "low_rank", "far")),
     "clustering/test_dpc_knn.py::test_tiled_equals_dense_up_to_3000_tokens",
+    "clustering/test_memory.py::test_memory_does_not_grow_with_the_square",
     "compat/test_runs.py::test_pretraining_from_the_command_line_then_finetuning_then_evaluation",
     *(
         f"config/test_instantiate.py::test_a_group_builds_by_itself[{name}"
         for name in ("data-overrides1", "logger", "callbacks", "model-overrides4", "model-overrides5")
+    ),
+    "data/test_candidates.py::test_the_estimated_denominators_are_right_on_average[no folds]",
+    *(
+        f"data/test_training_batches.py::test_inclusion_probabilities_by_simulation[{name}"
+        for name in ("False-prefix", "True-shifted", "True-cloze")
     ),
     *(
         f"hostile/test_stored_configs.py::test_what_{name}"
@@ -48,11 +57,19 @@ SLOWER = (
             "changed_rates_decay_and_betas_are_the_optimisers[one group]",
         )
     ),
+    "integration/test_rivals_attributes.py::test_fdsa_goes_on_as_if_undisturbed",
+    "integration/test_rivals_content.py::test_a_resumed_run_is_an_undisturbed_one_and_fits_nothing",
     "integration/test_second_network.py::test_two_processes_are_one",
+    *(
+        f"modules/test_evaluation.py::test_evaluation_ranks_as_plain_loops_do[{domains}"
+        for domains in ("one domain", "two domains--")
+    ),
     "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table2/",
     "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table3/",
     "noise/test_label_noise.py::test_nor_do_they_by_any_preset[experiment=table5/",
-    "testing/test_contract_suite.py::test_two_processes_are_one[released collaborative]",
+    "prepare/test_features.py::test_killed_and_run_again",
+    "prepare/test_outside_encoders.py::test_rows_shared_by_processes",
+    "prepare/test_prepare_doctor.py::test_published_data_sets_are_known_by_their_files",
 )
 ALWAYS = ("in_eval", "a program", "id_tv", "/tv")  # of those, what runs all the same
 

@@ -41,7 +41,7 @@ def _on_one_rank(rank: int, world_size: int, scratch: str) -> None:
 @pytest.fixture(scope="module", params=[2, 3])
 def ranks(request, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("ranks")
-    mp.spawn(_on_one_rank, args=(request.param, str(scratch)), nprocs=request.param)
+    mp.start_processes(_on_one_rank, (request.param, str(scratch)), nprocs=request.param, start_method="fork")
     return [torch.load(scratch / f"rank{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 

@@ -126,7 +126,7 @@ def _on_one_rank(rank: int, folder: str) -> None:
 
 
 def test_two_processes_with_odd_shares_give_the_same_bits(alone, tmp_path):
-    mp.spawn(_on_one_rank, args=(str(tmp_path),), nprocs=2)
+    mp.start_processes(_on_one_rank, (str(tmp_path),), nprocs=2, start_method="fork")
     for rank in range(2):
         results = json.loads((tmp_path / f"rank{rank}.json").read_text())
         assert results == {"4+3": alone, "strided": alone, "7+0": alone}

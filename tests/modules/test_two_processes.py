@@ -177,7 +177,7 @@ def folders(synthetic_source):
 @pytest.fixture(scope="module")
 def results(folders, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("ranks")
-    mp.spawn(_on_one_rank, args=(str(scratch), folders), nprocs=2)
+    mp.start_processes(_on_one_rank, (str(scratch), folders), nprocs=2, start_method="fork")
     return [torch.load(scratch / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 

@@ -200,7 +200,7 @@ def _on_one_rank(rank, scratch):
 
 
 def test_the_first_processs_verdict_reaches_the_others(tmp_path):
-    mp.spawn(_on_one_rank, args=(tmp_path,), nprocs=2)
+    mp.start_processes(_on_one_rank, (tmp_path,), nprocs=2, start_method="fork")
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2))
     assert first == second
     for child, (_, problem) in SPREAD.items():

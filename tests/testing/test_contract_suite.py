@@ -15,7 +15,7 @@ from missrec_pl.nn.s3rec import S3Rec
 from missrec_pl.nn.sasrec import SASRec
 from missrec_pl.nn.unisrec import UniSRec
 from missrec_pl.nn.vqrec import VQRec
-from missrec_pl.testing import ContractError, check_recommender
+from missrec_pl.testing import ContractError, check_recommender, contract_suite
 
 SMALL = {"hidden_size": 8, "num_heads": 2, "inner_size": 10, "dropout": 0.0}
 HSTU_SMALL = {"hidden_size": 8, "num_heads": 2, "dropout": 0.0}
@@ -68,7 +68,8 @@ def test_our_networks_keep_the_contract(name):
 @pytest.mark.parametrize(
     "name", ["sasrec", "released collaborative", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 )
-def test_two_processes_are_one(name):
+def test_two_processes_are_one(name, monkeypatch):
+    monkeypatch.setattr(contract_suite, "TWO_PROCESSES", "ddp_fork")  # which import nothing anew
     network, options = NETWORKS[name]
     check_recommender(network, options)
 

@@ -18,6 +18,9 @@ from missrec_pl.nn.contract import Recommender, Users
 from missrec_pl.serving.tensors import fill, own_tensors, without_memory
 from missrec_pl.testing.scene import MakeNetwork, Scene, small_data
 
+TWO_PROCESSES = "ddp_spawn"
+"""How Lightning starts them: any program may have threads that a fork would not survive."""
+
 
 class ContractError(AssertionError):
     """A network does not keep the contract; the message says which part and how."""
@@ -191,7 +194,7 @@ def _two_processes_are_one(scene: Scene, folder: Path) -> None:
         trainer = L.Trainer(
             accelerator="cpu",
             devices=devices,
-            strategy="auto" if devices == 1 else "ddp_spawn",
+            strategy="auto" if devices == 1 else TWO_PROCESSES,
             max_epochs=1,
             limit_train_batches=4,
             limit_val_batches=0,
