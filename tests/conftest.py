@@ -26,6 +26,7 @@ settings.load_profile("busy machine")
 # Tests of seconds whose claim a quicker one holds, too; `make test-all` runs them with those marked slow in place.
 SLOWER = (
     "baselines/test_baseline_evaluation.py::test_no_framework_is_imported",
+    "cli/test_entry_points.py::test_two_processes_train_and_evaluate_to_the_same_digits",
     "cli/test_stopping.py::test_a_signal_ends_a_compilation",
     "cli/test_stopping.py::test_ctrl_c_ends_what_does_not_end_by_itself",
     *(f"clustering/test_dpc_knn.py::test_thousands_of_tokens[{kind}" for kind in ("clustered", "low_rank", "far")),
@@ -55,6 +56,7 @@ SLOWER = (
             "a_schedule_takes_the_changed_rates_and_options[cosine-warmup]",
             "a_schedule_takes_the_changed_rates_and_options[steps",
             "changed_rates_decay_and_betas_are_the_optimisers[one group]",
+            "a_run_that_has_ended_changes_no_file[patient]",
         )
     ),
     "integration/test_rivals_attributes.py::test_fdsa_goes_on_as_if_undisturbed",

@@ -10,7 +10,7 @@ from missrec_pl.modules.ranking import RankingModule
 
 WORST_IS_BEST = ("callbacks.early_stopping.mode=min", "callbacks.model_checkpoint.mode=min")
 NETWORKS = [
-    ("model=sasrec", "optim.optimizer.lr=0.03"),
+    ("model=sasrec", "optim.optimizer.lr=0.3"),
     (
         "model=missrec_released",
         "callbacks=averaged",

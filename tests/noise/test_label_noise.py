@@ -79,7 +79,7 @@ def without_validation(curve):
 
 
 def test_a_run_stops_where_it_would_have_stopped(truths, tmp_path, monkeypatch):
-    cfg = small("model=sasrec", "optim.optimizer.lr=0.05", "callbacks.early_stopping.patience=1")
+    cfg = small("model=sasrec", "optim.optimizer.lr=0.2", "callbacks.early_stopping.patience=1")
     cfg.trainer.max_epochs = 12
     clean, test, validation = (
         watched(cfg, one, tmp_path / str(number), monkeypatch) for number, one in enumerate(truths)
