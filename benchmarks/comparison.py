@@ -102,10 +102,8 @@ class Driver:
             return
         (run / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
         metrics = results["metrics"]
-        told = ", ".join(
-            f"{name} {metrics[name]:.4f}" for name in ("val/ndcg@10", "test/ndcg@10") if name in metrics
-        )
-        print(f"  {told}, {time.monotonic() - started:.0f} s", flush=True)
+        told = [f"{name} {metrics[name]:.4f}" for name in ("val/ndcg@10", "test/ndcg@10") if name in metrics]
+        print(f"  {', '.join([*told, f'{time.monotonic() - started:.0f} s'])}", flush=True)
 
     def _has_failed(self, one: Job) -> bool:
         file = self.work / one.folder / FAILED

@@ -190,8 +190,8 @@ def rounds(records: Path) -> Iterator[Job]:
                 if (point := best_point(records, column)) is not None:
                     yield job(column, "seeds", point, seed, data)
 
-    yield from map(simple_methods, dict.fromkeys(column.searched for column in columns))
     for column in columns:
+        yield simple_methods(column.searched)
         for stage in ("seeds", "search"):  # the test's run says what the search wants to know
             yield job(column, stage, column.grid_points()[0], 0)
     yield from search(1, 3)
