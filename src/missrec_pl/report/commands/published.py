@@ -40,7 +40,8 @@ def _run(layout: Layout, arguments: argparse.Namespace) -> Report:
     notes = [*(f"left out: {number} of {reason}" for reason, number in left.items()), *lacking]
     if not kept:
         raise DataError(f"no run belongs to {layout.table}; {'; '.join(notes)} (docs/experiments.md)")
-    cells, more = _cells(layout, kept, metrics), []
+    cells = _cells(layout, kept, metrics)
+    more: list[str] = []
     if layout.is_compared:
         cells, more, said = _compared(cells, metrics, grid_shares(results))
         notes = [*said, *notes]

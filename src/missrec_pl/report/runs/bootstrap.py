@@ -87,7 +87,7 @@ def effect_in_words(value: float | None) -> str:
 
 def _signs(random: np.random.Generator, rows: int, columns: int) -> Floats:
     """``[rows, columns]`` of -1 and 1."""
-    return random.integers(2, size=(rows, columns), dtype=np.int8) * 2.0 - 1.0
+    return np.where(random.integers(2, size=(rows, columns), dtype=np.int8), 1.0, -1.0)
 
 
 def bootstrap_means(differences: Floats, resamples: int, seed: int) -> Floats:

@@ -60,7 +60,7 @@ def _tests(columns: Mapping[str, Floats], reference: str | None) -> dict[str, li
     """Interval, difference from the reference, its interval, effect size and corrected p-value."""
     drawn = bootstrap_groups(columns)
     cells = {name: [interval_in_words(drawn[name])] for name in columns}
-    if reference not in columns:
+    if reference is None or reference not in columns:
         return {name: [*own, "", "", "", ""] for name, own in cells.items()}
     held = columns[reference]
     others = {name: values for name, values in columns.items() if name != reference}
