@@ -35,7 +35,10 @@ from missrec_pl.system.one_writer import LOCK_NAME, one_writer
 RECORDS = ROOT / "docs" / "comparison"
 FAILED = "failed.txt"
 LEFT_OUT = ("checkpoint", "ckpt", "interest_refresh_s")
-OF_THE_TEST = ("metrics_history_excluded", "num_test_users", "num_evaluated_users")
+OF_THE_TEST = (
+    *("metrics_history_excluded", "metrics_beyond_accuracy"),
+    *("num_test_users", "num_evaluated_users"),
+)
 _STOP_SECONDS = 60
 
 

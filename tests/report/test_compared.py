@@ -79,6 +79,7 @@ def test_simple_methods_stand_below(records, capsys):
     baselines = {"ease": {"test/ndcg@10": 0.25}}
     write_run(records, "simple", 0.0, phase="baselines", data=DATA["data"], baselines=baselines)
     rows = printed(capsys, "table2", records, "--metrics", "ndcg@10")
+    assert not any("baselines alone" in row[0] for row in rows)
     assert [row[:4] for row in rows if row[1:2] == ["simple methods"]] == [
         [DATA["data"], "simple methods", "ease", "0.2500"]
     ]

@@ -37,7 +37,7 @@ def driver(tmp_path, monkeypatch):
             timing = {"fit_s": 1.0, "epoch_s": [0.5]}
             overrides = [word for word in words if word == "test=false"]
             results = {"metrics": metrics, "timing": timing, "checkpoint": "x.ckpt", "overrides": overrides}
-            results |= {name: {} for name in ("metrics_history_excluded", "num_test_users", "num_evaluated_users")}
+            results |= {name: {} for name in comparison.OF_THE_TEST}
             (run / "results.json").write_text(json.dumps(results))
             if script == "train.py":
                 (run / "checkpoints").mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ def test_a_search_then_seeds_with_what_it_found(driver, tmp_path):
     searched = record(f"{first}/search-0")
     assert searched["metrics"] == {"val/ndcg@10": 0.101}
     assert searched["overrides"] == ["test=false"]
-    assert "num_test_users" not in searched
+    assert not searched.keys() & set(comparison.OF_THE_TEST)
     assert "checkpoint" not in searched
 
 

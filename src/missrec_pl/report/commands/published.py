@@ -21,6 +21,7 @@ from missrec_pl.report.runs.variants import STARTS, changes, input_type, origin_
 
 _TESTED_METRIC = "ndcg@10"
 _OWN = "MISSRec"
+_ALONE = "baselines alone"
 _SUBSET, _FULL = "_mm_subset", "_mm_full"
 
 
@@ -37,6 +38,8 @@ def _run(layout: Layout, arguments: argparse.Namespace) -> Report:
             left[reason] += 1
         elif place is not None:
             kept.append((place, result))
+    if layout.is_compared and kept:
+        del left[_ALONE]  # they stand below
     notes = [*(f"left out: {number} of {reason}" for reason, number in left.items()), *lacking]
     if not kept:
         raise DataError(f"no run belongs to {layout.table}; {'; '.join(notes)} (docs/experiments.md)")
@@ -130,7 +133,7 @@ def _theirs(layout: Layout, data: str) -> dict[Place, Theirs]:
 
 def _reason_to_leave_out(layout: Layout, run: RunResult, place: Place | None) -> str | None:
     if not run.is_tested:
-        return {PRETRAIN: "pre-training", BASELINES: "baselines alone"}.get(run.phase, UNTESTED)
+        return {PRETRAIN: "pre-training", BASELINES: _ALONE}.get(run.phase, UNTESTED)
     if run.protocol != layout.protocol:
         asked = ", ".join(layout.protocol) or "the default"
         return f"another protocol than {asked} ({', '.join(run.protocol) or 'the default'})"
