@@ -23,7 +23,9 @@ class MemoryDomain:
         timestamps=None,
         dtype=np.float32,
         attributes=None,
+        texts=(),
     ):
+        self._texts = ["", *texts]
         self._attributes = attributes
         self.name = name
         self.path = Path("memory") / name
@@ -44,6 +46,9 @@ class MemoryDomain:
 
     def present(self, modality):
         return self._present[modality]
+
+    def texts(self):
+        return self._texts
 
     def attributes(self):
         return None if self._attributes is None else pa.array(self._attributes, ATTRIBUTES)

@@ -5,8 +5,8 @@ import pytest
 from small_domain import random_data, random_held_out
 
 from missrec_pl.baselines import Context, available, evaluate_baselines
-from missrec_pl.baselines.words import word_similarity
 from missrec_pl.errors import ConfigError
+from missrec_pl.fitting.words import word_similarity
 
 pytest.importorskip("lightgbm", reason="extra `trees` is not installed")
 

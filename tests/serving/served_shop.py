@@ -9,7 +9,7 @@ from missrec_pl.fitting.sequence_pairs import item_pairs
 from missrec_pl.nn.contract import DataShape, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.missrec import MISSRecReleased
 from missrec_pl.nn.sasrec import SASRec
-from missrec_pl.nn.scorers import Content, Cooccurrence, Scorers, SeenItems
+from missrec_pl.nn.scorers import Content, Cooccurrence, Scorers, SeenItems, Words
 from missrec_pl.serving.bundle import Bundle
 from missrec_pl.serving.items import ItemNames
 from missrec_pl.serving.manifest import BundleManifest
@@ -74,10 +74,14 @@ def make(kind="tuned", domains=("shop",) * ITEMS):
         network = MISSRecReleased(data, **arguments)
         settle(network)
         scorers = {"seen": SeenItems(data), "cooccurrence": Cooccurrence(data), "content": Content(data)}
+        scorers["words"] = Words(data)
         walks = np.array([1, 2, 3, 4, 2, 3, 5, 6, 7, 8, 9, 10], dtype=np.int32)
         scorers["cooccurrence"].pairs.take(item_pairs(walks, np.array([0, 4, 8, 12]), ITEMS))
         for name, part in scorers["content"].fitted.items():
             whiten(part, features()[name], name)
+        ring = torch.arange(ITEMS + 1)
+        scorers["words"].fitted["words"].neighbours = (ring % ITEMS + 1)[:, None].repeat(1, 2)
+        scorers["words"].fitted["words"].cosines = (ring > 0)[:, None] / torch.tensor([2.0, 3.0])
     elif kind == "ids":
         arguments, network = dict(SMALL), SASRec(data, **SMALL)
     else:

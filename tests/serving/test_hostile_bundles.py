@@ -287,6 +287,11 @@ def rows_out_of_range(folder):
     retensor(folder, lambda tensors: tensors["scorers.content.fitted.text.row_of"].fill_(-(10**6)))
 
 
+@case("its tensors do not go together")
+def words_of_items_that_are_not_there(folder):
+    retensor(folder, lambda tensors: tensors["scorers.words.fitted.words.neighbours"].fill_(10**6))
+
+
 @case("items.parquet: no readable table of items")
 def no_table(folder):
     (folder / "items.parquet").write_bytes(b"PAR1 no more")

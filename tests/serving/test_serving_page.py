@@ -70,7 +70,9 @@ def test_a_score_is_the_sum_of_its_parts(shop):
     answer = served.answer(Request([["i1", "i4"], ["nobody"], ["i2"]], k=4, with_parts=True))
     for number in (0, 2):
         one = answer.ranked[number]
-        assert [list(parts) for parts in one.parts] == [["network", "seen", "cooccurrence", "content"]] * 4
+        assert [list(parts) for parts in one.parts] == [
+            ["network", "seen", "cooccurrence", "content", "words"]
+        ] * 4
         assert [sum(parts.values()) for parts in one.parts] == pytest.approx(one.scores, abs=1e-5)
     assert answer.ranked[1].parts == ()
     assert len({parts["content"] for parts in answer.ranked[0].parts}) == 4

@@ -16,9 +16,9 @@ from missrec_pl.baselines.cooccurrence import CooccurrenceKNN
 from missrec_pl.baselines.ease import EASE
 from missrec_pl.baselines.histories import HeldOut, Histories
 from missrec_pl.baselines.scores import DenseScores, SparseScores
-from missrec_pl.baselines.words import word_similarity
 from missrec_pl.errors import ConfigError
 from missrec_pl.fitting.sequence_pairs import strongest
+from missrec_pl.fitting.words import word_similarity
 
 _NOMINEES = 120  # of each nominating statistic
 _BLOCK = 512

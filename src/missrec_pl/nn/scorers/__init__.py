@@ -3,5 +3,6 @@
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer, Scorers, SeenItems
 from missrec_pl.nn.scorers.content import Content
 from missrec_pl.nn.scorers.cooccurrence import Cooccurrence
+from missrec_pl.nn.scorers.words import Words
 
-__all__ = ["Content", "Cooccurrence", "ScoredRows", "Scorer", "Scorers", "SeenItems"]
+__all__ = ["Content", "Cooccurrence", "ScoredRows", "Scorer", "Scorers", "SeenItems", "Words"]
