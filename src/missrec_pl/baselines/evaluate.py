@@ -111,8 +111,9 @@ def evaluate_baselines(
     torch.set_num_threads(1 if is_single else threads)
     try:
         entries, left_out = _prepare_all(Context(data, options), names, validation, ks, compat)
-        for entry in entries if refit is not None else ():
-            entry.baseline.fit(refit)
+        if refit is not None:
+            for entry in entries:
+                entry.baseline.fit(refit)
         _rank_all(entries, test, data.num_items, most_rows, keep_ranks=keep_ranks)
     finally:
         torch.set_num_threads(threads)

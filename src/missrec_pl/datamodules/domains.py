@@ -154,10 +154,11 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
     def split_sequences(self, *, refit: bool) -> GlobalSequences:
         """The sequences of all domains, split as the settings say, for a last fit or to choose by."""
         domains = self.catalogue.domains
-        kinds = {"eval_target": self.eval_target, "refit": refit}
-        sequences = GlobalSequences(
-            self.catalogue, [make_split(domain.sequences, self.split, **kinds) for domain in domains]
-        )
+        splits = [
+            make_split(domain.sequences, self.split, eval_target=self.eval_target, refit=refit)
+            for domain in domains
+        ]
+        sequences = GlobalSequences(self.catalogue, splits)
         for domain in domains:
             domain.forget_sequences()
         return sequences
