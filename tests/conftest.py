@@ -72,6 +72,7 @@ SLOWER = (
     "prepare/test_features.py::test_killed_and_run_again",
     "prepare/test_outside_encoders.py::test_rows_shared_by_processes",
     "prepare/test_prepare_doctor.py::test_published_data_sets_are_known_by_their_files",
+    "noise/test_refit.py::test_baselines_keep_the_constants",
 )
 ALWAYS = ("in_eval", "a program", "id_tv", "/tv")  # of those, what runs all the same
 

@@ -29,7 +29,7 @@ def pairs(truths, tmp_path):
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("said", NETWORKS, ids=" ".join)
 def test_scores_of_a_row_do_not_know_its_target(said, place, pairs):
-    (one, module), (other, second) = pairs((*said, "scorers=words"), place)
+    (one, module), (other, second) = pairs((*said, "scorers=rich"), place)
     num_rows, num_changed = 0, 0
     for batch, changed in zip(epoch_of(one), epoch_of(other), strict=True):
         is_own = batch.items.ids[batch.target] != changed.items.ids[changed.target]

@@ -5,7 +5,7 @@ from watched_runs import differing, small, watched
 
 from missrec_pl.experiment.train import train
 
-REFIT = ("experiment=tuned", "scorers=words", "data.refit=true", "trainer.max_epochs=1")
+REFIT = ("experiment=tuned", "scorers=rich", "data.refit=true", "trainer.max_epochs=1")
 
 
 @pytest.fixture(scope="module")

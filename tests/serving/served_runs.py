@@ -8,7 +8,7 @@ WITH_IDS = ("setting=transductive",)
 RUNS = {
     "tuned": ("model=missrec_tuned", *WITH_IDS, *HEADS, "model.collaborative=4", "features.whitening=0.5"),
     "sasrec": ("model=sasrec", *INNER),
-    "tuned_inductive": ("model=missrec_tuned", "scorers=words", *HEADS, "model.collaborative=4"),
+    "tuned_inductive": ("model=missrec_tuned", "scorers=rich", *HEADS, "model.collaborative=4"),
     "released": ("model=missrec_released", *WITH_IDS, *HEADS),
     "released_inductive": ("model=missrec_released", "model.sequence_fusion=contextual", *HEADS),
     "compat": ("model=missrec_compat", *HEADS),

@@ -17,7 +17,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "missrec_pl.nn.unisrec": ("UniSRec",),
     "missrec_pl.nn.vqrec": ("VQRec",),
     "missrec_pl.nn.interests": ("InterestSettings",),
-    "missrec_pl.nn.scorers": ("Content", "Cooccurrence", "SeenItems", "Words"),
+    "missrec_pl.nn.scorers": ("Content", "Cooccurrence", "Popularity", "SeenItems", "Words"),
     "missrec_pl.losses": (
         "BCE",
         "BPR",

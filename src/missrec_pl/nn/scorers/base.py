@@ -98,6 +98,15 @@ class ScoredRows:
         return self.find(self.history_ids)
 
     @cached_property
+    def own_line(self) -> Int[Tensor, "B S"]:
+        """The history, and in training behind it what its user chose from the target on; then 0."""
+        if self.future_ids is None:
+            return self.history_ids
+        width = self.future_ids.shape[1]
+        after = self.length[:, None] + torch.arange(width, device=self.length.device)
+        return nn.functional.pad(self.history_ids, (0, width)).scatter(1, after, self.future_ids)
+
+    @cached_property
     def is_first(self) -> Bool[Tensor, "B L"]:
         """True where a non-padding item has not occurred earlier in its history."""
         ids = self.history_ids

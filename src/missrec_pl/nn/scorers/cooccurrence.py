@@ -222,10 +222,7 @@ class Cooccurrence(Scorer):
         self, rows: ScoredRows, weight: Float[Tensor, "B L"], strength: Float[Tensor, " R"]
     ) -> tuple[Int[Tensor, "B S"], Float[Tensor, "B S"]]:
         """The part of ``c(u, i)`` that the row's own user brought in: items, and what each place adds to it."""
-        assert rows.future_ids is not None, "asked before"
-        line = nn.functional.pad(rows.history_ids, (0, rows.future_ids.shape[1]))
-        after = rows.length[:, None] + torch.arange(rows.future_ids.shape[1], device=line.device)
-        line = line.scatter(1, after, rows.future_ids)
+        line = rows.own_line
         # Every occurrence of j in the line carries the weight of every occurrence of j in the history.
         same = (line[:, :, None] == rows.history_ids[:, None, :]) & (line != 0)[:, :, None]
         carried = (same.to(weight.dtype) @ weight[:, :, None])[:, :, 0]
