@@ -112,7 +112,7 @@ def parts_of(module: TrainingModule, histories: Histories) -> dict[str, Tensor]:
 def main() -> None:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         cfg = compose("train", overrides=["paths.output_dir=/nowhere", "features=memmap", *sys.argv[1:]])
-    stored = None if cfg.ckpt is None else rebuilt(Path(cfg.ckpt), data_dir=cfg.paths.data_dir)
+    stored = None if cfg.ckpt is None else rebuilt(Path(cfg.ckpt), data_dir=Path(cfg.paths.data_dir))
     datamodule = building.build_datamodule(cfg) if stored is None else stored.datamodule
     sequences, width = datamodule.sequences, cfg.data.max_history
     rows, most = sequences.validation, MOST if stored is None else MOST_WITH_NETWORK
