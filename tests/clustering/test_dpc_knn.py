@@ -55,12 +55,12 @@ def test_tiled_equals_dense_up_to_3000_tokens(problem):
 @settings(max_examples=60, deadline=None)
 @given(problems(most_neighbors=20))
 def test_small_tiles_change_nothing(problem):
-    """With blocks of 32 a few hundred tokens use the running lists as 65,536 do with blocks of 2,048."""
+    """With blocks of 64 a few hundred tokens use the running lists as 65,536 do with blocks of 2,048."""
     tokens, _, k, _, _ = problem
     if len(tokens) == 1:
         return
     k = min(k, len(tokens) - 1)
-    small, whole = TiledReductions(tokens, tile=32), TiledReductions(tokens)
+    small, whole = TiledReductions(tokens, tile=64), TiledReductions(tokens)
     assert torch.equal(small.k_smallest(k, ALONE).squared_distance, whole.k_smallest(k, ALONE).squared_distance)
     assert small.largest(ALONE) == pytest.approx(whole.largest(ALONE), rel=1e-5)
 

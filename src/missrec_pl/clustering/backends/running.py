@@ -1,30 +1,70 @@
-"""Running lists of the smallest entries of each row, fed with blocks of a matrix that is never whole."""
+"""Running lists of the smallest entries of each row, fed with blocks of a matrix that is never whole.
+
+A row keeps every entry that does not exceed its threshold, a value that at least `count` entries are known not to
+exceed. No block is sorted: thresholds come from minima of groups of columns, later from halving the range of what
+is kept. When they are lowered is decided by the number of columns seen, not by values, so that with fixed shapes
+(`system/shapes.py`) nothing waits for a GPU. Columns have to come in random order.
+"""
+
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from missrec_pl.clustering.backends.search import GROUP, group_minimum, smallest_of_block
+from missrec_pl.clustering.backends.search import GROUP, group_minimum
 from missrec_pl.system.processes import Share
+from missrec_pl.system.shapes import are_fixed
 
-_CROWDED = 0.2
-"""Share of a block's entries past which merging all of it beats picking the entries that matter."""
-
+ROOM = 96
+"""Places of a row beyond three times `count`: more are rarely filled, fewer have to be emptied more often."""
+_FULL = 0.45
+"""Share of the places that is expected to be filled at most; rows differ by a fifth of it (standard deviation)."""
+_HALVINGS = 8
 _MERGED_ROWS = 1 << 16
 """Rows whose lists are exchanged at once: 17 MB a process for 22 entries each."""
 
 
-class RunningSmallest:
-    """The `count` smallest entries seen so far of each of N rows, rising.
+class Smallest(NamedTuple):
+    """The smallest entries of rows.
 
-    Once a row's list is full, hardly any entry of a new block is smaller than its last one. A minimum over each
-    group of 16 columns rules out nearly all of them, and only the rest is gathered and merged.
+    Attributes:
+        values: `[R, c]`, rising; infinite where there are no more.
+        index: `[R, c]` their columns.
+        rest: `[R]` no other entry is smaller than this.
     """
 
-    def __init__(self, rows: int, count: int, device: torch.device) -> None:
-        self.count = count
-        self.values: Float[Tensor, "N c"] = torch.full((rows, count), torch.inf, device=device)
-        self.index: Int64[Tensor, "N c"] = torch.zeros((rows, count), dtype=torch.int64, device=device)
+    values: Float[Tensor, "R c"]
+    index: Int64[Tensor, "R c"]
+    rest: Float[Tensor, " R"]
+
+
+class Expected:
+    """How many places of a tile's rows are filled, on average, and what share of further columns is kept."""
+
+    def __init__(self) -> None:
+        self.seen, self.load, self.rate = 0, 0.0, 1.0
+
+
+class RunningSmallest:
+    """The `count` smallest entries seen so far of each of N rows; `tile` columns, at most, come at a time."""
+
+    def __init__(self, rows: int, count: int, tile: int, device: torch.device) -> None:
+        self.count, self.size = count, ROOM + 3 * count
+        self.group = next(size for size in (GROUP, 8, 4, 2, 1) if size == 1 or tile // size >= 1.5 * count)
+        largest = torch.finfo(torch.float32).max  # an infinite entry does not pass
+        self.threshold: Float[Tensor, " N"] = torch.full((rows,), largest, device=device)
+        self.lost: Float[Tensor, " N"] = torch.full((rows,), torch.inf, device=device)
+        self.fill: Int64[Tensor, " N"] = torch.zeros(rows, dtype=torch.int64, device=device)
+        # One more place takes what finds none; it is never read.
+        self.values: Float[Tensor, "N s"] = torch.full((rows, self.size + 1), torch.inf, device=device)
+        self.index = torch.zeros((rows, self.size + 1), dtype=torch.int32, device=device)
+        self._expected: dict[int, Expected] = {}
+
+    @staticmethod
+    def suits(count: int, tile: int) -> bool:
+        """Whether blocks of `tile` columns have minima enough for a threshold."""
+        return tile >= 1.5 * count
 
     def update(self, buffer: Float[Tensor, " E"], block: Float[Tensor, "R C"], row: int, column: int) -> None:
         """Take in a block `[R, C]`, C a multiple of 16, that begins at `row` and `column`.
@@ -32,73 +72,117 @@ class RunningSmallest:
         `buffer` is the memory that `block` is a view of: a matrix from its start, or that matrix transposed.
         """
         rows = slice(row, row + len(block))
-        threshold = self.values[rows, -1]
-        group_hit = (group_minimum(block) < threshold[:, None]).nonzero()
-        if len(group_hit) * GROUP > _CROWDED * block.numel():
-            values, place = smallest_of_block(block, self.count)
-            self._merge(torch.arange(len(block), device=block.device), values, place + column, row)
-            return
-        at, group = group_hit.unbind(1)
-        member = torch.arange(GROUP, device=block.device) * (block.shape[1] // GROUP)
-        place = group[:, None] + member
-        entry = at[:, None] * block.stride(0) + place * block.stride(1)
+        minimum = group_minimum(block, self.group)
+        most = self._lower_thresholds(rows, minimum, block.shape[1])
+        threshold, lost = self.threshold[rows], self.lost[rows]
+        at, group, is_real, is_whole = _listed(minimum <= threshold[:, None], most)
+        if is_whole is not None:
+            lost.masked_fill_(~is_whole, -torch.inf)
+        step = block.shape[1] // self.group  # from one member of a group to the next
+        members = torch.arange(self.group, device=block.device) * (step * block.stride(1))
+        entry = (at * block.stride(0) + group * block.stride(1))[:, None] + members
         values = buffer.index_select(0, entry.flatten()).view_as(entry)
-        hit, which = (values < threshold.index_select(0, at)[:, None]).nonzero().unbind(1)
-        if len(hit):
-            self._merge(*_padded(at[hit], values[hit, which], place[hit, which] + column), row)
+        is_hit = values <= threshold.index_select(0, at)[:, None]
+        if is_whole is not None:
+            is_hit &= is_real[:, None]
+        line, which, is_real, is_whole = _listed(is_hit, most)
+        if is_whole is not None:
+            lost.scatter_reduce_(0, at, torch.where(is_whole, torch.inf, -torch.inf), "amin")
+        values = values.flatten().index_select(0, line * self.group + which)
+        place = group.index_select(0, line) + which * step + column
+        self._append(row, len(block), at.index_select(0, line), values, place, is_real)
 
-    def merge_shares(self, share: Share) -> None:
-        """Merge the lists of all processes, each fed with other blocks; a part of the rows at a time."""
+    def finish(self, share: Share) -> Smallest:
+        """The lists of all rows; of all processes, each fed with other blocks. Nothing can be added afterwards."""
+        parts = [self._finished(slice(row, row + 2048)) for row in range(0, len(self.fill), 2048)]
+        self.values, self.index = self.values[:0], self.index[:0]
+        lists = Smallest(*(torch.cat(column) for column in zip(*parts, strict=True)))
         if share.count == 1:
-            return
-        for start in range(0, len(self.values), _MERGED_ROWS):
-            rows = slice(start, start + _MERGED_ROWS)
-            values, order = torch.cat(share.collect(self.values[rows]), 1).topk(self.count, dim=1, largest=False)
-            self.values[rows] = values
-            self.index[rows] = torch.cat(share.collect(self.index[rows]), 1).gather(1, order)
+            return lists
+        for start in range(0, len(lists.values), _MERGED_ROWS):
+            values, index, rest = (part[start : start + _MERGED_ROWS] for part in lists)
+            merged, order = torch.cat(share.collect(values), 1).topk(self.count, dim=1, largest=False)
+            index.copy_(torch.cat(share.collect(index), 1).gather(1, order))
+            values.copy_(merged)
+            rest.copy_(torch.stack(share.collect(rest)).amin(0))
+        return lists
 
-    def _merge(self, at: Tensor, values: Tensor, index: Tensor, row: int) -> None:
-        target = at + row
-        values = torch.cat([self.values.index_select(0, target), values], 1)
-        values, order = values.topk(self.count, dim=1, largest=False)
-        self.values[target] = values
-        self.index[target] = torch.cat([self.index.index_select(0, target), index], 1).gather(1, order)
+    def _finished(self, rows: slice) -> Smallest:
+        self._compact(rows, halvings=12)
+        width = max(self.count, int(self.fill[rows].max()))
+        values, order = self.values[rows, :width].topk(self.count, dim=1, largest=False)
+        unset = self.threshold[rows] == torch.finfo(torch.float32).max
+        rest = torch.minimum(self.lost[rows], self.threshold[rows].masked_fill(unset, torch.inf))
+        return Smallest(values, self.index[rows, :width].gather(1, order).long(), rest)
+
+    def _lower_thresholds(self, rows: slice, minimum: Float[Tensor, "R G"], columns: int) -> int | None:
+        """Make room for a block; how many of its entries are looked at, None for all that pass."""
+        expected = self._expected.setdefault(rows.start, Expected())
+        most = _FULL * self.size
+        if expected.load and expected.load + expected.rate * columns > most:
+            self._compact(rows, _HALVINGS)
+            expected.rate = min(1.0, 1.2 * self.count / expected.seen)
+            expected.load = expected.rate * expected.seen
+        if expected.load + expected.rate * columns > most and minimum.shape[1] >= self.count:
+            self.threshold[rows] = torch.minimum(self.threshold[rows], self._of_groups(minimum))
+            expected.rate = min(expected.rate, 1.6 * self.count / columns)
+        kept = expected.rate * columns
+        expected.seen, expected.load = expected.seen + columns, expected.load + kept
+        height = rows.stop - rows.start
+        return min(height * columns, int(height * (1.5 * kept + 4))) if are_fixed(minimum.device) else None
+
+    def _of_groups(self, minimum: Float[Tensor, "R G"]) -> Float[Tensor, " R"]:
+        """The `count`-th smallest minimum, of groups as large as leave half more of them than that."""
+        joined = max(1, int(minimum.shape[1] // (1.5 * self.count)))
+        padded = torch.nn.functional.pad(minimum, (0, -minimum.shape[1] % joined), value=torch.inf)
+        smallest = padded.view(len(minimum), -1, joined).amin(2).topk(self.count, dim=1, largest=False).values
+        return smallest[:, -1]
+
+    def _append(self, row: int, height: int, at: Tensor, values: Tensor, index: Tensor, is_real: Tensor) -> None:
+        """Write entries, sorted by row, behind those that are there; of those without place keep the least."""
+        rows = slice(row, row + height)
+        added = torch.zeros_like(self.fill[rows]).scatter_add_(0, at, is_real.long())
+        first = self.fill[rows] - (added.cumsum(0) - added)
+        slot = first.index_select(0, at) + torch.arange(len(at), device=at.device)
+        has_place = is_real & (slot < self.size)
+        cell = (at + row) * (self.size + 1) + torch.where(has_place, slot, self.size)
+        self.values.view(-1).scatter_(0, cell, values)
+        self.index.view(-1).scatter_(0, cell, index.int())
+        self.lost[rows].scatter_reduce_(0, at, values.masked_fill(has_place | ~is_real, torch.inf), "amin")
+        self.fill[rows] = (self.fill[rows] + added).clamp_(max=self.size)
+
+    def _compact(self, rows: slice, halvings: int) -> None:
+        """Lower thresholds to little above the `count`-th smallest entry, and drop what exceeds them."""
+        used = self.size if are_fixed(self.fill.device) else max(self.count, int(self.fill[rows].max()))
+        kept, places = self.values[rows, :used].clone(), self.index[rows, :used].clone()
+        low, high = kept.amin(1), kept.masked_fill(kept == torch.inf, -torch.inf).amax(1)
+        for _ in range(halvings):
+            middle = (low + high) / 2
+            is_enough = (kept <= middle[:, None]).sum(1) >= self.count
+            low, high = torch.where(is_enough, low, middle), torch.where(is_enough, middle, high)
+        threshold = torch.where(self.fill[rows] < self.count, self.threshold[rows], high)
+        is_in = kept <= threshold[:, None]
+        slot = torch.where(is_in, is_in.cumsum(1) - 1, self.size)
+        self.index[rows].scatter_(1, slot, places)
+        self.values[rows].fill_(torch.inf).scatter_(1, slot, kept)
+        self.threshold[rows], self.fill[rows] = threshold, is_in.sum(1)
 
 
-class Farthest:
-    """The largest entry seen so far of a matrix that is never whole, and its place; the first of equal ones."""
+def _listed(
+    mask: Bool[Tensor, "R W"], most: int | None
+) -> tuple[Int64[Tensor, " S"], Int64[Tensor, " S"], Bool[Tensor, " S"], Bool[Tensor, " R"] | None]:
+    """Rows and columns of what is True, row by row, what of it is no filler, and which rows are listed whole.
 
-    def __init__(self, device: torch.device) -> None:
-        self._value = -torch.inf
-        self._place = (0, 0)
-        self._device = device
-
-    def update(self, block: Float[Tensor, "R C"], row: int, column: int) -> None:
-        """Take in a block whose first entry lies at `row` and `column`."""
-        largest = float(block.amax())
-        if largest < self._value:
-            return
-        at, across = divmod(int(block.argmax()), block.shape[1])
-        place = (row + at, column + across)
-        if largest > self._value or place < self._place:
-            self._value, self._place = largest, place
-
-    def of_all(self, share: Share) -> tuple[int, int]:
-        """Return the place of the largest entry that any process saw."""
-        place = torch.tensor(self._place, device=self._device)
-        value = torch.tensor([self._value], dtype=torch.float64, device=self._device)
-        seen = zip(share.collect(value), share.collect(place), strict=True)
-        first = min((-float(largest), int(at[0]), int(at[1])) for largest, at in seen)
-        return first[1], first[2]
-
-
-def _padded(at: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Lay out entries, sorted by row, as one padded line for each row that occurs."""
-    rows, line, count = torch.unique_consecutive(at, return_inverse=True, return_counts=True)
-    slot = torch.arange(len(at), device=at.device) - (count.cumsum(0) - count)[line]
-    shape = (len(rows), int(count.max()))
-    padded_values = torch.full(shape, torch.inf, dtype=values.dtype, device=at.device)
-    padded_index = torch.zeros(shape, dtype=torch.int64, device=at.device)
-    padded_values[line, slot] = values
-    padded_index[line, slot] = index
-    return rows, padded_values, padded_index
+    All of it (None: as are all rows) or, without asking how much there is, the first `most`.
+    """
+    width = mask.shape[1]
+    if most is None:
+        at, across = mask.nonzero().unbind(1)
+        return at, across, torch.ones_like(at, dtype=torch.bool), None
+    ending = mask.sum(1).cumsum(0)
+    flat = mask.flatten()
+    slot = torch.where(flat, flat.cumsum(0) - 1, most).clamp_(max=most)
+    every = torch.arange(len(flat), device=mask.device)
+    number = torch.zeros(most + 1, dtype=torch.int64, device=mask.device).scatter_(0, slot, every)[:most]
+    is_real = torch.arange(most, device=mask.device) < ending[-1]
+    return torch.div(number, width, rounding_mode="floor"), number % width, is_real, ending <= most

@@ -66,18 +66,18 @@ def keep_nearest(
     return Found(squared, places, (last <= bound) | (last == 0))
 
 
-def grouped(block: Float[Tensor, "R C"]) -> Float[Tensor, "R 16 G"]:
-    """View columns as `[R, 16, C / 16]`: group g holds columns g, g + C/16, g + 2C/16, ..."""
-    groups = block.shape[1] // GROUP
+def grouped(block: Float[Tensor, "R C"], size: int = GROUP) -> Float[Tensor, "R s G"]:
+    """View columns as `[R, size, C / size]`: group g holds columns g, g + C/size, g + 2C/size, ..."""
+    groups = block.shape[1] // size
     row, column = block.stride()
-    return block.as_strided((len(block), GROUP, groups), (row, column * groups, column), block.storage_offset())
+    return block.as_strided((len(block), size, groups), (row, column * groups, column), block.storage_offset())
 
 
-def group_minimum(block: Float[Tensor, "R C"]) -> Float[Tensor, "R G"]:
+def group_minimum(block: Float[Tensor, "R C"], size: int = GROUP) -> Float[Tensor, "R G"]:
     """Take each group's minimum; a transposed block is reduced in memory order, 40 times faster."""
     if block.stride(1) == 1:
-        return grouped(block).amin(1)
-    return block.T.reshape(GROUP, -1, len(block)).amin(0).T.contiguous()
+        return grouped(block, size).amin(1)
+    return block.T.reshape(size, -1, len(block)).amin(0).T.contiguous()
 
 
 def smallest_of_block(block: Float[Tensor, "R C"], count: int) -> tuple[Tensor, Tensor]:
@@ -94,18 +94,36 @@ def smallest_of_block(block: Float[Tensor, "R C"], count: int) -> tuple[Tensor, 
     return values, torch.div(place, count, rounding_mode="floor") * groups + nearest.gather(1, place % count)
 
 
+def _seen(scope: Scope, tiles: list[slice]) -> list[tuple[int, int]]:
+    """How many leading columns some query, and every query, of each tile may see; asked of the device once."""
+    if scope.limit is None:
+        return [(len(scope.columns), len(scope.columns))] * len(tiles)
+    ends = [torch.stack([scope.limit[tile].amax(), scope.limit[tile].amin()]) for tile in tiles]
+    return [(most, least) for most, least in torch.stack(ends).tolist()]
+
+
 class ExactSearch:
-    """Searches among tokens `[N, D]`, in tiles of `tile` rows and columns."""
+    """Searches among tokens `[N, D]`, in tiles of `tile` rows and columns.
+
+    Attributes:
+        centered: `[N', D]` float32 tokens less their mean, scaled, in random order, padded to a multiple of 16.
+        norms: `[N']` their squared norms; padding is infinitely far.
+        order: `[N]` the tokens of the rows of ``centered``.
+        place: `[N]` the rows of the tokens.
+    """
 
     def __init__(self, tokens: Float[Tensor, "N D"], tile: int) -> None:
         self.tokens, self.tile = tokens, tile
         self.every = torch.arange(len(tokens), device=tokens.device)
+        # In random order, so that what a search meets early says how near what it meets later will be.
+        self.order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(0)).to(tokens.device)
+        self.place = torch.empty_like(self.order).scatter_(0, self.order, self.every)
         mean = tokens.mean(0, dtype=torch.float64)
         self.scale = scale_of(tokens) / 2
         padded = -(-len(tokens) // GROUP) * GROUP
         self.centered = tokens.new_zeros(padded, tokens.shape[1], dtype=torch.float32)
         for start in range(0, len(tokens), tile):
-            part = (tokens[start : start + tile].double() - mean) * self.scale
+            part = (tokens[self.order[start : start + tile]].double() - mean) * self.scale
             self.centered[start : start + len(part)] = part
         self.norms = self.centered.square().sum(1)
         self.norms[len(tokens) :] = torch.inf
@@ -124,7 +142,7 @@ class ExactSearch:
         unit = torch.finfo(dtype).eps / 2
         error = 10 * unit * (4 * self.tokens.shape[1] ** 0.5 + 8)
         bound = (
-            threshold.double() - error * (self.norms[rows].double() + threshold.abs().double())
+            threshold.double() - error * (self.norms[self.place[rows]].double() + threshold.abs().double())
         ) / self.scale**2
         return torch.where(threshold == torch.inf, torch.inf, bound)
 
@@ -143,20 +161,25 @@ class ExactSearch:
 
     def _search(self, queries: Int64[Tensor, " Q"], keep: int, scope: Scope, dtype: torch.dtype) -> Found:
         tiles = [slice(start, start + self.tile) for start in range(0, max(1, len(queries)), self.tile)]
-        parts = [self._search_block(queries[tile], keep, scope.of(tile), dtype) for tile in tiles]
+        seen = _seen(scope, tiles)
+        parts = [
+            self._search_block(queries[tile], keep, scope.of(tile), dtype, *one)
+            for tile, one in zip(tiles, seen, strict=True)
+        ]
         return Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _search_block(self, rows: Int64[Tensor, " R"], keep: int, scope: Scope, dtype: torch.dtype) -> Found:
-        visible = len(scope.columns) if scope.limit is None else int(scope.limit.max())
+    def _search_block(
+        self, rows: Int64[Tensor, " R"], keep: int, scope: Scope, dtype: torch.dtype, visible: int, common: int
+    ) -> Found:
         count = min(keep + SPARE, visible)
-        values, places = self._candidates(rows, count, visible, scope, dtype)
+        values, places = self._candidates(rows, count, visible, common, scope, dtype)
         threshold = values[:, -1] if count < visible else torch.full_like(values[:, -1], torch.inf)
         bound = self.lower_bound(rows, threshold, dtype)
         squared = squared_distances(self.tokens, rows, scope.columns[places])
         return keep_nearest(squared.masked_fill_(values == torch.inf, torch.inf), places, bound, keep)
 
     def _candidates(
-        self, rows: Tensor, count: int, visible: int, scope: Scope, dtype: torch.dtype
+        self, rows: Tensor, count: int, visible: int, common: int, scope: Scope, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         values = torch.full((len(rows), count), torch.inf, dtype=dtype, device=rows.device)
         places = torch.zeros((len(rows), count), dtype=torch.int64, device=rows.device)
@@ -165,7 +188,7 @@ class ExactSearch:
             columns = scope.columns[start : min(start + self.tile, visible)]
             right, right_norms = self._gather(columns, dtype)
             block = torch.addmm(right_norms, left, right.T, alpha=-2).add_(left_norms[:, None])
-            if scope.limit is not None and start + len(columns) > int(scope.limit.min()):
+            if scope.limit is not None and start + len(columns) > common:
                 place = torch.arange(start, start + len(columns), device=rows.device)
                 block.masked_fill_(place >= scope.limit[:, None], torch.inf)
             if scope.hides_self:
@@ -177,6 +200,7 @@ class ExactSearch:
 
     def _gather(self, tokens: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         if dtype is torch.float32:
-            return self.centered.index_select(0, tokens), self.norms[tokens]
+            places = self.place[tokens]
+            return self.centered.index_select(0, places), self.norms[places]
         centered = self.tokens.index_select(0, tokens).double().sub_(self._mean).mul_(self.scale)
         return centered, centered.square().sum(1)

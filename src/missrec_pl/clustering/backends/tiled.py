@@ -5,13 +5,12 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from missrec_pl.clustering.backends.base import Neighbors, PairwiseReductions, first_of_equal, squared_distances
-from missrec_pl.clustering.backends.running import Farthest, RunningSmallest
-from missrec_pl.clustering.backends.search import SPARE, ExactSearch, Found, Scope, keep_nearest
+from missrec_pl.clustering.backends.running import RunningSmallest, Smallest
+from missrec_pl.clustering.backends.search import GROUP, SPARE, ExactSearch, Found, Scope, keep_nearest
 from missrec_pl.system.processes import Share
 
 _TILE = {"cpu": 2048, "cuda": 8192}
 """Side of a block; in float32 16 MB on CPU (products are at full speed from 1,024) and 256 MB on a GPU."""
-_SEARCH_TILE = 2048
 _DIRECT_ELEMENTS = 1 << 22
 
 
@@ -25,34 +24,39 @@ class TiledReductions(PairwiseReductions):
 
     def __init__(self, tokens: Float[Tensor, "N D"], tile: int | None = None) -> None:
         self._tile = tile or _TILE.get(tokens.device.type, 2048)
-        self.search = ExactSearch(tokens, _SEARCH_TILE)
-        self._farthest: tuple[int, int] | None = None
+        self.search = ExactSearch(tokens, _TILE.get(tokens.device.type, 2048))
+        self._farthest: float | None = None
 
     def k_smallest(self, k: int, share: Share) -> Neighbors:
         """Sweep the upper triangle of blocks once, its pairs shared out; then prove each row's candidates."""
         search = self.search
         total = len(search.tokens)
-        lists = self._sweep(min(k + SPARE, total - 1), share)
-        complete = lists.count == total - 1
+        count = min(k + SPARE, total - 1)
         mine = search.every[share.rows(total)]
-        parts = []
-        for rows in torch.split(mine, self._tile):
-            values, index = lists.values[rows], lists.index[rows]
-            threshold = torch.full_like(values[:, -1], torch.inf) if complete else values[:, -1]
-            bound = search.lower_bound(rows, threshold, torch.float32)
-            squared = squared_distances(search.tokens, rows, index).masked_fill_(values == torch.inf, torch.inf)
-            parts.append(keep_nearest(squared, index, bound, k))
-        found = Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
-        found = search.redo_unproven(mine, k, Scope(search.every), found)
+        if RunningSmallest.suits(count, self._tile):
+            lists = self._sweep(count, share).finish(share)
+            parts = [self._proven(rows, k, lists) for rows in torch.split(mine, self._tile)]
+            found = Found(*(torch.cat(column) for column in zip(*parts, strict=True)))
+            found = search.redo_unproven(mine, k, Scope(search.every), found)
+        else:
+            found = search.nearest(mine, k, Scope(search.every))
         return Neighbors(*(share.gather(part, total) for part in (found.squared_distance, found.place)))
+
+    def _proven(self, rows: Int64[Tensor, " R"], k: int, lists: Smallest) -> Found:
+        """The k nearest of the listed candidates of some tokens."""
+        values, index, rest = (part[self.search.place[rows]] for part in lists)
+        index = self.search.order[index]
+        is_complete = values.shape[1] == len(self.search.tokens) - 1
+        threshold = rest if is_complete else torch.minimum(rest, values[:, -1])
+        squared = squared_distances(self.search.tokens, rows, index).masked_fill_(values == torch.inf, torch.inf)
+        return keep_nearest(squared, index, self.search.lower_bound(rows, threshold, torch.float32), k)
 
     def largest(self, share: Share) -> float:
         """Return the largest squared distance; seen by the first pass, or by a pass for it alone."""
         if self._farthest is None:
             self._sweep(0, share)
-        first, second = self._farthest or (0, 0)
-        pair = torch.tensor([[first], [second]], device=self.search.tokens.device)
-        return float(squared_distances(self.search.tokens, pair[0], pair[1:]))
+        assert self._farthest is not None, "found by every pass"
+        return self._farthest
 
     def nearest_denser(self, rank: Int64[Tensor, " N"], queries: Int64[Tensor, " Q"]) -> Float64[Tensor, " Q"]:
         """Search in the order of density: a query of rank r looks through the first r tokens."""
@@ -78,22 +82,25 @@ class TiledReductions(PairwiseReductions):
         return self.search.nearest(queries, keep, scope)
 
     def _sweep(self, count: int, share: Share) -> RunningSmallest:
-        """Visit each pair of blocks once, for its rows and columns; the diagonal first rules out most others."""
+        """Visit each pair of blocks once, for its rows and its columns, without waiting for what is found."""
         centered, norms = self.search.centered, self.search.norms
         total, padded = len(self.search.tokens), len(centered)
-        lists = RunningSmallest(padded, count, centered.device)
-        starts = range(0, padded, self._tile)
-        memory = torch.empty(min(self._tile, padded) ** 2, device=centered.device)
-        farthest = Farthest(centered.device)
+        tiles = -(-padded // self._tile)
+        tile = -(-padded // (tiles * GROUP)) * GROUP  # nearly equal ones
+        starts = range(0, padded, tile)
+        lists = RunningSmallest(padded if count else 0, count, tile, centered.device)
+        memory = centered.new_empty(min(tile, padded) ** 2)
         pairs = [pair for offset in range(len(starts)) for pair in zip(starts, starts[offset:], strict=False)]
-        for left, right in pairs[share.index :: share.count]:
-            rows, columns = slice(left, left + self._tile), slice(right, right + self._tile)
+        farthest = torch.full((len(pairs), 2), -torch.inf, dtype=torch.float64, device=centered.device)
+        for number in range(share.index, len(pairs), share.count):
+            left, right = pairs[number]
+            rows, columns = slice(left, left + tile), slice(right, right + tile)
             shape = (len(norms[rows]), len(norms[columns]))
             buffer = memory[: shape[0] * shape[1]]
             block = buffer.view(shape)
             torch.addmm(norms[columns], centered[rows], centered[columns].T, alpha=-2, out=block)
             block.add_(norms[rows, None])
-            farthest.update(block[: total - left, : total - right], left, right)
+            farthest[number] = torch.stack(block[: total - left, : total - right].amax(1).max(0)).double()
             if not count:
                 continue
             if left == right:
@@ -101,7 +108,9 @@ class TiledReductions(PairwiseReductions):
             else:
                 lists.update(buffer, block.T, right, left)
             lists.update(buffer, block, left, right)
-        self._farthest = farthest.of_all(share)
-        if count:
-            lists.merge_shares(share)
+        farthest = torch.stack(share.collect(farthest)).amax(0)
+        number = int(farthest[:, 0].argmax())
+        one = self.search.order[pairs[number][0] + int(farthest[number, 1])]
+        others = self.search.order[pairs[number][1] :][:tile]
+        self._farthest = float(squared_distances(self.search.tokens, one[None], others[None]).amax())
         return lists
