@@ -8,6 +8,7 @@ from missrec_pl.callbacks.last_checkpoint import LastCheckpoint
 from missrec_pl.callbacks.limits import Limits
 from missrec_pl.callbacks.nan_guard import NanGuard
 from missrec_pl.callbacks.ranks_file import RanksFile
+from missrec_pl.callbacks.recommendations_file import RecommendationsFile
 from missrec_pl.callbacks.records import ComputeLine, ConfiguredOptions, EpochLines, RunClock, RunRecord
 from missrec_pl.callbacks.training import StepSeed, TrainOnly, WeightAverage
 
@@ -25,6 +26,7 @@ __all__ = [
     "ListsOfTest",
     "NanGuard",
     "RanksFile",
+    "RecommendationsFile",
     "RunClock",
     "RunRecord",
     "StepSeed",

@@ -76,7 +76,7 @@ class InterestRefresh(L.Callback):
                 told = self.refresh(trainer, module, empty)
                 log.info("first interest table: %s", {name: round(value, 4) for name, value in told.items()})
 
-    on_test_start = on_validation_start
+    on_test_start = on_predict_start = on_validation_start
 
     def refresh(self, trainer: L.Trainer, module: Any, parts: Sequence[Fitted] | None = None) -> dict[str, float]:
         """Renew some parts now, or all that are fitted every epoch.

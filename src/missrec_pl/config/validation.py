@@ -128,6 +128,10 @@ def _together(cfg: DictConfig) -> list[str]:
             f"baselines.names={names}: must be a list or null, e.g. baselines.names=[popularity,hybrid_knn]."
         )
     found += _speed(cfg)
+    if value_of(cfg, "recommend.k") is not None and cfg.phase.name == "baselines":
+        found.append("recommend.k: phase=baselines trains no network to recommend; set recommend.k=null.")
+    if not isinstance(value_of(cfg, "recommend.with_seen"), bool | type(None)):
+        found.append(f"recommend.with_seen={cfg.recommend.with_seen}: must be true or false.")
     tags = value_of(cfg, "tags")
     if not isinstance(tags, ListConfig | type(None)):
         found.append(f"tags={tags}: must be a list, e.g. tags=[baseline,paper].")

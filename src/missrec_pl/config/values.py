@@ -60,6 +60,7 @@ _PROBABILITY = _Range(0, 1, open_high=True)
 RANGES = {
     "seed": _Range(0, 2**32 - 1, whole=True),
     "baselines.max_ease_items": COUNT,
+    "recommend.k": _Range(1, whole=True, optional=True),
     "data.batch_size": COUNT,
     "data.eval_batch_size": COUNT,
     "data.max_history": COUNT,

@@ -57,11 +57,12 @@ class TrainingBatches(Dataset[SequenceBatch]):
 
 @dataclass(eq=False, repr=False)
 class EvaluationHistories(Dataset[SequenceBatch]):
-    """Validation or test users; items are global ids. Batches have times where the sequences have them.
+    """Users to evaluate or to recommend to; items are global ids. Batches have times where the sequences do.
 
     Attributes:
         sequences: the sequences of all domains.
-        rows: the users and where their targets are.
+        rows: the users and where their targets are. Behind the newest item nothing stands: the target is 0, and
+            the time of the request is that of the newest item.
         max_history: longest history; older items are left out.
     """
 
@@ -79,12 +80,13 @@ class EvaluationHistories(Dataset[SequenceBatch]):
     def __getitem__(self, samples: Ints) -> SequenceBatch:
         """The batch of the given row numbers."""
         user, end = self.rows.user[samples], self.rows.target[samples]
-        history, length, target = self.sequences.windows(user, end, self.max_history)
-        times = self.sequences.clock(user, end - length, length, end)
+        asked = np.minimum(end, self.sequences.lengths[user] - 1)
+        length = np.minimum(end, self.max_history)
+        times = self.sequences.clock(user, end - length, length, asked)
         return SequenceBatch(
-            torch.from_numpy(history),
+            torch.from_numpy(self.sequences.spans(user, end - length, length)),
             torch.from_numpy(length),
-            torch.from_numpy(target),
+            torch.from_numpy(np.where(asked == end, self.sequences.at(user, asked), 0)),
             torch.from_numpy(self.sequences.domain[user]),
             user=torch.from_numpy(user),
             row=torch.from_numpy(np.asarray(samples, np.int64)),

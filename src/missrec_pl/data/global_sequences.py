@@ -48,6 +48,16 @@ class GlobalSequences:
         first = np.repeat(starts - (ends - lengths), lengths)
         return self.items[first + np.arange(len(first))].astype(np.int32)
 
+    def everybody(self) -> EvaluationRows:
+        """All users with items, and the place behind the newest one."""
+        users = np.flatnonzero(self.lengths)
+        return EvaluationRows(users, self.lengths[users])
+
+    def whole(self, user: Ints) -> tuple[Ints, NDArray[np.int32]]:
+        """The row of ``user`` that each item of their whole sequences is of, and the items, user by user."""
+        lengths = self.lengths[user]
+        return np.repeat(np.arange(len(user)), lengths), self.stretches(self.starts[user], lengths)
+
     def training_parts(self) -> tuple[NDArray[np.int32], Ints]:
         """All users' training items, one user after the other, and where each user's part starts (and the end)."""
         return self.stretches(self.starts, self.train_length), offsets_of(self.train_length)

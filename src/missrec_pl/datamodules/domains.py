@@ -189,6 +189,10 @@ class DomainDataModule(TrainingChoices, DataSettings, L.LightningDataModule):
         """Test users, unpadded shards."""
         return self._evaluation(self.sequences.test)
 
+    def predict_dataloader(self) -> DataLoader[SequenceBatch]:
+        """All users with their whole sequences as histories, unpadded shards."""
+        return self._evaluation(self.sequences.everybody())
+
     def transfer_batch_to_device(
         self, batch: SequenceBatch, device: torch.device, dataloader_idx: int
     ) -> SequenceBatch:

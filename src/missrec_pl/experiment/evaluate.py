@@ -31,7 +31,7 @@ from missrec_pl.experiment.stored_runs import (
 from missrec_pl.experiment.tracking.facts import run_facts
 from missrec_pl.experiment.tracking.remote import settle_ckpt
 from missrec_pl.experiment.tracking.telling import followed
-from missrec_pl.experiment.trainer import build_trainer
+from missrec_pl.experiment.trainer import build_trainer, recommend
 from missrec_pl.modules import TrainingModule
 from missrec_pl.modules.ranking import Ensemble, RankingModule
 from missrec_pl.system.one_writer import one_writer
@@ -103,4 +103,5 @@ def _tested(
         results |= {"model": f"{results['model']} x{1 + len(cfg.ensemble)}", "ensemble": list(cfg.ensemble)}
     if trainer.is_global_zero:
         finish(run, trainer, module, datamodule, results)
+    recommend(run, trainer, module, datamodule)
     return results

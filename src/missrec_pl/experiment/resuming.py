@@ -22,7 +22,7 @@ from missrec_pl.experiment.starting import check_architecture
 from missrec_pl.modules import TrainingModule
 from missrec_pl.modules.resumed_options import SCHEDULE
 from missrec_pl.nn.fitted import Fitted
-from missrec_pl.system.files import RESULTS_NAME
+from missrec_pl.system.files import RECOMMENDATIONS_NAME, RESULTS_NAME
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,8 @@ def _stored_results(
 ) -> dict[str, Any] | None:
     folder = Path(cfg.paths.output_dir)
     results = None
-    if Path(cfg.resume).resolve().parent == (folder / "checkpoints").resolve():
+    lacks_list = cfg.recommend.k is not None and not (folder / RECOMMENDATIONS_NAME).is_file()
+    if not lacks_list and Path(cfg.resume).resolve().parent == (folder / "checkpoints").resolve():
         results = _read(folder / RESULTS_NAME, checkpoint, needs_test=cfg.test)
     if results is not None:
         names = [name for group in _OF_RESULTS for name in _keys(theirs, cfg, group)]

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # What an evaluation says of its own, and what of the checkpoint's run it may change.
 _OWN = (
     *("ckpt", "ensemble", "trust", "paths", "data", "trainer", "matmul_precision", "phase.name", "metrics"),
-    *("logger", "tags", "notes"),
+    *("logger", "tags", "notes", "recommend"),
 )
 _CHANGEABLE = (
     *("features.placement", "features.dtype", "baselines.names", "baselines.max_ease_items"),
@@ -77,7 +77,7 @@ def stored_run(stored: dict[str, Any], cfg: DictConfig, flag: str) -> DictConfig
             raise ConfigError(
                 f"{name}={value}: the checkpoint's run decides it; an evaluation may change {known}."
             )
-    for name in ("logger", "tags", "notes"):  # who is told of the evaluation, and what
+    for name in ("logger", "tags", "notes", "recommend"):  # who is told of the evaluation, and what
         OmegaConf.update(run, name, given.get(name), force_add=True, merge=False)
     return run
 

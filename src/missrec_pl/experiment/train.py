@@ -31,7 +31,7 @@ from missrec_pl.experiment.stored_runs import origin, tested_as, warn_of_changes
 from missrec_pl.experiment.tracking.facts import run_facts
 from missrec_pl.experiment.tracking.remote import settle_ckpt
 from missrec_pl.experiment.tracking.telling import followed
-from missrec_pl.experiment.trainer import build_trainer, lightning_options
+from missrec_pl.experiment.trainer import build_trainer, lightning_options, recommend
 from missrec_pl.modules import TrainingModule
 from missrec_pl.system.one_writer import one_writer
 
@@ -95,16 +95,17 @@ def _run(cfg: DictConfig) -> dict[str, Any]:
         lightning_options(trainer),
     ):
         validation, checkpoint = _fit(cfg, trainer, module, datamodule) if cfg.train else ({}, "")
+        where: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
         if cfg.test:
             if cfg.train and not checkpoint:
                 log.warning("the run kept no checkpoint: the weights at its end are tested")
-            where: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True} if checkpoint else {}
             trainer.test(module, datamodule=datamodule, verbose=False, **where)
         results = run_results(cfg, trainer, module, datamodule, clock, validation)
         kept = _relative(checkpoint, cfg.paths.output_dir) if checkpoint else None
         results |= {"checkpoint": kept if cfg.train else cfg.ckpt, "trained": bool(cfg.train), **tested}
         if trainer.is_global_zero:
             finish(cfg, trainer, module, datamodule, results)
+        recommend(cfg, trainer, module, datamodule, **where)
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from missrec_pl.callbacks import (
     ListsOfTest,
     NanGuard,
     RanksFile,
+    RecommendationsFile,
     RunClock,
     RunRecord,
     StepSeed,
@@ -33,7 +35,11 @@ from missrec_pl.errors import ConfigError, MissrecError
 from missrec_pl.experiment import building
 from missrec_pl.experiment.tracking.telling import build_loggers
 from missrec_pl.loggers.facts import RunFacts
+from missrec_pl.modules.ranking import RankingModule
+from missrec_pl.system.files import RECOMMENDATIONS_NAME
 from missrec_pl.system.threads import share_cores
+
+log = logging.getLogger(__name__)
 
 _LIGHTNING = Path(L.__file__).resolve().parent
 _NULL_COUNTS_BATCHES = "check_val_every_n_epoch"
@@ -66,7 +72,8 @@ def build_trainer(
     guard = NanGuard(folder)
     own = [
         *(clock, run_record(cfg, datamodule), StepSeed(cfg.seed), ComputeLine(), guard, Curves(guard)),
-        *(RanksFile(folder), ListsOfTest(), Limits(max_steps=options.pop("max_steps", -1))),
+        *(RanksFile(folder), RecommendationsFile(folder), ListsOfTest()),
+        Limits(max_steps=options.pop("max_steps", -1)),
     ]
     with lightning_options():
         chosen = building.build_parts(cfg, "callbacks")
@@ -107,6 +114,24 @@ def lightning_options(trainer: L.Trainer | None = None) -> Iterator[None]:
             raise
         said = " ".join(str(error).replace(*_VALIDATION_ADVICE).split())
         raise ConfigError(f"trainer: {said}") from error
+
+
+def recommend(
+    cfg: DictConfig, trainer: L.Trainer, module: RankingModule, datamodule: DomainDataModule, **weights: Any
+) -> None:
+    """Write ``recommendations.parquet`` for all users, if ``cfg.recommend`` asks for it.
+
+    Args:
+        cfg: the config of the training run or of the evaluation.
+        trainer, module, datamodule: of the run.
+        **weights: what ``trainer.predict`` is told of the checkpoint.
+    """
+    if cfg.recommend.k is None:
+        return
+    module.num_recommended, module.recommends_seen = cfg.recommend.k, cfg.recommend.with_seen
+    trainer.predict(module, datamodule=datamodule, return_predictions=False, **weights)
+    if trainer.is_global_zero:
+        log.info("written: %s", Path(cfg.paths.output_dir) / RECOMMENDATIONS_NAME)
 
 
 def run_record(cfg: DictConfig, datamodule: DomainDataModule) -> RunRecord:

@@ -1,4 +1,4 @@
-"""Exact evaluation: every target's rank among all items of its domain, whatever scores them, alone or together."""
+"""Exact ranking of all items of a domain, whatever scores them: of targets, and to recommend."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.items.catalogue import Catalogue
 from missrec_pl.metrics import Ranking, RankingMetrics, ranks_without_history_, target_ranks
+from missrec_pl.serving.scoring import best
 from missrec_pl.system.precision import exact_float32
 
 _Rank = Callable[[Tensor, SequenceBatch], Tensor]  # scores and whose they are -> ranks of the targets
 
 
 class RankingModule(L.LightningModule, ABC):
-    """Validation and test by full ranking; a leaf says how items are scored.
+    """Validation, test and recommendations by full ranking; a leaf says how items are scored.
+
+    Attributes:
+        num_recommended: items that :meth:`predict_step` recommends to each user.
+        recommends_seen: whether items of a user's sequence are recommended again.
 
     Args:
         ks: cut-offs of Recall and NDCG.
@@ -34,6 +39,7 @@ class RankingModule(L.LightningModule, ABC):
         self.ks = tuple(ks)
         self.mask_history = mask_history
         self.compat_metrics = compat_metrics
+        self.num_recommended, self.recommends_seen = 10, False
         self.val_metrics = RankingMetrics(self.ks, compat=compat_metrics)
         self.test_metrics = RankingMetrics(self.ks, compat=compat_metrics)
         self.test_metrics_history_excluded = RankingMetrics(self.ks, compat=compat_metrics)
@@ -99,21 +105,57 @@ class RankingModule(L.LightningModule, ABC):
         self._log_metrics("test_history_excluded", self.test_metrics_history_excluded)
         self.finish_ranking()
 
+    def on_predict_epoch_start(self) -> None:
+        """Embed the catalogue once."""
+        self.start_ranking()
+
+    def predict_step(self, batch: SequenceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """The best items of each user's domain, as serving recommends them.
+
+        Returns:
+            ``row`` ``[B]`` which user of the loader, ``items`` ``[B, k]`` global ids, best first, 0 where fewer
+            are left, and their ``scores`` ``[B, k]``.
+        """
+        found = []
+        for rows, scores in self._own_domain(batch):
+            if not self.recommends_seen:
+                sequences = self.trainer.datamodule.sequences  # type: ignore[attr-defined]
+                seen = sequences.whole(rows.user.numpy(force=True))  # type: ignore[union-attr]
+                row, item = (torch.from_numpy(one).long().to(scores.device) for one in seen)
+                scores[row, item - 1] = float("-inf")
+            found.append(best(scores, self.num_recommended))
+        values, columns = (torch.cat(parts) for parts in zip(*found, strict=True))
+        assert batch.row is not None, "the loader names the users"
+        return {
+            "row": batch.row,
+            "items": (columns + 1).masked_fill_(values == float("-inf"), 0),
+            "scores": values,
+        }
+
+    def on_predict_epoch_end(self) -> None:
+        """Forget the embedded catalogue."""
+        self.finish_ranking()
+
     def ranks(self, batch: SequenceBatch) -> Tensor:
         """``[B]`` ranks of the targets among all items of their own domain, in float32 whatever trains."""
         return self._ranks(batch, (self._rank,))[:, 0]
 
     def _ranks(self, batch: SequenceBatch, rankings: Sequence[_Rank]) -> Tensor:
         """``[B, len(rankings)]`` among a row's own domain; a later ranking may change the scores in place."""
-        found = []
+        blocks = self._own_domain(batch)
+        return torch.cat(
+            [torch.stack([rank(scores, rows) for rank in rankings], dim=1) for rows, scores in blocks]
+        )
+
+    def _own_domain(self, batch: SequenceBatch) -> Iterator[tuple[SequenceBatch, Tensor]]:
+        """:meth:`score_blocks` in float32 whatever trains, items of other domains at minus infinity."""
         with exact_float32(self.device):
             for rows, scores in self.score_blocks(batch):
                 if len(self.catalogue.domains) > 1:
                     sizes = torch.tensor([domain.num_items for domain in self.catalogue.domains])
                     owner = torch.repeat_interleave(sizes).to(rows.domain.device)
                     scores.masked_fill_(owner != rows.domain[:, None], float("-inf"))
-                found.append(torch.stack([ranking(scores, rows) for ranking in rankings], dim=1))
-        return torch.cat(found)
+                yield rows, scores
 
     def _rank(self, scores: Tensor, batch: SequenceBatch) -> Tensor:
         """``[B]`` under the run's protocol."""

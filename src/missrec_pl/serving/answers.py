@@ -5,9 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
+SCHEMA = pa.schema({"user": pa.string(), "item": pa.string(), "rank": pa.int32(), "score": pa.float32()})
+"""Recommendations to users who have names."""
+
+
+def table_of(users: pa.Array, items: pa.Array, chosen: NDArray[Any], scores: NDArray[np.float32]) -> pa.Table:
+    """The columns of :data:`SCHEMA`, ordered by user and rank.
+
+    Args:
+        users: ``[B]`` what to call them.
+        items: ``[N]`` what to call the items ``1..N``.
+        chosen: ``[B, k]`` items, best first, 0 where there are fewer.
+        scores: ``[B, k]``.
+    """
+    row, place = chosen.nonzero()
+    columns = [users.take(pa.array(row)), items.take(pa.array(chosen[row, place] - 1))]
+    return pa.table([*columns, pa.array((place + 1).astype(np.int32)), pa.array(scores[row, place])], SCHEMA.names)
 
 
 @dataclass(frozen=True)

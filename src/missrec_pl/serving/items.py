@@ -47,9 +47,7 @@ class ItemNames:
     @cached_property
     def keys(self) -> list[str]:
         """``[N]`` what callers call the items: raw ids, or ``domain:id`` where there are several domains."""
-        if not self.is_of_several_domains:
-            return self.raw_ids
-        return [f"{domain}:{raw_id}" for domain, raw_id in zip(self.domains, self.raw_ids, strict=True)]
+        return keys_of(self.raw_ids, self.domains)
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -104,6 +102,13 @@ class ItemNames:
         if len(names.index) < num_items or "" in names.raw_ids:
             raise DataError(f"{path}: an item's id is empty or comes twice; export the bundle again.")
         return names
+
+
+def keys_of(raw_ids: list[str], domains: Sequence[str]) -> list[str]:
+    """What callers call items or users: the source's ids, or ``domain:id`` where there are several domains."""
+    if len(set(domains)) <= 1:
+        return raw_ids
+    return [f"{domain}:{raw_id}" for domain, raw_id in zip(domains, raw_ids, strict=True)]
 
 
 def shortened(text: str) -> str:

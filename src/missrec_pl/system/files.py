@@ -10,6 +10,7 @@ from pathlib import Path
 
 RESULTS_NAME = "results.json"
 RANKS_NAME = "test_ranks.parquet"
+RECOMMENDATIONS_NAME = "recommendations.parquet"
 BASELINE_RANKS_NAME = "baseline_ranks.parquet"
 
 
