@@ -161,6 +161,35 @@ def test_rows_shared_by_processes(tmp_path: Path) -> None:
     assert Domain.open(shop, verify=True).features("lengths")[1:, 0].tolist() == [len(one) for one in titles(30)]
 
 
+@pytest.mark.slow
+def test_rows_shared_by_the_workers_of_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray.data", reason='needs pip install "missrec-pl[ray]"')
+    shop, again = (write_shop(tmp_path / name / "shop", titles(1200)) for name in ("one", "two"))
+    assert features(shop, "Lengths", "--modality", "lengths") == 0
+    shared = (again, "Lengths", "--modality", "lengths", "--engine", "ray", "--ray-workers", "2")
+    monkeypatch.setattr("missrec_pl.prepare.features.run.add_features", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        features(*shared)
+    chunks = sorted((tmp_path / "two").glob(".shop.features-lengths-*/*.npz"))
+    assert len(chunks) == 3
+    chunks[1].unlink()  # as if it had been killed before that one
+    kept = [chunk.stat().st_mtime_ns for chunk in (chunks[0], chunks[2])]
+    with pytest.raises(ZeroDivisionError):
+        features(*shared)
+    assert [chunk.stat().st_mtime_ns for chunk in (chunks[0], chunks[2])] == kept
+    monkeypatch.undo()
+    assert features(*shared) == 0
+    one, two = (Domain.open(path, verify=True).manifest.sha256 for path in (shop, again))
+    assert one == two
+
+
+@pytest.mark.parametrize("more", [("--shard", "0/2"), ("--processes", "2")])
+def test_one_way_to_share_the_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str]) -> None:
+    shop = write_shop(tmp_path / "shop", titles(3))
+    assert features(shop, "Lengths", "--modality", "lengths", "--engine", "ray", *more) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
 def test_the_example_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     example = docs[docs.index("# sounds.py") :]

@@ -19,6 +19,7 @@ from missrec_pl.data.sequences import Sequences
 from missrec_pl.experiment.cli import NOISE
 from missrec_pl.experiment.interests.numbers import choose, mean_cosine
 from missrec_pl.experiment.interests.stored import decision_graph, read_interests
+from missrec_pl.experiment.rebuilding import rebuilt
 from missrec_pl.experiment.train import train
 from missrec_pl.report.__main__ import main
 from missrec_pl.report.interests.figure import sample_cosines
@@ -210,7 +211,7 @@ def test_files_hold_what_was_printed(finetuned, capsys):
 
 
 def test_the_decision_graph_uses_the_options_of_the_run(finetuned):
-    stored = read_interests(finetuned / "checkpoints" / "best.ckpt")
+    stored = read_interests(rebuilt(finetuned / "checkpoints" / "best.ckpt"))
     graph = decision_graph(stored)
     direct = dpc_knn(stored.tokens, len(stored.prototypes), 5)
     assert torch.equal(graph.delta, direct.delta)

@@ -1,5 +1,6 @@
 """Files of histories: what is read, what is written, and what a kill leaves."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -184,3 +185,42 @@ def test_a_killed_command_goes_on(folder, tmp_path):
     assert "(0 from an earlier attempt)" not in done.stdout
     assert pq.read_metadata(out).num_rows == 432_000
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_workers_of_ray_rank_as_one_process_does(folder, served, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("ray.data", reason='needs pip install "missrec-pl[ray]"')
+    monkeypatch.setattr(recommend_file, "__kwdefaults__", {**recommend_file.__kwdefaults__, "block": 2})
+    path, wanted, out = file_of(tmp_path, "parquet"), tmp_path / "wanted.parquet", tmp_path / "recs.parquet"
+    recommend_file(served, path, wanted, k=3)
+    words = [
+        "recommend",
+        str(folder),
+        "--histories",
+        str(path),
+        "--k",
+        "3",
+        "--engine",
+        "ray",
+        "--ray-workers",
+        "2",
+    ]
+    join = "missrec_pl.serving.batch._join"
+    with monkeypatch.context() as patch:
+        patch.setattr(join, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            main([*words, "--out", str(out)])
+    parts = sorted((tmp_path / ".recs.parquet.parts").glob("*.parquet"))
+    assert len(parts) == 4
+    parts[1].unlink()  # as if it had been killed before that one
+    assert main([*words, "--out", str(out)]) == 0
+    assert "(5 from an earlier attempt)" in capsys.readouterr().out
+    assert out.read_bytes() == wanted.read_bytes()
+
+
+def test_ray_ranks_files_by_bundles(folder, capsys):
+    assert main(["recommend", str(folder), "--history", "i1", "--ray-workers", "2"]) == 2
+    assert "goes with --engine ray" in capsys.readouterr().err
+    if importlib.util.find_spec("ray") is None:
+        assert main(["recommend", str(folder), "--history", "i1", "--engine", "ray"]) == 2
+        assert "'.[ray]'" in capsys.readouterr().err

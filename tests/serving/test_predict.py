@@ -1,5 +1,7 @@
 """``trainer.predict`` and its file: what serving recommends, whatever the number of processes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,7 +46,9 @@ def served(checkpoint, folder, out, *, exclude_seen=True):
     (domain,), path = data.catalogue.domains, out.with_suffix(".histories.parquet")
     raw = np.array(domain.raw_item_ids(), dtype=object)
     histories = [raw[domain.sequences.of(user)].tolist() for user in range(domain.num_users)]
-    pq.write_table(pa.table({"user": domain.raw_user_ids(), "history": histories}), path)
+    sequences = domain.sequences
+    times = [sequences.timestamps[a:b].tolist() for a, b in pairwise(sequences.offsets)]
+    pq.write_table(pa.table({"user": domain.raw_user_ids(), "history": histories, "times": times}), path)
     recommend_file(load(folder), path, out, k=7, exclude_seen=exclude_seen)
     return by_user(out)
 

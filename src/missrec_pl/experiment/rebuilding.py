@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from missrec_pl.checkpoints.reading import Checkpoint, read_checkpoint
 from missrec_pl.config.stored import current, with_paths
 from missrec_pl.config.stored_values import escaped
 from missrec_pl.datamodules import DomainDataModule
-from missrec_pl.errors import DataError
+from missrec_pl.errors import CheckpointError, DataError, MissrecError
 from missrec_pl.experiment import building
 from missrec_pl.experiment.starting import load_weights
 from missrec_pl.experiment.stored_runs import complete_config
@@ -31,6 +34,7 @@ _TRUST = "--trust {}"
 class StoredRun:
     """A checkpoint's run; its network is in eval mode, has the weights, and what it fits is fitted."""
 
+    file: Path
     config: DictConfig
     checkpoint: Checkpoint
     datamodule: DomainDataModule
@@ -49,17 +53,29 @@ def rebuilt(
         trust: the user's own packages that the checkpoint's config may name classes of.
 
     Raises:
-        CheckpointError: no checkpoint of this project.
+        CheckpointError: no checkpoint of this project, or one that names other classes.
         DataError: the run's data is missing, damaged or no longer the same.
     """
     checkpoint = read_checkpoint(file, "CKPT")
-    with complete_config(str(file)), torch.no_grad():
+    with _by_this_version(file), complete_config(str(file)), torch.no_grad():
         run = _run_of(checkpoint, file, {"data_dir": data_dir, "cache_dir": cache_dir}, trust)
         datamodule = _data_of(run, checkpoint, file)
         module = building.build_module(run, datamodule, for_training=False).eval()
         load_weights(run, checkpoint, module, datamodule, is_tested=True)
         _fit_the_rest(run, module, datamodule)
-    return StoredRun(run, checkpoint, datamodule, module)
+    return StoredRun(file, run, checkpoint, datamodule, module)
+
+
+@contextmanager
+def _by_this_version(file: Path) -> Iterator[None]:
+    """Say what Hydra and OmegaConf say of a stored config as a :class:`CheckpointError`."""
+    try:
+        yield
+    except (InstantiationException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, MissrecError):
+            raise error.__cause__ from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{file} was written by another version of this project ({reason}).") from error
 
 
 def data_of(

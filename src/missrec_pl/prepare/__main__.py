@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from missrec_pl.errors import MissrecError, printable
 from missrec_pl.prepare.commands import ALL
-from missrec_pl.system.trouble import mistaken_for_damage, trouble_of
+from missrec_pl.system.ending import exit_code_of
 from missrec_pl.system.terminal import print_anything
 
 
@@ -30,24 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
-    try:
-        arguments.run(arguments, Console(stderr=True))
-    except (MissrecError, PermissionError) as error:
-        if (trouble := mistaken_for_damage(error)) is not None:
-            return _refused_by_the_machine(trouble)
-        for line in str(error).splitlines():
-            print(f"error: {printable(line)}", file=sys.stderr)
-        return 2
-    except Exception as error:
-        if (trouble := trouble_of(error)) is None:
-            raise
-        return _refused_by_the_machine(trouble)
-    return 0
-
-
-def _refused_by_the_machine(trouble: str) -> int:
-    print(f"error: {printable(trouble)} Then repeat the command.", file=sys.stderr)
-    return 3
+    return exit_code_of(lambda: arguments.run(arguments, Console(stderr=True)))
 
 
 if __name__ == "__main__":

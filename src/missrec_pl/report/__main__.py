@@ -2,10 +2,10 @@
 
 import missrec_pl.system.passive_waiting  # noqa: F401, I001 - before anything imports torch
 
+import argparse
 import sys
 from collections.abc import Sequence
 
-from missrec_pl.errors import MissrecError
 from missrec_pl.report.commands import (
     chart,
     groups,
@@ -19,7 +19,7 @@ from missrec_pl.report.commands import (
     table,
 )
 from missrec_pl.report.commands.base import Command, make_parser
-from missrec_pl.system.trouble import trouble_of
+from missrec_pl.system.ending import exit_code_of
 from missrec_pl.system.terminal import print_anything
 
 COMMANDS: dict[str, Command] = {
@@ -38,24 +38,18 @@ COMMANDS["refresh"] = refresh.over(COMMANDS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or after a one-line message 2 (a mistake in the input) or 3 (no room)."""
+    """Run one command; the exit code is that of :func:`exit_code_of`."""
     arguments = make_parser(COMMANDS).parse_args(argv)
-    try:
-        report = COMMANDS[arguments.command].run(arguments)
-    except MissrecError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:
-        if (trouble := trouble_of(error)) is None:
-            raise
-        print(f"error: {trouble} Then repeat the command.", file=sys.stderr)
-        return 3
+    return exit_code_of(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    report = COMMANDS[arguments.command].run(arguments)
     if report is not None:
         if arguments.format == "markdown":
             print(report.markdown())
         else:
             report.print()
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,92 +6,80 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from missrec_pl.errors import ConfigError, MissrecError, printable
+from missrec_pl.errors import ConfigError, printable
 from missrec_pl.serving import ServedRecommender, load
 from missrec_pl.serving.batch import recommend_file
 from missrec_pl.serving.bundle import Bundle
+from missrec_pl.serving.ray_blocks import ranked_on_ray
 from missrec_pl.serving.request import Request
+from missrec_pl.system.ending import exit_code_of
+from missrec_pl.system.ray_workers import add_engine, count, engine_workers
 from missrec_pl.system.terminal import print_anything
-from missrec_pl.system.trouble import trouble_of
 
 _TOKEN_LETTERS = 16
 _SHOWN = 10  # items of a history that are printed
+_MODEL = ("CKPT", "BUNDLE|CKPT")
+_TOLD = ("checkpoint, or run folder (its best checkpoint)", "bundle, checkpoint or run folder")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or after a one-line message 2 (a mistake in the input) or 3 (no room)."""
+    """Run one command; the exit code is that of :func:`exit_code_of`."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        arguments.run(arguments)
-    except MissrecError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except Exception as error:
-        if (trouble := trouble_of(error)) is None:
-            raise
-        print(f"error: {trouble} Then repeat the command.", file=sys.stderr)
-        return 3
-    return 0
+    return exit_code_of(lambda: arguments.run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m missrec_pl.serving", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    export = commands.add_parser("export", help="write a bundle of a checkpoint")
-    export.add_argument("ckpt", type=Path, metavar="CKPT", help="checkpoint, or run folder (its best checkpoint)")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], told: str) -> argparse.ArgumentParser:
+        """A command that reads a model."""
+        command = commands.add_parser(name, help=told)
+        command.add_argument("model", type=Path, metavar=_MODEL[name != "export"], help=_TOLD[name != "export"])
+        _add_places(command)
+        command.set_defaults(run=run)
+        return command
+
+    export = add("export", _export, "write a bundle of a checkpoint")
     export.add_argument("out", type=Path, metavar="OUT", help="folder of the bundle")
     export.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
-    _add_places(export)
-    export.set_defaults(run=_export)
-    recommend = commands.add_parser("recommend", help="recommend for one history, or for a file of them")
-    _add_model(recommend)
+    recommend = add("recommend", _recommend, "recommend for one history, or for a file of them")
+    _add_index(recommend)
     asked = recommend.add_mutually_exclusive_group(required=True)
     asked.add_argument("--histories", type=Path, metavar="FILE", help=".parquet, .jsonl or .csv of histories")
     asked.add_argument("--history", metavar="ID,ID,...", help="one history, newest item last")
     asked.add_argument("--user", metavar="ID", help="one user of the data that CKPT was trained on")
-    recommend.add_argument("--k", type=_count, default=10, help="items of each; default: %(default)s")
+    recommend.add_argument("--k", type=count, default=10, help="items of each; default: %(default)s")
     recommend.add_argument("--out", type=Path, metavar="FILE.parquet", help="of --histories")
     recommend.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     recommend.add_argument("--with-seen", action="store_true", help="items of a history may be recommended again")
-    _add_places(recommend)
-    recommend.set_defaults(run=_recommend)
-    onnx = commands.add_parser("onnx", help="write the network as ONNX (extra `onnx`)")
-    onnx.add_argument("model", type=Path, metavar="BUNDLE|CKPT", help="bundle, checkpoint or run folder")
+    add_engine(recommend, "blocks of --histories")
+    onnx = add("onnx", _onnx, "write the network as ONNX (extra `onnx`)")
     onnx.add_argument("out", type=Path, metavar="OUT", help="folder of the file")
     onnx.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
-    _add_places(onnx)
-    onnx.set_defaults(run=_onnx)
-    serve = commands.add_parser("serve", help="answer over HTTP (extra `serve`)")
-    _add_model(serve)
+    serve = add("serve", _serve, "answer over HTTP (extra `serve`)")
+    _add_index(serve)
     serve.add_argument(
         "--host", default="127.0.0.1", help="address to listen at; default: %(default)s, this machine"
     )
     serve.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 for any that is free")
-    serve.add_argument("--workers", type=_count, help="requests computed at a time; default: one a core")
+    serve.add_argument("--workers", type=count, help="requests computed at a time; default: one a core")
     serve.add_argument(
         "--token-file", type=Path, metavar="FILE", help="allows /items and /swap to who says its text"
     )
     serve.add_argument("--pictures", type=Path, metavar="DIR", help="pictures for the page, named by item ids")
-    _add_places(serve)
-    serve.set_defaults(run=_serve)
     return parser
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def _add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", action="store_true", help="score what neighbours nominate (extra `index`)")
-    parser.add_argument("model", type=Path, metavar="BUNDLE|CKPT", help="bundle, checkpoint or run folder")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -128,19 +116,27 @@ def _bundle(arguments: argparse.Namespace) -> Iterator[Path]:
 def _recommend(arguments: argparse.Namespace) -> None:
     if (arguments.histories is None) != (arguments.out is None):
         raise ConfigError("--histories FILE and --out FILE.parquet go together.")
-    if arguments.histories is None:
-        history = _history(arguments)
-        with _bundle(arguments) as folder:
-            _print_one(load(folder, index=arguments.index), history, arguments)
-        return
+    workers, elsewhere = engine_workers(arguments), None
+    if workers and (arguments.histories is None or _checkpoint(arguments.model).is_file()):
+        raise ConfigError(
+            "--engine ray ranks --histories by a bundle, which all workers read: make one by export."
+        )
+    history = _history(arguments) if arguments.histories is None else None
     with _bundle(arguments) as folder:
+        served = load(folder, index=arguments.index and not workers)
+        if history is not None:
+            _print_one(served, history, arguments)
+            return
+        if workers:
+            elsewhere = partial(ranked_on_ray, bundle=folder, index=arguments.index, workers=workers)
         summary = recommend_file(
-            load(folder, index=arguments.index),
+            served,
             arguments.histories,
             arguments.out,
             k=arguments.k,
             exclude_seen=not arguments.with_seen,
             overwrite=arguments.overwrite,
+            elsewhere=elsewhere,
         )
     print(f"written: {arguments.out}; {summary.line()}")
 
@@ -202,7 +198,7 @@ def _onnx(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from missrec_pl.experiment.exporting import export_checkpoint
 
-    file = _checkpoint(arguments.ckpt)
+    file = _checkpoint(arguments.model)
     out = export_checkpoint(file, arguments.out, overwrite=arguments.overwrite, **_places(arguments))
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"written: {out}, {size / 1e6:.1f} MB")

@@ -6,21 +6,19 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.serving.blocks import BatchSummary, Blocks
 from missrec_pl.serving.history_files import HistoryBlock, number_of_histories, read_histories
 from missrec_pl.serving.recommender import ServedRecommender
-from missrec_pl.serving.request import Request
 from missrec_pl.system.files import whole_file
 
 BLOCK = 8192
@@ -29,28 +27,7 @@ _JOB = "job.json"
 _SECONDS = 5.0  # between two lines of progress
 
 
-@dataclass
-class BatchSummary:
-    """What was done.
-
-    Attributes:
-        histories: how many there were.
-        resumed: how many of them an earlier attempt had ranked.
-        without_items: how many held no known item.
-        unknown: ids that were skipped.
-    """
-
-    histories: int = 0
-    resumed: int = 0
-    without_items: int = 0
-    unknown: int = 0
-
-    def line(self) -> str:
-        """In words."""
-        return (
-            f"{self.histories:,} histories ({self.resumed:,} from an earlier attempt), {self.unknown:,} unknown "
-            f"ids skipped, {self.without_items:,} histories without a known item"
-        )
+Elsewhere = Callable[[Blocks, Iterator[HistoryBlock]], Iterator[int]]
 
 
 def recommend_file(
@@ -62,6 +39,7 @@ def recommend_file(
     exclude_seen: bool = True,
     overwrite: bool = False,
     block: int = BLOCK,
+    elsewhere: Elsewhere | None = None,
 ) -> BatchSummary:
     """Rank for every history of a file.
 
@@ -76,6 +54,7 @@ def recommend_file(
         exclude_seen: see :meth:`ServedRecommender.recommend`.
         overwrite: whether a file that is there is replaced.
         block: histories of a block.
+        elsewhere: ranks the blocks in other processes, and yields their numbers; None: they are ranked here.
 
     Raises:
         ConfigError: the file is there, or another process makes it.
@@ -94,41 +73,21 @@ def recommend_file(
         "exclude_seen": exclude_seen,
         "block": block,
     }
-    summary = BatchSummary()
-    blocks = read_histories(path, block)
+    histories, numbers = read_histories(path, block), []
+    summary, progress = BatchSummary(), _Progress(number_of_histories(path))
     with _parts_folder(out, job) as folder:
-        progress = _Progress(number_of_histories(path))
-        parts = []
-        for number, some in enumerate(blocks):
-            part = folder / f"{number:08}.parquet"
-            tally = part.with_suffix(".json")
-            if tally.is_file() and part.is_file():
-                found = BatchSummary(**json.loads(tally.read_text(encoding="utf-8")))
-                summary.resumed += found.histories
-            else:
-                found = _rank(served, some, summary.histories, part, k, exclude_seen)
-                with whole_file(tally) as file:
-                    file.write_text(json.dumps(asdict(found)), encoding="utf-8")
-            for name in ("histories", "without_items", "unknown"):
-                setattr(summary, name, getattr(summary, name) + getattr(found, name))
-            parts.append(part)
+        blocks = Blocks(folder, k, exclude_seen, block)
+        before = {int(file.stem) for file in folder.glob("[0-9]*.json")}
+        for number in blocks.ranked(served, histories) if elsewhere is None else elsewhere(blocks, histories):
+            found = blocks.tally(number)
+            assert found is not None, "it was ranked just now"
+            found.resumed = found.histories if number in before else 0
+            summary.add(found)
+            numbers.append(number)
             progress.say(summary)
-        _join(parts, out)
+        _join([blocks.part(number) for number in sorted(numbers)], out)
     shutil.rmtree(folder, ignore_errors=True)
     return summary
-
-
-def _rank(
-    served: ServedRecommender, some: HistoryBlock, first: int, part: Path, k: int, exclude_seen: bool
-) -> BatchSummary:
-    answer = served.answer(Request(some.histories, k, exclude_seen, times=some.times, at=some.at))
-    count = len(some.histories)
-    users = pa.array(np.arange(first, first + count)) if some.users is None else pa.array(some.users)
-    with whole_file(part) as file:
-        pq.write_table(answer.table(users=users).replace_schema_metadata(), file, compression="zstd")
-    skipped = [len(ids) for ids in answer.unknown]
-    lost = sum(len(history) == lost for history, lost in zip(some.histories, skipped, strict=True))
-    return BatchSummary(count, 0, lost, sum(skipped))
 
 
 def _join(parts: list[Path], out: Path) -> None:

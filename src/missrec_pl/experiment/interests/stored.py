@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from missrec_pl.clustering import DPCKNNResult
 from missrec_pl.clustering.methods import DPCKNN, InterestMethod, NoInterests
 from missrec_pl.data.items.catalogue import Catalogue
-from missrec_pl.errors import CheckpointError, MissrecError
-from missrec_pl.experiment.rebuilding import StoredRun, rebuilt
+from missrec_pl.errors import CheckpointError
+from missrec_pl.experiment.rebuilding import StoredRun
 from missrec_pl.nn.contract import ItemInputs, Recommender
 from missrec_pl.nn.interests import InterestTable
 
@@ -58,32 +55,13 @@ class StoredInterests:
     titles: list[str]
 
 
-def read_interests(
-    file: Path, *, data_dir: Path | None = None, cache_dir: Path | None = None, trust: Sequence[str] = ()
-) -> StoredInterests:
-    """Read the interests of a checkpoint and embed the items of its run.
-
-    Args:
-        file: the checkpoint.
-        data_dir: where the run's data lies now; None for where the run found it.
-        cache_dir: the same for conversions and generated data.
-        trust: the user's own packages that the checkpoint's config may name classes of.
+def read_interests(run: StoredRun) -> StoredInterests:
+    """Read the interests of a checkpoint's run and embed its items.
 
     Raises:
-        CheckpointError: no checkpoint of this project, one without interests, or one that names other classes.
-        DataError: the run's data is missing, damaged or no longer the same.
+        CheckpointError: the run has no interests.
     """
-    try:
-        return interests_in(rebuilt(file, data_dir=data_dir, cache_dir=cache_dir, trust=trust), file)
-    except (InstantiationException, OmegaConfBaseException) as error:
-        if isinstance(error.__cause__, MissrecError):
-            raise error.__cause__ from error
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{file} was written by another version of this project ({reason}).") from error
-
-
-def interests_in(run: StoredRun, file: Path) -> StoredInterests:
-    """The interests of a run that is built already; a `CheckpointError` if it has none."""
+    file = run.file
     if int(run.checkpoint.weights.get("fitted.interests.num_refreshes", 0)) == 0:
         raise CheckpointError(
             f"{file}: its interest table is empty, for the run never discovered any (callbacks.interest_refresh)."

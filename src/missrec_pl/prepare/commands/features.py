@@ -13,6 +13,7 @@ from missrec_pl.prepare.features.extraction import VIEW, Plan
 from missrec_pl.prepare.features.given.matching import IN_ORDER, Given, take
 from missrec_pl.prepare.features.jobs import WordDrop
 from missrec_pl.prepare.features.run import extract
+from missrec_pl.system.ray_workers import add_engine, engine_workers
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -55,6 +56,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode pictures (default: cores)")
     add("--processes", type=int, default=1, help="share the rows on this machine (default 1)")
     add("--shard", metavar="I/N", help="this command's share of the rows, counted from 0")
+    add_engine(parser, "chunks of rows")
 
 
 def _run(arguments: Namespace, console: Console) -> None:
@@ -64,8 +66,9 @@ def _run(arguments: Namespace, console: Console) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give 1 or more")
     if arguments.worddrop is not None and not 0 < arguments.worddrop < 1:
         raise ConfigError(f"--worddrop {arguments.worddrop}: give a share between 0 and 1, such as 0.15")
-    if arguments.processes > 1 and arguments.shard is not None:
-        raise ConfigError("--processes and --shard are two ways to share the rows: give one of them")
+    shared = (arguments.processes > 1, arguments.shard is not None, arguments.engine is not None)
+    if sum(shared) > 1:
+        raise ConfigError("--processes, --shard and --engine are ways to share the rows: give one of them")
     if (arguments.encoder is None) == (arguments.given is None):
         raise ConfigError("say --encoder NAME to make features, or --from FILE to take those that are there")
     if arguments.given is not None:
@@ -83,6 +86,7 @@ def _run(arguments: Namespace, console: Console) -> None:
         modalities=_modalities(arguments, encoder),
         drop=None if arguments.worddrop is None else WordDrop(arguments.worddrop, arguments.seed),
         image_folder=tuple(arguments.image_folder),
+        ray_workers=engine_workers(arguments),
         shard=None if arguments.shard is None else _shard(arguments.shard),
     )
     print(*extract(plan, [Path(path) for path in arguments.domains], console), sep="\n")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from missrec_pl.prepare.encoders.registry import EncoderChoice
 from missrec_pl.prepare.features.jobs import ImageJob, Job, TextJob, WordDrop
 from missrec_pl.prepare.features.picture_folders import remembered_folders
 from missrec_pl.prepare.features.store import ChunkStore, Status, StoredRows, counts
+from missrec_pl.system.ray_workers import Work, on_workers
 
 VIEW = "text_worddrop"
 _POLL_SECONDS = 0.5
@@ -37,6 +39,7 @@ class Plan:
     batch_size: int = 64  # rows encoded together
     workers: int = 4  # threads that decode pictures
     processes: int = 1  # processes that share the rows on this machine
+    ray_workers: int | None = None  # workers of a Ray cluster that share the rows; None: no Ray
     shard: tuple[int, int] | None = None  # this command's share ``(i, n)`` of the rows; None: all
     dtype: FeatureDtype = "float32"  # how features are stored
     overwrite: bool = False  # replace features that are there
@@ -153,6 +156,26 @@ def encode_in_processes(extraction: Extraction, store: ChunkStore, advance: Call
             process.join()
     if any(process.exitcode for process in running):
         raise DataError(f"{extraction.domain}: an encoding process failed; see its message above, then run again")
+
+
+def encode_on_ray(extraction: Extraction, store: ChunkStore, advance: Callable[[int], None]) -> None:
+    """Encodes the chunks that are not there yet by the workers of a Ray cluster, which see the same folders."""
+    workers = extraction.plan.ray_workers
+    assert workers is not None, "asked of such plans alone"
+    make = partial(_chunk_encoder, extraction)
+    for number in on_workers(make, store.missing(), workers, uses_gpu=True):
+        span = store.span(number)
+        advance(span.stop - span.start)
+
+
+def _chunk_encoder(extraction: Extraction) -> Work:
+    job, store = extraction.job(extraction.plan.encoder.build())
+
+    def encode(number: int) -> None:
+        (chunk,) = job.encoded([store.span(number)])
+        store.write(number, chunk)
+
+    return encode
 
 
 def _encode_shard(extraction: Extraction, shard: int) -> None:

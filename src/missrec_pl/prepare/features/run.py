@@ -37,6 +37,7 @@ from missrec_pl.prepare.features.extraction import (
     collected,
     encode_chunks,
     encode_in_processes,
+    encode_on_ray,
     filled,
 )
 from missrec_pl.prepare.features.jobs import Job
@@ -150,7 +151,9 @@ def _encode(extraction: Extraction, job: Job, store: ChunkStore, console: Consol
         def advance(rows: int) -> None:
             bar.advance(task, rows)
 
-        if extraction.plan.processes > 1:
+        if extraction.plan.ray_workers is not None:
+            encode_on_ray(extraction, store, advance)
+        elif extraction.plan.processes > 1:
             encode_in_processes(extraction, store, advance)
         else:
             encode_chunks(job, store, *(extraction.plan.shard or (0, 1)), advance)
@@ -186,8 +189,9 @@ def _fitted(plan: Plan, domains: Sequence[Path]) -> list[str]:
     """LSA: one fit over the texts of all domains, so that they share a space."""
     from missrec_pl.prepare.encoders.lsa import LsaEncoder
 
-    if plan.drop is not None or plan.shard is not None or plan.processes > 1 or plan.missing:
-        told = "leave out --worddrop, --shard, --processes and --missing"
+    is_shared = plan.shard is not None or plan.processes > 1 or plan.ray_workers is not None
+    if plan.drop is not None or is_shared or plan.missing:
+        told = "leave out --worddrop, --shard, --processes, --engine and --missing"
         raise ConfigError(f"--encoder lsa fits all texts at once: {told}")
     if plan.report is not None:
         raise ConfigError("--encoder lsa only counts the items without text: leave out --report")

@@ -23,11 +23,12 @@ def _run(arguments: argparse.Namespace) -> None:
     # Torch and matplotlib take seconds to import, and the other reports need neither.
     from missrec_pl.experiment.interests.numbers import choose, describe, measure
     from missrec_pl.experiment.interests.stored import decision_graph, read_interests
+    from missrec_pl.experiment.rebuilding import rebuilt
     from missrec_pl.report.interests.figure import draw
     from missrec_pl.report.interests.text import to_lines, to_markdown
 
     places = {"data_dir": arguments.data_dir, "cache_dir": arguments.cache_dir}
-    stored = read_interests(file, **places, trust=arguments.trust)
+    stored = read_interests(rebuilt(file, **places, trust=arguments.trust))
     numbers = measure(stored)
     chosen = choose(numbers.sizes, arguments.prototypes, stored.seed)
     lines = to_lines(stored, numbers, [describe(stored, *one, arguments.items) for one in chosen])

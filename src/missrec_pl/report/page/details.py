@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from missrec_pl.errors import MissrecError
-from missrec_pl.experiment.interests.stored import interests_in
+from missrec_pl.experiment.interests.stored import read_interests
 from missrec_pl.experiment.rebuilding import rebuilt
 from missrec_pl.report.page.examples import examples_of
 from missrec_pl.report.page.facts import Facts
@@ -33,6 +33,6 @@ def details_of(
     if "interests" not in stored.module.model.fitted:
         return examples, {}, [*pictures.notes, f"no map: {run.model} has no interests"]
     try:
-        return examples, map_of(interests_in(stored, file), pictures, arguments.map), pictures.notes
+        return examples, map_of(read_interests(stored), pictures, arguments.map), pictures.notes
     except MissrecError as error:
         return examples, {}, [*pictures.notes, f"no map: {error}"]
