@@ -87,6 +87,7 @@ FORMS = {
     "us": [str(one * 10**6) for one in SECONDS],
     "ns": [str(one * 10**9) for one in SECONDS],
     "floats": [f"{one}.0" for one in SECONDS],
+    "days of a spreadsheet": [f"{25569 + one / 86400:.8f}" for one in SECONDS],
     "one number": ["20210101000001", "20210101000103"],
     "zone": ["2021-01-01T01:00:01+01:00", "2021-01-01T00:01:03Z"],
     "German": ["01.01.2021 00:00:01", "01.01.2021 00:01:03"],
@@ -108,6 +109,7 @@ def test_fillers_are_no_times_where_the_others_are_dates() -> None:
 
 
 REFUSED = {
+    "whole days": (["44197", "44198"], "VARCHAR", "--time-unit excel"),
     "mixed units": (["1609459201", "1609459201000"], "VARCHAR", "mixed units"),
     "float32": (["1609459201"], "FLOAT", "single precision"),
     "two readings": (["01/02/2021", "03/04/2021"], "VARCHAR", "--time-format decides"),

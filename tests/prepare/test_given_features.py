@@ -174,6 +174,30 @@ def save(file: Path, rows: Any, ids: list[str] | None = None) -> Path:
     return file
 
 
+def test_the_join_is_checked_as_every_join_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop, file = write_shop(tmp_path / "shop", titles(COUNT)), tmp_path / "a.npy"
+    save(file, ROWS, [one.upper() for one in IDS])
+    assert take(shop, file) == 2
+    assert "other capitals? --id-form case would match 24 more" in capsys.readouterr().err
+    assert take(shop, file, "--allow-unmatched") == 2  # not one id matches
+    capsys.readouterr()
+    assert take(shop, file, "--id-form", "case") == 0
+    stored = Domain.open(shop, verify=True).features("image")[1:]
+    np.testing.assert_array_equal(stored[::-1], ROWS)
+    capsys.readouterr()
+    assert main(["info", str(shop)]) == 0
+    assert "24 ids of a.npy: 24 in items.parquet, which has 24" in capsys.readouterr().out
+    # Few items have a row, and all rows belong to items: nothing is odd.
+    save(file, ROWS[:5], IDS[:5])
+    assert take(shop, file, "--overwrite") == 0
+    assert "warning: " not in capsys.readouterr().out.split("\n  ")[1]
+    save(file, ROWS, [*IDS[:11], *(f"other {number}" for number in range(13))])
+    assert take(shop, file, "--overwrite") == 2
+    assert "13 of 24 ids of a.npy (54.2%) are not in items.parquet" in capsys.readouterr().err
+    assert take(shop, file, "--overwrite", "--allow-unmatched") == 0
+    assert "warning: 13 of 24 ids" in capsys.readouterr().out
+
+
 MISTAKES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...], str]] = {
     "no ids": (lambda file: save(file, ROWS), (), "nothing says which item each belongs to"),
     "another number of ids": (lambda file: save(file, ROWS, IDS[1:]), (), "23 ids for 24 rows"),
@@ -181,7 +205,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...], str]] = {
     "ids of others": (
         lambda file: save(file, ROWS, [f"0{one}" for one in IDS]),
         (),
-        "are the ids of another form",
+        "24 of 24 ids of a.npy (100.0%) are not in items.parquet",
     ),
     "one id twice": (lambda file: save(file, ROWS, [IDS[1], *IDS[1:]]), (), "rows 0 and 1 are both of item"),
     "lists of Python": (lambda file: save(file, np.array([[1], [1, 2]], object)), (), "objects of Python"),

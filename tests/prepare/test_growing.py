@@ -144,6 +144,36 @@ def test_what_does_not_join_is_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "nothing is new" in capsys.readouterr().err
 
 
+def test_known_ids_in_another_spelling_do_not_join_as_new_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = make(tmp_path / "first", ROWS[:80])
+    night = [(user.upper(), item.upper(), second + 10**6) for user, item, second in ROWS[:20]]
+    assert append(shop, tmp_path / "night", night) == 2
+    said = capsys.readouterr().err
+    assert "other capitals? --id-form case would match" in said
+    assert "new ones would join as others" in said
+    assert append(shop, tmp_path / "night", night, "--repeats", "all", "--id-form", "case") == 0
+    assert ", 0 users and 0 items are new" in capsys.readouterr().out
+    joins = Domain.open(shop, verify=True).manifest.created_by["joins"]
+    assert [(one["ids"], one["left_ids"] - one["matched"]) for one in joins] == [
+        ("users", 0),
+        ("items", 0),
+        ("items", 0),
+    ]
+
+
+def test_new_items_without_metadata_are_a_join_that_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = make(tmp_path / "first", ROWS[:80])
+    rows = [("u1", f"new {number}", number) for number in range(9)]
+    assert append(shop, tmp_path / "night", rows, items=["new 0", "else 1"]) == 2
+    said = capsys.readouterr().err
+    assert "8 of 9 items of log.csv (88.9%) are not in items.csv and shop" in said
+    assert append(shop, tmp_path / "night", rows, "--allow-unmatched", items=["new 0", "else 1"]) == 0
+
+
 def test_a_failure_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop = make(tmp_path / "first", ROWS[:80])
     before = json.loads((shop / "domain.json").read_text())

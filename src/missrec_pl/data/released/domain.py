@@ -23,6 +23,7 @@ from missrec_pl.data.released.sequences import Reconstruction, reconstruct
 from missrec_pl.errors import DataError
 
 _log = logging.getLogger(__name__)
+_WARN_FROM, _REFUSE_FROM = 0.01, 0.5  # shares of ids without a partner, as in `prepare`
 _MODALITIES = {"text": "feat1CLS", "image": "feat3CLS"}
 _VIEWS = {"text_worddrop": "feat2CLS"}
 FURTHER_FEATURES = re.compile(r"feat_([a-z][a-z0-9_]*)CLS")
@@ -104,7 +105,7 @@ def read_domain(
     if users.missing_prefixes:
         message = "%s: %d prefixes of the training sequences have no row in %s.train.inter; here they train too"
         _log.warning(message, folder, users.missing_prefixes, name)
-    texts = read_texts(folder / f"{name}.text") if (folder / f"{name}.text").is_file() else {}
+    texts = _texts(folder / f"{name}.text", raw_ids, index)
     return ReleasedDomain(
         name=name,
         raw_item_ids=raw_ids,
@@ -114,6 +115,23 @@ def read_domain(
         views=views,
         split="leave_one_out" if "test" in splits else "train_only",
     )
+
+
+def _texts(path: Path, raw_ids: list[str], index: Path) -> dict[str, str]:
+    """The texts by raw id; none without the file. The ids of the smaller side are to be in the larger."""
+    texts = read_texts(path) if path.is_file() else {}
+    if not texts or not index.is_file():  # without an index nobody knows the items' ids
+        return texts
+    known = set(raw_ids)
+    lines = len(texts) <= len(raw_ids)
+    odd = [raw for raw in texts if raw not in known] if lines else [raw for raw in raw_ids if raw not in texts]
+    count, (here, there) = min(len(texts), len(raw_ids)), (path, index) if lines else (index, path)
+    if len(odd) >= _WARN_FROM * count:
+        told = f"{here}: {len(odd):,} of {count:,} ids are not in {there.name}, such as {', '.join(odd[:3])}"
+        if len(odd) >= _REFUSE_FROM * count:
+            raise DataError(f"{told}; it is of another edition: supply the one of this set, or none")
+        _log.warning("%s", told)
+    return texts
 
 
 def _check_catalogue(splits: dict[str, Rows], num_items: int, index: Path) -> None:

@@ -13,6 +13,7 @@ from missrec_pl.prepare.features.extraction import VIEW, Plan
 from missrec_pl.prepare.features.given.matching import IN_ORDER, Given, take
 from missrec_pl.prepare.features.jobs import WordDrop
 from missrec_pl.prepare.features.run import extract
+from missrec_pl.prepare.tables.id_forms import FORMS
 from missrec_pl.system.ray_workers import add_engine, engine_workers
 
 
@@ -49,6 +50,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--made-by", metavar="NAME", help="who made them (default: given:<file name>)")
     add("--skip-bad-rows", action="store_true", help="rows with NaN or infinity count as missing")
     add("--allow-unmatched", action="store_true", help="take them though most ids match no item")
+    add("--id-form", metavar="FORM,...", help="spellings that ids are brought to: " + ", ".join(FORMS))
     add = parser.add_argument_group("machine").add_argument
     add("--batch-size", type=int, default=64, help="rows encoded together (default 64)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
@@ -74,9 +76,8 @@ def _run(arguments: Namespace, console: Console) -> None:
     if arguments.given is not None:
         _take(arguments, console)
         return
-    if named := [
-        name for name in ("ids", "array", "id_column", "made_by") if getattr(arguments, name) is not None
-    ]:
+    of_given = ("ids", "array", "id_column", "made_by", "id_form")
+    if named := [name for name in of_given if getattr(arguments, name) is not None]:
         raise ConfigError(f"--{named[0].replace('_', '-')} goes with --from FILE")
     encoder = settings_from(arguments, EncoderChoice, name=arguments.encoder)
     plan = settings_from(
@@ -95,7 +96,8 @@ def _run(arguments: Namespace, console: Console) -> None:
 def _take(arguments: Namespace, console: Console) -> None:
     if len(arguments.domains) != 1 or len(arguments.modality or []) != 1:
         raise ConfigError("--from: name one domain folder, and with --modality what the features are of")
-    given = settings_from(arguments, Given, path=arguments.given, modality=arguments.modality[0])
+    forms = tuple(filter(None, (arguments.id_form or "").split(",")))
+    given = settings_from(arguments, Given, path=arguments.given, modality=arguments.modality[0], id_form=forms)
     with console.status(f"reading {given.path}"):
         lines = take(given, Path(arguments.domains[0]), dtype=arguments.dtype, overwrite=arguments.overwrite)
     print(*lines, sep="\n")

@@ -80,8 +80,9 @@ def _info(arguments: Namespace, console: Console) -> None:
     Console(width=None if console.is_terminal else 140).print(table)
     for path, found in facts.items():
         _print(path, found)
-        for line in joins_of(Domain.open(path).manifest.created_by):
-            print(f"  {line}")
+        domain = Domain.open(path)
+        for made in (domain.manifest.created_by, *(one.made_by for one in domain.modalities.values())):
+            print(*(f"  {line}\n" for line in joins_of(made)), sep="", end="")
 
 
 COMMANDS = (

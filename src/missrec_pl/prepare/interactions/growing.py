@@ -24,6 +24,7 @@ from missrec_pl.prepare.interactions.conversion import Options, blocks_of
 from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.filters import COMPLETE, TIE
 from missrec_pl.prepare.interactions.items import image_columns, items_of
+from missrec_pl.prepare.interactions.matching import check_growth, check_ids
 from missrec_pl.prepare.interactions.source import Source
 from missrec_pl.prepare.tables.raw_files import RawFiles
 from missrec_pl.prepare.tables.sql import numbers, quoted
@@ -88,13 +89,15 @@ def grow(
         check_rows(connection, options.filters, where)
         report(f"reading {path}")
         _read_known(connection, path)
+        joins = [*check_growth(files, source, path), *check_ids(files, source, path)]
         told = _choose(connection, options)
         added = numbers(connection, "count(*) FROM added")[0]
         new_users, new_items = (numbers(connection, f"count(*) FROM new_{name}s")[0] for name in ("user", "item"))
         if not added:
             raise DataError(f"{where}: nothing is new for {path} ({'; '.join(told) or 'all is there already'})")
         report(f"writing {path}")
-        _write(domain, connection, files, source, options, {"source": where, **options.told}, told)
+        told_by = {"source": where, **options.told, "joins": [join.content() for join in joins]}
+        _write(domain, connection, files, source, options, told_by, told)
     return Grown(added, new_users, new_items, told)
 
 

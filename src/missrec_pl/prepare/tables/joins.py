@@ -83,6 +83,7 @@ def check_join(
     allowed: bool = False,
     warn: Callable[[str], None] = print,
     guess: Callable[[], str | None] = lambda: None,
+    new_are_normal: bool = False,
 ) -> JoinReport:
     """Compares the ids of two queries, each with the column ``id``.
 
@@ -94,6 +95,7 @@ def check_join(
         allowed: Whether half of them may be missing (``--allow-unmatched``).
         warn: Called with one line where 1 % are missing.
         guess: A further look for the reason, asked where 1 % are missing.
+        new_are_normal: Missing ids are odd only where another spelling would match most of them.
 
     Raises:
         DataError: Half of them or more are missing.
@@ -106,7 +108,7 @@ def check_join(
     if report.missing >= WARN_FROM and (further := guess()):
         report.guesses.append(further)
     connection.execute("DROP TABLE join_left; DROP TABLE join_right")
-    if report.missing < WARN_FROM:
+    if report.missing < WARN_FROM or (new_are_normal and 2 * report.gain <= report.left_ids - report.matched):
         return report
     told = "; ".join(filter(None, (str(report), sides.advice)))
     if report.missing >= REFUSE_FROM and not allowed:
@@ -131,6 +133,22 @@ def check_lists(
         connection.register("right_ids", pa.table({"id": pa.array(right, pa.string())}))
         queries = ("SELECT id FROM left_ids", "SELECT id FROM right_ids")
         return check_join(connection, *queries, sides, allowed=allowed, warn=warn)
+
+
+def in_forms(ids: Sequence[str], forms: Sequence[str]) -> list[str]:
+    """Ids in other forms, one after the other; see ``id_forms``.
+
+    Raises:
+        ConfigError: There is no such form.
+    """
+    if not forms:
+        return list(ids)
+    import duckdb
+
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("ids", pa.table({"id": pa.array(ids, pa.string()), "place": range(len(ids))}))
+        rows = connection.execute(f"SELECT {form_sql(forms, 'id')} FROM ids ORDER BY place").fetchall()
+    return [one for (one,) in rows]
 
 
 def tell_spellings(

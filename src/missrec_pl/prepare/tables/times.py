@@ -18,9 +18,14 @@ from missrec_pl.prepare.tables.sql import numbers, quoted
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-UNITS: Mapping[str, float] = {"s": 1000, "ms": 1, "us": 1e-3, "ns": 1e-6, "d": 86_400_000}
-"""Milliseconds of a unit, by the word that ``--time-unit`` takes."""
-_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "d": "days"}
+UNITS: Mapping[str, float] = {"s": 1000, "ms": 1, "us": 1e-3, "ns": 1e-6, "d": 86_400_000, "excel": 86_400_000}
+"""Milliseconds of a unit, by the word that ``--time-unit`` takes; ``excel``: days as spreadsheets count them."""
+_WORDS = {
+    **{"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "d": "days"},
+    "excel": "days of a spreadsheet",
+}
+_EXCEL_EPOCH = 25_569  # 1970-01-01 in a spreadsheet's days
+_EXCEL_FIRST, _EXCEL_LAST = 32_874, 54_789  # 1990 and 2050: as seconds they would all be of one morning in 1970
 _FIRST, _LAST = 3e8, 4.2e9  # 1979 and 2103 in seconds
 _WINDOWS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 # What programs write for "no time": the last moment of 32 bits, all nines, the end of the year 9999; beside 0 and
@@ -131,6 +136,8 @@ class TimeColumn:
         if unit is None:
             unit = self._unit(connection, number)
         self._check_digits(connection, text, number, unit, warn)
+        if unit == "excel":  # to the second: fractions of a day are rounded ones
+            return _WORDS[unit], f"CAST(round(({number} - {_EXCEL_EPOCH}) * 86400) AS BIGINT) * 1000"
         factor = UNITS[unit]
         # Whole numbers by HUGEINT, for a double would round large ones. Others by floor, for a CAST rounds up.
         exact = f"TRY_CAST(TRY_CAST({text} AS BIGINT) AS HUGEINT)"
@@ -173,7 +180,26 @@ class TimeColumn:
                 ).fetchone()
                 shown.append(f"{found[unit]:,} can only be {_WORDS[unit]}, such as {(example or ('',))[0]}")
             raise DataError(f"{self.where}: times in mixed units: {' and '.join(shown)}; write them in one unit")
-        return units[0] if units else self.usual
+        return units[0] if units else self._small_unit(connection, f"(SELECT {number} AS n FROM {self.table})")
+
+    def _small_unit(self, connection: DuckDBPyConnection, known: str) -> str:
+        """The unit of numbers that are too small for any window.
+
+        Raises:
+            DataError: They may be a spreadsheet's whole days.
+        """
+        within = f"n BETWEEN {_EXCEL_FIRST} AND {_EXCEL_LAST}"
+        count, days, parts = numbers(
+            connection, f"count(n), count(*) FILTER ({within}), count(*) FILTER (n <> floor(n)) FROM {known}"
+        )
+        if self.usual != "s" or not count or days < count:
+            return self.usual
+        if not parts:
+            raise DataError(
+                f"{self.where}: {count:,} numbers from {_EXCEL_FIRST:,} to {_EXCEL_LAST:,}, which are days of a "
+                "spreadsheet or seconds of one morning in 1970; --time-unit excel or --time-unit s says it"
+            )
+        return "excel"
 
     def _check_digits(
         self, connection: DuckDBPyConnection, text: str, number: str, unit: str, warn: Callable[[str], None]

@@ -23,10 +23,10 @@ from missrec_pl.errors import DataError
 from missrec_pl.prepare.features.given.containers import Array, Arrays, as_floats, dtype_name, read_arrays
 from missrec_pl.prepare.features.given.order import beside, ids_within, read_order
 from missrec_pl.prepare.findings import oddities
+from missrec_pl.prepare.tables.joins import JoinReport, Sides, check_lists, in_forms
 
 IN_ORDER = "items"
 """What ``--ids`` says where rows stand in the order of ``items.parquet``."""
-_MOST_MISSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Given:
         made_by: Who made them.
         skip_bad_rows: Rows with NaN or infinity count as missing instead of being refused.
         allow_unmatched: Take them also where most ids do not match.
+        id_form: Spellings that ids of both sides are brought to; see ``id_forms``.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Given:
     made_by: str | None = None
     skip_bad_rows: bool = False
     allow_unmatched: bool = False
+    id_form: Sequence[str] = ()
 
 
 class OrderedRows:
@@ -88,10 +90,10 @@ def take(given: Given, domain_path: Path, *, dtype: FeatureDtype, overwrite: boo
         raise DataError(
             f"{domain.path} has {given.modality} features already, by {made}; pass --overwrite to replace them"
         )
-    raw_ids = domain.raw_item_ids()[1:]
+    raw_ids = in_forms(domain.raw_item_ids()[1:], given.id_form)
     arrays = read_arrays(given.path)
     matrix, ids, source = _matrix_and_ids(given, arrays, raw_ids)
-    rows, told = _joined(given, ids, raw_ids, matrix)
+    rows, told, join = _joined(given, in_forms(ids, given.id_form), raw_ids, matrix)
     present, rows, worse = _values(given, matrix, rows, raw_ids)
     stored = f"{dtype_name(matrix)}, {matrix.shape[1]} wide"
     lines = [
@@ -107,6 +109,7 @@ def take(given: Given, domain_path: Path, *, dtype: FeatureDtype, overwrite: boo
         "ids": f"{source}, {digest}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "found": {"present": int(present.sum()), "missing": int((~present).sum())},
+        "joins": [join.content()],
     }
     found = FeatureMatrix(OrderedRows(matrix, rows), present, encoder, made_by)
     add_features(domain.path, {given.modality: found}, dtype=dtype)
@@ -181,8 +184,8 @@ def _squeezed(array: Array) -> Array:
 
 def _joined(
     given: Given, ids: list[str], raw_ids: Sequence[str], matrix: Array
-) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The row of every item, -1 where it has none, and lines about what did not match."""
+) -> tuple[npt.NDArray[np.int64], list[str], JoinReport]:
+    """The row of every item, -1 where it has none, lines about what did not match, and how the ids match."""
     row_of: dict[str, int] = {}
     for row, raw in enumerate(ids):
         first = row_of.setdefault(raw, row)
@@ -199,16 +202,18 @@ def _joined(
         told.append(f"  {len(surplus):,} rows belong to no item, such as {', '.join(surplus[:3])}")
     if len(ids) > len(row_of):
         told.append(f"  {len(ids) - len(row_of):,} rows repeat an id with the same values")
-    share = len(without) / len(raw_ids)
-    is_wrong = share == 1 or (share >= _MOST_MISSING and len(surplus) >= _MOST_MISSING * len(row_of))
-    if is_wrong and not (given.allow_unmatched and share < 1):
-        raise DataError(
-            f"{given.path}: {len(without):,} of {len(raw_ids):,} items have no row, such as "
-            f"{', '.join(without[:3])}, and {len(surplus):,} rows belong to no item, such as "
-            f"{', '.join(surplus[:3])}; are the ids of another form or data set?"
-            + ("" if share == 1 else " Pass --allow-unmatched if that is right")
-        )
-    return rows, told
+    # A file may hold few of the items, or more than these: the ids of the smaller side are to be in the larger.
+    left, right, sides = list(row_of), raw_ids, Sides("ids", given.path.name, "items.parquet")
+    if len(row_of) > len(raw_ids):
+        left, right, sides = raw_ids, list(row_of), Sides("items", "items.parquet", given.path.name)
+
+    def warn(line: str) -> None:
+        told.append(f"  warning: {line}")
+
+    join = check_lists(left, right, sides, allowed=given.allow_unmatched, warn=warn)
+    if not join.matched:
+        raise DataError(f"{given.path}: {join}")
+    return rows, told, join
 
 
 def _values(
