@@ -104,7 +104,9 @@ def check_join(
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DISTINCT id FROM ({query}) WHERE id IS NOT NULL"
         )
-    report = _compared(connection, sides)
+    # New ids have numbers of their own: that the numbers are known says nothing.
+    forms = [form for form in FORMS if not (new_are_normal and form == "digits")]
+    report = _compared(connection, sides, forms)
     if report.missing >= WARN_FROM and (further := guess()):
         report.guesses.append(further)
     connection.execute("DROP TABLE join_left; DROP TABLE join_right")
@@ -188,7 +190,7 @@ def joins_of(created_by: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _compared(connection: DuckDBPyConnection, sides: Sides) -> JoinReport:
+def _compared(connection: DuckDBPyConnection, sides: Sides, known: Sequence[str]) -> JoinReport:
     missing = "FROM join_left WHERE id NOT IN (SELECT id FROM join_right)"
     unused = "FROM join_right WHERE id NOT IN (SELECT id FROM join_left)"
     left, right = numbers(connection, "(SELECT count(*) FROM join_left), (SELECT count(*) FROM join_right)")
@@ -200,7 +202,7 @@ def _compared(connection: DuckDBPyConnection, sides: Sides) -> JoinReport:
         [row[0] for row in connection.execute(f"SELECT id {what} ORDER BY id LIMIT {_EXAMPLES}").fetchall()]
         for what in (missing, unused)
     )
-    forms, gain = _best_forms(connection, lost)
+    forms, gain = _best_forms(connection, lost, known)
     guesses = []
     if forms:
         merged = _merged(connection, forms)
@@ -212,12 +214,12 @@ def _compared(connection: DuckDBPyConnection, sides: Sides) -> JoinReport:
     return replace(matching, unmatched=few, unused=others, guesses=guesses, id_form=",".join(forms), gain=gain)
 
 
-def _best_forms(connection: DuckDBPyConnection, lost: int) -> tuple[list[str], int]:
+def _best_forms(connection: DuckDBPyConnection, lost: int, known: Sequence[str]) -> tuple[list[str], int]:
     """The form that matches most of the missing ids, and a second one if it adds to it; how many they match."""
     chosen: list[str] = []
     best = 0
     for _ in range(2):
-        gains = {form: _gain(connection, [*chosen, form]) for form in FORMS if form not in chosen}
+        gains = {form: _gain(connection, [*chosen, form]) for form in known if form not in chosen}
         form = max(gains, key=lambda name: gains[name])
         if gains[form] <= best or (gains[form] < 0.01 * lost):
             break
