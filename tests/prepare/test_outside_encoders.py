@@ -162,6 +162,7 @@ def test_rows_shared_by_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_rows_shared_by_the_workers_of_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray.data", reason='needs pip install "missrec-pl[ray]"')
     shop, again = (write_shop(tmp_path / name / "shop", titles(1200)) for name in ("one", "two"))

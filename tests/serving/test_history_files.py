@@ -188,6 +188,7 @@ def test_a_killed_command_goes_on(folder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_workers_of_ray_rank_as_one_process_does(folder, served, tmp_path, monkeypatch, capsys):
     pytest.importorskip("ray.data", reason='needs pip install "missrec-pl[ray]"')
     monkeypatch.setattr(recommend_file, "__kwdefaults__", {**recommend_file.__kwdefaults__, "block": 2})

@@ -40,7 +40,7 @@ class RecommendationsFile(L.Callback):
         """Forget earlier ones."""
         self._parts = []
 
-    def on_predict_batch_end(  # type: ignore[override]
+    def on_predict_batch_end(
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,

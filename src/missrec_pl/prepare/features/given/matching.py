@@ -203,9 +203,10 @@ def _joined(
     if len(ids) > len(row_of):
         told.append(f"  {len(ids) - len(row_of):,} rows repeat an id with the same values")
     # A file may hold few of the items, or more than these: the ids of the smaller side are to be in the larger.
-    left, right, sides = list(row_of), raw_ids, Sides("ids", given.path.name, "items.parquet")
+    left, right = list(row_of), list(raw_ids)
+    sides = Sides("ids", given.path.name, "items.parquet")
     if len(row_of) > len(raw_ids):
-        left, right, sides = raw_ids, list(row_of), Sides("items", "items.parquet", given.path.name)
+        left, right, sides = right, left, Sides("items", "items.parquet", given.path.name)
 
     def warn(line: str) -> None:
         told.append(f"  warning: {line}")
