@@ -77,7 +77,8 @@ def recommend_file(
     summary, progress = BatchSummary(), _Progress(number_of_histories(path))
     with _parts_folder(out, job) as folder:
         blocks = Blocks(folder, k, exclude_seen, block)
-        before = {int(file.stem) for file in folder.glob("[0-9]*.json")}
+        there = (int(file.stem) for file in folder.glob("[0-9]*.json"))
+        before = {number for number in there if blocks.tally(number) is not None}
         for number in blocks.ranked(served, histories) if elsewhere is None else elsewhere(blocks, histories):
             found = blocks.tally(number)
             assert found is not None, "it was ranked just now"

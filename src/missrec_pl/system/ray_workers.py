@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from missrec_pl.errors import ConfigError, MissrecError
+from missrec_pl import errors
+from missrec_pl.errors import ConfigError
 
 Work: TypeAlias = Callable[[int], object]
 _STORE_BYTES = 1 << 27  # numbers alone go through Ray's store
 
 
 class _Worker:
-    def __init__(self, make: Callable[[], Work]) -> None:
+    def __init__(self, make: Callable[[], Work], places: Sequence[str]) -> None:
+        sys.path += [place for place in places if place not in sys.path]
         self._work = make()
 
     def __call__(self, row: dict[str, int]) -> dict[str, int]:
@@ -47,7 +52,8 @@ def on_workers(
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0) / size) if uses_gpu else 0
         pool = ray.data.ActorPoolStrategy(size=size)
         try:
-            done = data.map(_Worker, fn_constructor_args=(make,), compute=pool, num_gpus=gpus or None)
+            places = [place or str(Path.cwd()) for place in sys.path]
+            done = data.map(_Worker, fn_constructor_args=(make, places), compute=pool, num_gpus=gpus or None)
             for row in done.iter_rows():
                 yield int(row["piece"])
         except ray.exceptions.RayError as error:
@@ -115,6 +121,7 @@ def _cluster(workers: int) -> Iterator[Any]:
         place = {"num_cpus": workers + 1, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **place)
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
         yield ray
     finally:
@@ -122,11 +129,7 @@ def _cluster(workers: int) -> Iterator[Any]:
 
 
 def _own_error(error: BaseException) -> BaseException:
-    """What a worker raised, out of what Ray wraps it in; else Ray's own."""
-    seen: BaseException | None = error
-    while seen is not None:
-        for one in (seen, getattr(seen, "cause", None)):
-            if isinstance(one, MissrecError):
-                return type(one)(str(one).splitlines()[-1])
-        seen = seen.__cause__
-    return error
+    """What a worker raised, out of the traceback that Ray tells of; else Ray's own."""
+    found = re.findall(r"missrec_pl\.errors\.(\w+): (.+)", str(error))
+    kind = getattr(errors, found[-1][0], None) if found else None
+    return kind(found[-1][1]) if kind is not None else error
