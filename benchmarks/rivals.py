@@ -96,21 +96,24 @@ def trained(network: str, domain: Path, seed: int) -> dict[str, float]:
 
 
 def speed_table(networks: list[str], domain: Path, exported: Path, peers: dict[str, str]) -> None:
-    print(f"{'CPU seconds of one thread':<26}{'epoch':>9}{'evaluation':>12}{'peak MB':>9}{'/ours':>8}{'/ours':>8}")
+    head = f"{'CPU seconds of one thread':<26}{'epoch':>9}{'evaluation':>12}{'peak MB':>9}{'/ours':>8}{'/ours':>8}"
+    print(head, flush=True)
     for network in networks:
         own = in_a_process(__file__, network=network, domain=str(domain))
-        rows: dict[str, dict[str, Any] | None] = {"ours": own}
+        print_row(f"{network}, ours", own, own)
         for name, python in peers.items():
-            rows[name] = peer(name, python, network=network, data=str(exported), dropout=DROPOUT[network])
-        for name, row in rows.items():
-            if row is None:
-                continue
-            ratios = [row[what] / own[what] for what in ("epoch", "evaluation")]
-            print(
-                f"{f'{network}, {name}':<26}{row['epoch']:>9.2f}{row['evaluation']:>12.2f}{row['peak']:>9.0f}"
-                + "".join(f"{ratio:>8.2f}" for ratio in ratios),
-                flush=True,
-            )
+            row = peer(name, python, network=network, data=str(exported), dropout=DROPOUT[network])
+            if row is not None:
+                print_row(f"{network}, {name}", row, own)
+
+
+def print_row(name: str, row: dict[str, Any], own: dict[str, Any]) -> None:
+    """One program's figures as soon as they are measured, so that a run that is stopped has told what it knew."""
+    ratios = "".join(f"{row[what] / own[what]:>8.2f}" for what in ("epoch", "evaluation"))
+    print(
+        f"{name:<26}{row['epoch']:>9.2f}{row['evaluation']:>12.2f}{row['peak']:>9.0f}{ratios}",
+        flush=True,
+    )
 
 
 def quality_table(networks: list[str], domain: Path, exported: Path, python: str, seeds: int) -> None:

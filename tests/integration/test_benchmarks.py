@@ -123,7 +123,7 @@ def test_rivals_are_measured_in_environments_of_their_own(tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.partition("  ")[0] for line in lines[2:]] == [
-        "sasrec, ours", "sasrec, recbole", "recbole, gru4rec: no such network", "gru4rec, ours",
+        "sasrec, ours", "sasrec, recbole", "gru4rec, ours", "recbole, gru4rec: no such network",
     ]  # fmt: skip
     own, theirs = ([float(cell) for cell in line.split()[2:]] for line in lines[2:4])
     assert min(own[:2]) > 0
