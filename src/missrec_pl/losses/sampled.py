@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from missrec_pl.losses.base import Loss
-from missrec_pl.losses.step import Step, next_item
+from missrec_pl.losses.step import Step, next_item, sampled_logits
 from missrec_pl.nn.fitted import Fitted, FittingContext
 from missrec_pl.system.choices import chosen
 
@@ -93,7 +93,4 @@ def less_log_q(
     logits: Float[Tensor, "R C"], log_q: Float[Tensor, "*R C"], spared: Int[Tensor, " R"] | None = None
 ) -> Float[Tensor, "R C"]:
     """Logits less the logarithm of each candidate's chance to be drawn; as they were in the columns ``spared``."""
-    corrected = logits - log_q
-    if spared is None:
-        return corrected
-    return corrected.scatter(1, spared[:, None], logits.gather(1, spared[:, None]))
+    return logits - log_q if spared is None else sampled_logits(logits, spared, log_q)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -225,8 +225,7 @@ class Step:
         may_repeat = not self._is_whole and (self.batch.candidates is None or ids.dim() == 2)
         if not (self.mask_duplicates and may_repeat):
             return logits
-        columns = start + torch.arange(logits.shape[1], device=logits.device)
-        is_copy = (self.target[:, None] == ids) & (columns != self._column[:, None])
+        is_copy = (self.target[:, None] == ids) & ~is_column(logits, self._column, start)
         return logits.masked_fill(is_copy, self.duplicate_logit)
 
     def _corrected(self, candidates: Items, start: int) -> Tensor:
@@ -237,10 +236,11 @@ class Step:
             return logits
         if chosen.log_inclusion is None:  # each row's own, drawn from the others with equal probability
             others = candidates.ids.shape[1] - 1
-            shift = torch.tensor(others / max(self.data.num_items - 1, 1), device=logits.device).log()
-            return torch.cat([logits[:, :1], logits[:, 1:] - shift], dim=1)
+            return sampled_logits(
+                logits, self._column, logits.new_tensor([others / max(self.data.num_items - 1, 1)]).log()
+            )
         log_inclusion = self._log_inclusion(chosen.log_inclusion)
-        if candidates is self.candidates:  # the target is certain to be here
+        if candidates is self.candidates:  # the target is certain to be here: one operation fewer
             return logits - log_inclusion.expand_as(logits).scatter(1, self._column[:, None], 0.0)
         here = slice(start, start + logits.shape[1])
         return sampled_logits(logits, self._column - start, log_inclusion[..., here])
@@ -276,8 +276,9 @@ def sampled_logits(
         log_inclusion: log of the probability ``pi_j`` of being a candidate of a row with another target, ``[C]``
             for all rows or ``[B, C]``.
     """
-    column = target_column.clamp(0, logits.shape[1] - 1)[:, None]
-    is_here = (target_column == column[:, 0])[:, None]
-    corrected = logits - log_inclusion
-    own = torch.where(is_here, logits.gather(1, column), corrected.gather(1, column))
-    return corrected.scatter(1, column, own)
+    return logits - torch.where(is_column(logits, target_column), 0.0, log_inclusion)
+
+
+def is_column(logits: Float[Tensor, "B C"], column: Int[Tensor, " B"], start: int = 0) -> Bool[Tensor, "B C"]:
+    """Whether each of the columns, which count from ``start``, is the row's own."""
+    return torch.arange(start, start + logits.shape[1], device=logits.device) == column[:, None]
