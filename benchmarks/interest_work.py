@@ -90,7 +90,9 @@ def main() -> None:
                 values = (row["seconds"], row["products"], row["compared"], row["topk"])
                 print(f"{total:>8}  {name:<10}" + "".join(f"{value:>12,.1f}" for value in values), flush=True)
             old, new = best.values()
-            ratios = "".join(f"{new[key] / old[key]:>12.2f}" for key in old)
+            ratios = "".join(
+                f"{new[key] / old[key]:>12.2f}" for key in ("seconds", "products", "compared", "topk")
+            )
             print(f"{total:>8}  {'ratio':<10}{ratios}", flush=True)
 
 

@@ -30,12 +30,12 @@ class Smallest(NamedTuple):
 
     Attributes:
         values: `[R, c]`, rising; infinite where there are no more.
-        index: `[R, c]` their columns.
+        columns: `[R, c]` where they stand.
         rest: `[R]` no other entry is smaller than this.
     """
 
     values: Float[Tensor, "R c"]
-    index: Int64[Tensor, "R c"]
+    columns: Int64[Tensor, "R c"]
     rest: Float[Tensor, " R"]
 
 
