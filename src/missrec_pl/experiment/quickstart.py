@@ -1,7 +1,7 @@
 """The first ten minutes: ``python -m missrec_pl.experiment.quickstart``, which ``make run`` calls.
 
 Trains on the groceries, two steps at a time, and ends with a table, a page and ten recommendations. Each step is a
-command of its own with one thread, so that the figures are the same whatever the number of cores. What is done
+run of its own with one thread, so that the figures are the same whatever the number of cores. What is done
 already is not done again.
 """
 
@@ -22,60 +22,45 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from missrec_pl.system.documents import read_json
 from missrec_pl.system.files import RESULTS_NAME
 
-_PRESET = ("train.py", "experiment=quickstart")
-_TWO = "setting=inductive,transductive"
-_NO_BASELINES = "baselines.names=[]"  # a step of their own
 _SHOWN_OF_LOG = 15  # lines, where a step fails
 _HOUSEHOLD = "1"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and what has to be done before."""
+    """A run, and what has to be done before."""
 
     name: str  # of its folder
     about: str
     seconds: int  # on an idle core
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # overrides
     after: str | None = None
 
 
 def steps(out: Path) -> list[Step]:
     """The steps, those first that others wait for or that take longest."""
+    no_baselines = "baselines.names=[]"  # a step of their own
     start = f"ckpt={out / 'pretrain' / 'checkpoints' / 'best.ckpt'}"
-    sweep = ("-m", *_PRESET[1:], _TWO, _NO_BASELINES)
+    kinds = {"transductive": "with item IDs", "inductive": "without item IDs"}
+    seconds = iter((95, 80, 70, 55))
     return [
-        Step(
-            "pretrain", "pre-train on five departments", 80, (*_PRESET, "phase=pretrain", _run_in(out, "pretrain"))
+        Step("pretrain", "pre-train on five departments", 85, ("phase=pretrain",)),
+        *(
+            Step(f"scratch/{kind}", f"train on a sixth {about}", next(seconds), (f"setting={kind}", no_baselines))
+            for kind, about in kinds.items()
         ),
-        Step(
-            "scratch",
-            "train on a sixth, without and with item IDs",
-            180,
-            ("train.py", *sweep, _sweep_in(out, "scratch")),
-        ),
-        Step(
-            "baselines",
-            "simple baselines, constants chosen on validation",
-            60,
-            (*_PRESET, "phase=baselines", _run_in(out, "baselines")),
-        ),
-        Step(
-            "pretrained",
-            "fine-tune the pre-trained network on the sixth",
-            120,
-            ("train.py", *sweep, start, _sweep_in(out, "pretrained")),
-            after="pretrain",
+        Step("baselines", "simple baselines, constants chosen on validation", 35, ("phase=baselines",)),
+        *(
+            Step(
+                f"pretrained/{kind}",
+                f"fine-tune the pre-trained network {about}",
+                next(seconds),
+                (f"setting={kind}", no_baselines, start),
+                after="pretrain",
+            )
+            for kind, about in kinds.items()
         ),
     ]
-
-
-def _run_in(out: Path, name: str) -> str:
-    return f"hydra.run.dir={out / name}"
-
-
-def _sweep_in(out: Path, name: str) -> str:
-    return f"hydra.sweep.dir={out / name}"
 
 
 @dataclass
@@ -91,7 +76,6 @@ def run(out: Path, jobs: int, console: Console) -> int:
     planned = steps(out)
     total, done = len(planned), {step.name for step in planned if _is_done(step, out)}
     waiting = [step for step in planned if step.name not in done]
-    (out / "logs").mkdir(parents=True, exist_ok=True)
     bars = (TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
     running: list[_Running] = []
     with Progress(*bars, console=console, transient=True) as progress:
@@ -119,9 +103,15 @@ def run(out: Path, jobs: int, console: Console) -> int:
 
 def _start(step: Step, out: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (out / "logs" / f"{step.name}.log").open("ab") as log:
-        words = [sys.executable, *step.words, "resume=last"]
-        return subprocess.Popen(words, stdout=log, stderr=log, env=environment)
+    file = _log(step, out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    words = ["train.py", "experiment=quickstart", *step.words, f"hydra.run.dir={out / step.name}", "resume=last"]
+    with file.open("ab") as log:
+        return subprocess.Popen([sys.executable, *words], stdout=log, stderr=log, env=environment)
+
+
+def _log(step: Step, out: Path) -> Path:
+    return out / "logs" / f"{step.name.replace('/', '-')}.log"
 
 
 def _is_done(step: Step, out: Path) -> bool:
@@ -138,7 +128,7 @@ def _stop(running: Sequence[_Running]) -> None:
 
 
 def _failed(one: _Running, out: Path, console: Console) -> int:
-    log = out / "logs" / f"{one.step.name}.log"
+    log = _log(one.step, out)
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_OF_LOG:]:
         console.print(line, markup=False, highlight=False)
     console.print(f"error: {one.step.about}: exit code {one.process.returncode}, see {log}", markup=False)
@@ -152,22 +142,25 @@ def best_of(out: Path) -> Path:
 
 
 def _shown(out: Path, console: Console) -> int:
-    """The table, the page, the recommendations."""
+    """The table, the page, the recommendations; the last two are made while the table is."""
     page, best = out / "report", best_of(out)
-    commands = (
-        ("", ["missrec_pl.report", "table", str(out)]),
-        ("\nA page with charts, for a browser:", ["missrec_pl.report", "page", str(out), "--out", str(page)]),
-        (
-            f"\nTen products for household {_HOUSEHOLD}, from {best}, the best on validation:",
-            ["missrec_pl.serving", "recommend", str(best), "--user", _HOUSEHOLD],
+    module = [sys.executable, "-m"]
+    others = {
+        "A page with charts, for a browser:": ["missrec_pl.report", "page", str(out), "--out", str(page)],
+        f"Ten products for household {_HOUSEHOLD}, from {best}, the best on validation:": (
+            ["missrec_pl.serving", "recommend", str(best), "--user", _HOUSEHOLD]
         ),
-    )
-    for title, words in commands:
-        if title:
-            console.print(title, markup=False, highlight=False)
-        if code := subprocess.run([sys.executable, "-m", *words], check=False).returncode:
-            return code
-    return 0
+    }
+    started = {
+        title: subprocess.Popen([*module, *words], stdout=subprocess.PIPE, text=True)
+        for title, words in others.items()
+    }
+    codes = [subprocess.run([*module, "missrec_pl.report", "table", str(out)], check=False).returncode]
+    for title, process in started.items():
+        said, _ = process.communicate()
+        console.print(f"\n{title}\n{said}", markup=False, highlight=False, soft_wrap=True, end="")
+        codes.append(process.returncode)
+    return next(filter(None, codes), 0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
