@@ -73,10 +73,16 @@ def test_the_readme_is_short():
 
 
 def shown(page):
-    """Command lines of the page's shell blocks."""
+    """Command lines of the page's shell blocks; a variable stands for what it was given."""
+    variables = {}
     for block in re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            yield shlex.split(line, comments=True)
+            for name, value in variables.items():
+                line = line.replace(f"${name}", value)
+            words = shlex.split(line, comments=True)
+            if len(words) == 1 and (given := re.fullmatch(r"([A-Z]+)=(.*)", words[0])):
+                variables[given[1]] = given[2]
+            yield words
 
 
 def prepare_parser():
