@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException
 from runs import ROOT
 
 from missrec_pl.prepare.commands import ALL
@@ -111,8 +112,12 @@ def check(words):
         is_sweep = override.is_sweep_override()
         first = next(iter(override.sweep_string_iterator())) if is_sweep else override.get_value_element_as_str()
         kept.append(f"{override.input_line.partition('=')[0]}={first}")
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-        assert compose(words[1].removesuffix(".py"), kept)
+    try:
+        with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+            assert compose(words[1].removesuffix(".py"), kept)
+    except MissingConfigException as error:
+        if "Could not find 'hydra/launcher/submitit" not in str(error):  # of an extra that is not installed
+            raise
     return True
 
 
