@@ -261,7 +261,7 @@ def next_item(logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"]) ->
 
 
 def sampled_logits(
-    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, "*R C"]
+    logits: Float[Tensor, "B C"], target_column: Int[Tensor, " B"], log_inclusion: Float[Tensor, "*R #C"]
 ) -> Float[Tensor, "B C"]:
     """Logits whose softmax over some of the items estimates the softmax over all of them.
 
@@ -274,7 +274,7 @@ def sampled_logits(
         logits: scores over temperature of distinct candidates.
         target_column: place of each row's target; outside of ``0..C - 1`` if it is not among these columns.
         log_inclusion: log of the probability ``pi_j`` of being a candidate of a row with another target, ``[C]``
-            for all rows or ``[B, C]``.
+            for all rows, ``[B, C]``, or ``[1]`` for all candidates.
     """
     return logits - torch.where(is_column(logits, target_column), 0.0, log_inclusion)
 
