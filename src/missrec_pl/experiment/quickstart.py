@@ -42,9 +42,9 @@ def steps(out: Path) -> list[Step]:
     no_baselines = "baselines.names=[]"  # a step of their own
     start = f"ckpt={out / 'pretrain' / 'checkpoints' / 'best.ckpt'}"
     kinds = {"transductive": "with item IDs", "inductive": "without item IDs"}
-    seconds = iter((95, 80, 70, 55))
+    seconds = iter((120, 90, 75, 55))
     return [
-        Step("pretrain", "pre-train on five departments", 85, ("phase=pretrain",)),
+        Step("pretrain", "pre-train on five departments", 110, ("phase=pretrain",)),
         *(
             Step(f"scratch/{kind}", f"train on a sixth {about}", next(seconds), (f"setting={kind}", no_baselines))
             for kind, about in kinds.items()
@@ -152,7 +152,7 @@ def _shown(out: Path, console: Console) -> int:
         ),
     }
     started = {
-        title: subprocess.Popen([*module, *words], stdout=subprocess.PIPE, text=True)
+        title: subprocess.Popen([*module, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for title, words in others.items()
     }
     codes = [subprocess.run([*module, "missrec_pl.report", "table", str(out)], check=False).returncode]
