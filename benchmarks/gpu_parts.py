@@ -224,7 +224,7 @@ def _peak(device: str) -> int:
 PARTS = {
     "dpc-knn": Part(25, dpc_knn_is_exact),
     "steps": Part(40, steps_are_those_of_cpu),
-    "processes": Part(50, processes_are_one),
+    "processes": Part(90, processes_are_one),
     "keops": Part(60, keops_in_a_child),
     "interests": Part(30, dpc_knn_speed),
     "pretrain": Part(60, steps_of("pretrain")),

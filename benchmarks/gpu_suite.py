@@ -46,6 +46,7 @@ def in_a_child(name: str, words: list[str], limit: float) -> list[Row]:
         with suppress(ValueError):
             row = json.loads(line)
             rows[row["what"]] = {"part": name, **row}
+    problem = problem or ("" if rows else "it ended without a row")
     return [*rows.values(), *([{"part": name, "what": name, "ok": False, "problem": problem}] if problem else [])]
 
 

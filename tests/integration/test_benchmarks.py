@@ -116,7 +116,7 @@ def test_rivals_are_measured_in_environments_of_their_own(tmp_path):
         "stored = np.load(job['data'])\nassert stored['ends'][-1] == len(stored['items']) > 0\n"
         "assert 1 <= stored['items'].min() and stored['items'].max() <= stored['num_items']\n"
         "if job['network'] == 'gru4rec': sys.exit('no such network')\n"
-        "open(job['answer'], 'w').write(json.dumps({'epoch': 1e6, 'evaluation': 2e6, 'peak': 3.0}))\n"
+        "open(job['answer'], 'w').write(json.dumps({'epoch': 100.0, 'evaluation': 200.0, 'peak': 3.0}))\n"
     )
     python.chmod(0o755)
     done = benchmark("rivals", "--domain", domain, "--recbole", python, "--networks", "sasrec", "gru4rec")
@@ -128,4 +128,4 @@ def test_rivals_are_measured_in_environments_of_their_own(tmp_path):
     own, theirs = ([float(cell) for cell in line.split()[2:]] for line in lines[2:4])
     assert min(own[:2]) > 0
     assert own[3:] == [1, 1]
-    assert theirs[3] > 1e5
+    assert theirs[3] > 10
