@@ -1,4 +1,4 @@
-"""Where items stand in the graph of what was bought together."""
+"""Spectral item embeddings: where items stand in the graph of co-occurrence."""
 
 from __future__ import annotations
 

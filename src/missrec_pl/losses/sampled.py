@@ -33,9 +33,7 @@ class ItemShares(Fitted):
 
     def fit(self, context: FittingContext) -> dict[str, float]:
         """Count the items of the training parts."""
-        items, _ = context.training_parts()
-        counts = torch.from_numpy(items).long().bincount(minlength=context.catalogue.num_items + 1)
-        self.take(counts[1:])
+        self.take(torch.from_numpy(context.item_counts()[1:]))
         return {}
 
     def take(self, counts: Int[Tensor, " N"]) -> None:

@@ -43,6 +43,11 @@ class FittingContext:
     seed: int
     share: Share
 
+    def item_counts(self) -> NDArray[np.int64]:
+        """``[N + 1]`` training interactions of each item; padding has none."""
+        items, _ = self.training_parts()
+        return np.bincount(items, minlength=self.catalogue.num_items + 1)
+
 
 @dataclass(frozen=True)
 class NewItems:

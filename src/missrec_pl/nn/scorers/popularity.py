@@ -29,9 +29,7 @@ class ItemCounts(Fitted):
 
     def fit(self, context: FittingContext) -> dict[str, float]:
         """Count."""
-        items, _ = context.training_parts()
-        counts = np.bincount(items, minlength=context.catalogue.num_items + 1)
-        self.frequency = torch.from_numpy(counts.astype(np.float32))
+        self.frequency = torch.from_numpy(context.item_counts().astype(np.float32))
         return {}
 
     def grow(self, new: NewItems) -> None:
