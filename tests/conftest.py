@@ -1,14 +1,16 @@
 """Runtime shape checks for all tests, and the data and trainers that several of them share."""
 
-from jaxtyping import install_import_hook
+import jaxtyping
 
 # Before anything imports the packages, so that every annotation is checked while testing.
-install_import_hook(
+jaxtyping.install_import_hook(
     ["missrec_pl.nn", "missrec_pl.losses", "missrec_pl.metrics", "missrec_pl.clustering"], "beartype.beartype"
 )
 
+import gc  # noqa: E402
 import importlib  # noqa: E402
 import inspect  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import lightning as L  # noqa: E402
 import pytest  # noqa: E402
@@ -87,6 +89,22 @@ def pytest_collection_modifyitems(items):
         if {"compat", "integration", "noise", "tracking"} & set(item.path.parts):
             for message in noise:
                 item.add_marker(pytest.mark.filterwarnings(f"ignore:{message}"))
+
+
+def pytest_collection_finish():
+    """What was imported stays: the collector need not look at it after every test."""
+    gc.collect()
+    gc.freeze()
+
+
+# Whole runs call the functions whose shapes these rooms' own tests check.
+CHECKED = {"clustering", "compat", "data", "fitting", "losses", "metrics", "modules", "nn", "published", "testing"}
+
+
+@pytest.fixture(autouse=True)
+def _shapes_are_checked(request):
+    room = request.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping.config.update("jaxtyping_disable", room not in CHECKED)
 
 
 @pytest.fixture(autouse=True)

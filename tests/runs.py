@@ -9,8 +9,9 @@ from unittest.mock import patch
 
 from forked import ROOT, run_forked
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
-from omegaconf import OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 CONFIGS = ROOT / "configs"
 SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.inner_size=32")
@@ -20,19 +21,25 @@ QUICK = ("baselines.names=[random,popularity]", "++phase.module.length_buckets=1
 
 
 def composed(*overrides, config="train"):
-    """A config as the command line would compose it; what differs in its places alone is composed once."""
-    where = [one.partition("=") for one in overrides if one.startswith("paths.")]
-    cfg = copy.deepcopy(_composed(config, tuple(one for one in overrides if not one.startswith("paths."))))
-    for name, _, value in where:
-        OmegaConf.update(cfg, name, value)
+    """A config as the command line would compose it; what differs in values alone is composed once."""
+    groups = [one for one in overrides if _is_choice(one)]
+    cfg = copy.deepcopy(_composed(config, tuple(groups)))
+    values = OverridesParser.create().parse_overrides([one for one in overrides if not _is_choice(one)])
+    ConfigLoaderImpl._apply_overrides_to_config(values, cfg)  # as Hydra does, once all choices are merged
     return cfg
 
 
+def _is_choice(override):
+    """Whether an override is one of a group, or of Hydra's own."""
+    key = override.partition("=")[0].lstrip("+~")
+    return "@" in key or key.partition(".")[0] == "hydra" or (CONFIGS / key).is_dir()
+
+
 @cache
-def _composed(config, overrides):
+def _composed(config, choices):
     reading = patch.object(ConfigRepository, "load_config", _read_once)
     with reading, initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose(config, overrides=list(overrides))
+        return compose(config, overrides=list(choices))
 
 
 _read, _reads = ConfigRepository.load_config, {}
