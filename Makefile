@@ -28,7 +28,7 @@ test-fast: $(BIN)/.dev ## the tests of pure functions, in less than a minute: fo
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(FAST)
 
 test-all: check ## all tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile thorough
 
 mutants: $(BIN)/.mutants ## which changes of the code the tests let pass; MUTANTS="--only splits --all" says which
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(MUTANTS)

@@ -156,9 +156,11 @@ def many_users(memory_domain):
     return GlobalSequences(catalogue, [make_split(domain.sequences, "train_only")]), catalogue
 
 
-@pytest.mark.parametrize(("example", "near"), [("prefix", 0.02), ("shifted", 0.06), ("cloze", 0.04)])
+@pytest.mark.parametrize(
+    ("example", "epochs", "near"), [("prefix", 50, 0.03), ("shifted", 160, 0.06), ("cloze", 160, 0.05)]
+)
 @pytest.mark.parametrize("has_folds", [False, True])
-def test_inclusion_probabilities_by_simulation(many_users, example, near, has_folds):
+def test_inclusion_probabilities_by_simulation(many_users, example, epochs, near, has_folds):
     """Targets of one row come together, which the probabilities average out: hence the room for several."""
     sequences, catalogue = many_users
     folds = np.arange(40) % 2 if has_folds else None
@@ -166,7 +168,7 @@ def test_inclusion_probabilities_by_simulation(many_users, example, near, has_fo
         sequences, catalogue, 4, folds
     )
     hits, cases, said = np.zeros((2, 20)), np.zeros((2, 20)), np.zeros((2, 20))
-    for epoch in range(400 if has_folds else 200):
+    for epoch in range(epochs):
         for batch in batches(data, epoch=epoch, batch_size=6):
             fold = batch.fold or 0
             target = batch.items.ids[batch.target].numpy()
