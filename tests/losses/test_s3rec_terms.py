@@ -36,7 +36,10 @@ def step():
     histories = Histories(batch.history, LENGTH, HIDDEN)
     items = network.encode_items(ItemInputs(table))
     users = encode_users(network, histories, items, places=place)
-    return Step(network, shape, histories, items, users, None, batch, histories, lambda *_: None, 1, False, False)
+    return Step(
+        network=network, data=shape, histories=histories, items=items, users=users, views=None, batch=batch,
+        rows=histories, scores=lambda *_: None, max_logits=1, mask_duplicates=False, padding_candidate=False,
+    )  # fmt: skip
 
 
 def test_negatives_are_items_that_the_sequence_has_not():

@@ -146,8 +146,8 @@ def test_only_duplicates_means_nothing_to_learn():
 
 def test_own_column_may_lie_anywhere_in_the_global_batch(monkeypatch):
     """The second of two processes, with one row after the other's two, and one after it."""
-    monkeypatch.setattr("missrec_pl.losses.step.row_counts", lambda rows: [2, 1, 1])
-    monkeypatch.setattr("missrec_pl.losses.step.first_own_row", lambda counts: counts[0])
+    monkeypatch.setattr("missrec_pl.losses.rows.row_counts", lambda rows: [2, 1, 1])
+    monkeypatch.setattr("missrec_pl.losses.rows.first_own_row", lambda counts: counts[0])
     everyone = Items(torch.zeros(4, 1), torch.tensor([3, 1, 3, 4]))
     step, _ = make_step([1], ids=[0, 3], loss=Contrastive(), told=torch.tensor([[0.1, 0.2, 0.3, 0.4]]))
     assert step.own.tolist() == [2]

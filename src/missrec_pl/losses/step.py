@@ -1,4 +1,4 @@
-"""A training step as losses see it: candidates, logits in chunks, rows of all processes."""
+"""A training step as losses see it: candidates, and logits in chunks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from missrec_pl.data.batch import SequenceBatch
+from missrec_pl.losses.rows import Rows
 from missrec_pl.nn.contract import DataShape, Histories, Items, Recommender
 from missrec_pl.nn.encoding import GroupedUsers
-from missrec_pl.system.processes import first_own_row, gather_rows, row_counts
 
 _SCORES_PER_ROW = 32  # scores of the table's items cost as much as gathering one item of a row, and its gradient
 
@@ -23,18 +22,16 @@ Logits = Callable[[Tensor, Histories, Items, Items], Tensor]
 """State ``[R, D]``, what its rows come after, the items these refer to, candidates -> ``[R, C]``."""
 
 
-@dataclass(eq=False)
-class Step:
+@dataclass(eq=False, kw_only=True)
+class Step(Rows):
     """A training step: ``R`` targets and ``B`` histories of this process.
 
     Attributes:
         network: the network that trains.
         data: sizes of the data.
         histories: ``[B]`` what the targets come after.
-        items: the encoded items that histories refer to, never augmented.
         users: the encoded histories; of the first view where the loss asks for views.
         views: the users of each further view; None in a phase that makes none.
-        batch: this process's rows.
         rows: histories, a row a target.
         scores: gives the logits, auxiliary scorers included.
         max_logits: logits that exist at a time; further candidates come in chunks.
@@ -46,92 +43,14 @@ class Step:
     network: Recommender
     data: DataShape
     histories: Histories
-    items: Items
     users: GroupedUsers
     views: Sequence[GroupedUsers] | None
-    batch: SequenceBatch
     rows: Histories
     scores: Logits
     max_logits: int
     mask_duplicates: bool
     padding_candidate: bool
     duplicate_logit: float = float("-inf")
-
-    @cached_property
-    def target(self) -> Tensor:
-        """``[R]`` global ids of the targets."""
-        return self.items.ids[self.batch.target]
-
-    @cached_property
-    def valid(self) -> Tensor:
-        """``[R]``, False for filler, which has no loss; the data layer brings none."""
-        return torch.ones_like(self.batch.target, dtype=torch.bool)
-
-    @cached_property
-    def counts(self) -> list[int]:
-        """Targets of each process."""
-        return row_counts(self.batch.target)
-
-    @cached_property
-    def history_counts(self) -> list[int]:
-        """Histories of each process."""
-        return self.counts if self.batch.place is None else row_counts(self.batch.history)
-
-    @property
-    def num_histories(self) -> int:
-        """Histories of all processes."""
-        return sum(self.history_counts)
-
-    @property
-    def num_rows(self) -> int:
-        """Valid targets of all processes."""
-        return sum(self.counts)
-
-    @cached_property
-    def own(self) -> Tensor:
-        """``[R]`` places of this process's rows among those that :meth:`gather` gives."""
-        return first_own_row(self.counts) + torch.arange(len(self.batch.target), device=self.batch.target.device)
-
-    @cached_property
-    def own_histories(self) -> Tensor:
-        """``[B]`` the same of its histories and :meth:`gather_histories`."""
-        return first_own_row(self.history_counts) + torch.arange(len(self.batch), device=self.batch.target.device)
-
-    def gather(self, rows: Tensor) -> Tensor:
-        """The rows ``[R, ...]`` of all processes, with gradient."""
-        return gather_rows(rows, self.counts)
-
-    def gather_histories(self, rows: Tensor) -> Tensor:
-        """The rows ``[B, ...]`` of all processes, with gradient."""
-        return gather_rows(rows, self.history_counts)
-
-    def of_rows(self, of_histories: Tensor) -> Tensor:
-        """``[R]`` values whose mean over rows is the mean of ``[B]`` values over histories.
-
-        Each history's value stands at its last target.
-        """
-        if self.batch.place is None:
-            return of_histories
-        share = self.num_rows / self.num_histories
-        rows = of_histories.new_zeros(len(self.batch.place))
-        return rows.index_copy(0, self._last_rows, of_histories * share)
-
-    @cached_property
-    def last_target(self) -> Tensor:
-        """``[B]`` global id of each history's last target."""
-        return self.target if self.batch.place is None else self.target[self._last_rows]
-
-    @property
-    def _last_rows(self) -> Tensor:
-        """``[B]`` the row of each history's last target, where a history has several."""
-        assert self.batch.place is not None, "asked of such batches alone"
-        history = self.batch.place // self.batch.history.shape[1]
-        rows = torch.arange(len(history), device=history.device)
-        return torch.zeros_like(self.batch.length).scatter_reduce(0, history, rows, reduce="amax")
-
-    def _exchanged(self, rows: Tensor) -> Tensor:
-        """The rows of all processes; booleans travel as bytes, which every backend exchanges."""
-        return self.gather(rows.to(torch.uint8)).bool() if rows.dtype == torch.bool else self.gather(rows)
 
     @property
     def _is_whole(self) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from missrec_pl.checkpoints.versions import rename_weights
 from missrec_pl.data.augmentations_released import TornBatch
@@ -19,9 +17,8 @@ from missrec_pl.data.items.table import ItemTable
 from missrec_pl.losses import Loss, Step
 from missrec_pl.modules.epoch_means import EpochMeans
 from missrec_pl.modules.histories import before_places, rows_of, torn, with_masked_place
+from missrec_pl.modules.optimization import MakeOptimizer, MakeScheduler, Optimization
 from missrec_pl.modules.ranking import RankingModule
-from missrec_pl.modules.resumed_options import RATES, SCHEDULE, apply_values, configured_values, repeat_schedule
-from missrec_pl.modules.schedules import OverTheRun
 from missrec_pl.nn.contract import DataShape, Histories, ItemInputs, Items, Recommender, Users
 from missrec_pl.nn.encoding import GroupedUsers, encode_together, encode_users, may_join
 from missrec_pl.nn.fitted import Fitted
@@ -33,9 +30,6 @@ from missrec_pl.system.shapes import are_fixed
 _MEANS = "epoch_means"  # key in checkpoints
 EMBED_CHUNK = 16384  # items encoded at a time outside of training steps
 _CACHED_LOGITS = 1 << 21  # ranked at a time on CPU: a block of logits then fits into the processor's cache
-
-MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
-MakeScheduler = Callable[[Optimizer], LRScheduler]
 
 
 class TrainingModule(RankingModule):
@@ -82,11 +76,8 @@ class TrainingModule(RankingModule):
         self.loss = loss
         self.scorers = Scorers() if scorers is None else scorers
         self.data = data
-        self.make_optimizer = optimizer
-        self.make_scheduler = scheduler
-        self.scorer_lr = scorer_lr
+        self.optimization = Optimization(optimizer, scheduler, scorer_lr)
         self.changed_options: frozenset[str] = frozenset()
-        self._configured: list[dict[str, Any]] = []
         self.views = views
         self.length_buckets = length_buckets
         self.max_logits = max_logits
@@ -107,20 +98,7 @@ class TrainingModule(RankingModule):
 
     def configure_optimizers(self) -> Any:
         """One group for the network and one, with its own rate, for the scorers; frozen weights in none."""
-        scorers = list(self.scorers.parameters())
-        ids = {id(parameter) for parameter in scorers}
-        network = [p for p in self.parameters() if p.requires_grad and id(p) not in ids]
-        groups: list[dict[str, Any]] = [{"params": network}]
-        if scorers := [p for p in scorers if p.requires_grad]:
-            groups.append({"params": scorers, "lr": self.scorer_lr, "weight_decay": 0.0})
-        optimizer = self.make_optimizer(groups)
-        self._configured = configured_values(optimizer)
-        if self.make_scheduler is None:
-            return optimizer
-        scheduler = self.make_scheduler(optimizer)
-        if isinstance(scheduler, OverTheRun):
-            scheduler.attach(self.trainer)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return self.optimization.configured(self, self.scorers)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Within an epoch its means so far go along."""
@@ -141,20 +119,7 @@ class TrainingModule(RankingModule):
         """Go on with an epoch's means; schedules that depend on the length of the run know it from now on."""
         if self._stored_means is not None:
             self.epoch_means.restore(self._stored_means, Share.mine(), self.device)
-        if self.changed_options:
-            self._apply_changed_options()
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, OverTheRun):
-                config.scheduler.settle(self.trainer.global_step)
-
-    def _apply_changed_options(self) -> None:
-        for optimizer in self.trainer.optimizers:
-            apply_values(optimizer, self._configured, self.changed_options, self.make_optimizer)
-        if self.make_scheduler is None or not self.changed_options & {*RATES, SCHEDULE}:
-            return
-        for config in self.trainer.lr_scheduler_configs:
-            if not isinstance(config.scheduler, OverTheRun):  # which has its rates from the config anyway
-                repeat_schedule(config.scheduler, self._configured, self.make_scheduler)
+        self.optimization.settle(self.trainer, self.changed_options)
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The loss of a batch. Candidates are never augmented."""
