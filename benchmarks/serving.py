@@ -1,16 +1,15 @@
-"""What serving costs: opening a bundle, ranking a file, and a server under load while its bundle changes.
+"""What serving costs: the first recommendation of a process, ranking files, and a server under load while its bundle changes.
 
     python -m missrec_pl.serving export outputs/shop outputs/shop-bundle
     python benchmarks/serving.py outputs/shop-bundle --requests 400 --clients 8 --swaps 10
+    python benchmarks/serving.py outputs/shop-bundle --requests 0 --starts 0 --histories 10000 100000 1000000
 
 Loopback alone, and so many requests, no more. Histories are random items, 3 to 20 of them.
 """
 
 import argparse
 import os
-import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -21,37 +20,53 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_OPENED = """
-import sys, time
-import torch
-start, cpu = time.perf_counter(), time.process_time()
-from missrec_pl.serving import load
-served = load(sys.argv[1])
-print(f"open: {served.num_items:,} items, {time.perf_counter() - start:.2f} s "
-      f"({time.process_time() - cpu:.2f} CPU s) after torch is imported")
-"""
+
+def histories_of(bundle: Path, count: int) -> pa.Array:
+    ids = pq.read_table(bundle / "items.parquet")["raw_id"].combine_chunks()
+    chance = np.random.default_rng(0)
+    ends = chance.integers(3, 21, count, dtype=np.int32).cumsum(dtype=np.int32)
+    chosen = ids.take(pa.array(chance.integers(0, len(ids), ends[-1])))
+    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]), pa.int32()), chosen)
 
 
-def histories_of(bundle: Path, count: int) -> list[list[str]]:
-    ids = pq.read_table(bundle / "items.parquet")["raw_id"].to_pylist()
-    chance = random.Random(0)
-    return [chance.choices(ids, k=chance.randint(3, 20)) for _ in range(count)]
+def told(*command: str) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and megabytes of a command, from its start to its end."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        said = process.stderr.read() if process.stderr else b""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(said.decode())
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def measure_batch(bundle: Path, histories: list[list[str]], folder: Path) -> None:
+def measure_start(bundle: Path, times: int) -> None:
+    """From the start of a process to its first recommendation; the least of several is that of an idle machine."""
+    history = ",".join(histories_of(bundle, 1)[0].as_py())
+    runs = [told("-m", "missrec_pl.serving", "recommend", str(bundle), "--history", history) for _ in range(times)]
+    imported = [told("-c", "import torch")[:2] for _ in range(times)]
+    for name, seconds in (("first recommendation", runs), ("import torch alone", imported)):
+        wall, cpu = (min(one[place] for one in seconds) for place in (0, 1))
+        print(f"start: {name}, {wall:.2f} s ({cpu:.2f} CPU s), the least of {times}")
+
+
+def measure_batch(bundle: Path, count: int, folder: Path) -> None:
     path, out = folder / "histories.parquet", folder / "recs.parquet"
-    pq.write_table(pa.table({"history": histories}), path)
-    command = [sys.executable, "-m", "missrec_pl.serving", "recommend", str(bundle), "--k", "20"]
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([*command, "--histories", str(path), "--out", str(out)], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime - before.ru_utime
+    pq.write_table(pa.table({"history": histories_of(bundle, count)}), path)
+    command = ["-m", "missrec_pl.serving", "recommend", str(bundle), "--k", "20", "--overwrite"]
+    seconds, cpu, megabytes = told(*command, "--histories", str(path), "--out", str(out))
+    assert pq.read_metadata(out).num_rows == 20 * count
     print(
-        f"batch: {len(histories):,} histories, {time.perf_counter() - start:.1f} s ({cpu:.1f} CPU s, start-up "
-        f"included), at most {after.ru_maxrss / 1024:,.0f} MB"
+        f"batch: {count:,} histories, {seconds:.1f} s ({cpu:.1f} CPU s, {1000 * cpu / count:.2f} ms each, start-up "
+        f"included), at most {megabytes:,.0f} MB",
+        flush=True,
     )
 
 
@@ -112,14 +127,18 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=400)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--swaps", type=int, default=10)
-    parser.add_argument("--histories", type=int, default=20_000, help="of the file that is ranked")
+    parser.add_argument("--histories", type=int, nargs="*", default=[20_000], help="of the files that are ranked")
+    parser.add_argument("--starts", type=int, default=5, help="processes whose start is measured")
     arguments = parser.parse_args()
     print(f"cores {os.cpu_count()}, load {os.getloadavg()[0]:.1f}")
-    subprocess.run([sys.executable, "-c", _OPENED, str(arguments.bundle)], check=True)
+    if arguments.starts:
+        measure_start(arguments.bundle, arguments.starts)
     with tempfile.TemporaryDirectory() as folder:
-        measure_batch(arguments.bundle, histories_of(arguments.bundle, arguments.histories), Path(folder))
-        asked = histories_of(arguments.bundle, arguments.requests)
-        measure_server(arguments.bundle, asked, arguments.clients, arguments.swaps, Path(folder))
+        for count in arguments.histories:
+            measure_batch(arguments.bundle, count, Path(folder))
+        if arguments.requests:
+            asked = histories_of(arguments.bundle, arguments.requests).to_pylist()
+            measure_server(arguments.bundle, asked, arguments.clients, arguments.swaps, Path(folder))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from missrec_pl.data.batch import SequenceBatch
 from missrec_pl.data.global_sequences import PAIR_WINDOW
 from missrec_pl.data.plans import planned
 from missrec_pl.fitting.sequence_pairs import item_pairs
-from missrec_pl.nn.scorers import ScoredRows, pair_planner
+from missrec_pl.nn.scorers import ScoredRows, cooccurrence, pair_planner, sparse_product
 from missrec_pl.system.shapes import fixed_shapes
 
 
@@ -72,6 +72,32 @@ def test_evaluation_counts_all_training_sequences(users, histories):
     found = rows.of_candidates(term.of_rows(rows))
     wanted = [expected(term, h, users, pairs.frequency, candidates) for h in histories]
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
+
+
+@given(many_users, many_users)
+@settings(deadline=None)
+def test_a_sparse_product_over_a_whole_catalogue_gives_the_same(users, histories):
+    term, _ = counted(users)
+    every = torch.arange(1, NUM_ITEMS + 1)
+    rows = ScoredRows(padded(histories), torch.tensor([len(h) for h in histories]), every)
+    found = []
+    for met in (0, 10**9):
+        with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+            patch.setattr(cooccurrence, "_MET", met)
+            assert term._is_product(rows) == (
+                met > 0 and bool(term.pairs.degree(rows.history_ids.flatten()).any())
+            )
+            found.append(term.of_rows(rows))
+    torch.testing.assert_close(*found)
+    assert not term._is_product(rows)  # gradients go another way
+
+
+def test_without_a_sparse_product_pairs_are_placed(monkeypatch):
+    """As in a torch without MKL."""
+    monkeypatch.setattr(torch, "addmm", lambda *_: (_ for _ in ()).throw(RuntimeError("no MKL")))
+    sparse_product.is_available.cache_clear()
+    assert not sparse_product.is_available()
+    sparse_product.is_available.cache_clear()
 
 
 @given(many_users, many_users)

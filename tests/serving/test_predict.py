@@ -93,7 +93,7 @@ def test_domains_stay_apart_and_say_whose_users_are(predicted):
 def test_a_failure_leaves_the_file_that_was_there(predicted, monkeypatch):
     file = predicted("tuned")
     before = file.read_bytes()
-    monkeypatch.setattr("missrec_pl.callbacks.recommendations_file.table_of", lambda *_: 1 / 0)
+    monkeypatch.setattr("missrec_pl.callbacks.recommendations_file.RankedRows", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         predicted("tuned")
     assert file.read_bytes() == before

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from missrec_pl.data.batch import SequenceBatch
-from missrec_pl.serving.answers import SCHEMA, table_of
+from missrec_pl.serving.answers import SCHEMA, RankedRows
 from missrec_pl.serving.items import keys_of
 from missrec_pl.system.files import RECOMMENDATIONS_NAME, whole_file
 from missrec_pl.system.processes import gather_rows
@@ -73,7 +73,7 @@ class RecommendationsFile(L.Callback):
         ):
             for block in blocks:
                 row, chosen, scores = (block[name].numpy() for name in ("row", "items", "scores"))
-                writer.write_table(table_of(users.take(pa.array(who[row])), items, chosen, scores))
+                writer.write_table(RankedRows(chosen, scores).table(users.take(pa.array(who[row])), items))
 
 
 def _names(ids: Mapping[str, list[str]]) -> pa.Array:

@@ -4,29 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from torch import Tensor
 
 SCHEMA = pa.schema({"user": pa.string(), "item": pa.string(), "rank": pa.int32(), "score": pa.float32()})
 """Recommendations to users who have names."""
+Scores = NDArray[np.float32]
 
 
-def table_of(users: pa.Array, items: pa.Array, chosen: NDArray[Any], scores: NDArray[np.float32]) -> pa.Table:
-    """The columns of :data:`SCHEMA`, ordered by user and rank.
+@dataclass(frozen=True)
+class RankedRows:
+    """Ranked items of histories as arrays.
 
-    Args:
-        users: ``[B]`` what to call them.
-        items: ``[N]`` what to call the items ``1..N``.
-        chosen: ``[B, k]`` items, best first, 0 where there are fewer.
-        scores: ``[B, k]``.
+    Attributes:
+        items: ``[B, k]`` items ``1..N``, best first, 0 where there are fewer.
+        scores: ``[B, k]``; not a number where no network scored them.
+        parts: ``[B, k]`` by name what scores are the sums of, if that was asked for.
     """
-    row, place = chosen.nonzero()
-    columns = [users.take(pa.array(row)), items.take(pa.array(chosen[row, place] - 1))]
-    return pa.table([*columns, pa.array((place + 1).astype(np.int32)), pa.array(scores[row, place])], SCHEMA.names)
+
+    items: NDArray[Any]
+    scores: Scores
+    parts: dict[str, Scores] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, count: int, k: int) -> RankedRows:
+        """Of ``count`` histories that get nothing yet."""
+        return cls(np.zeros((count, k), np.int64), np.full((count, k), np.nan, np.float32))
+
+    def put(self, rows: NDArray[np.int64], scores: Tensor, items: Tensor, parts: Mapping[str, Scores]) -> None:
+        """Put in what some histories get, ``[b, k]`` or narrower each."""
+        self.items[rows], self.scores[rows] = 0, np.nan
+        width = slice(items.shape[1])
+        self.items[rows, width], self.scores[rows, width] = items.numpy(force=True), scores.numpy(force=True)
+        for name, part in parts.items():
+            self.parts.setdefault(name, np.zeros_like(self.scores))[rows, width] = part
+
+    def table(self, users: pa.Array, keys: pa.Array) -> pa.Table:
+        """The columns of :data:`SCHEMA`, ordered by user and rank; users may be numbers.
+
+        Args:
+            users: ``[B]`` what to call them.
+            keys: ``[N]`` what to call the items ``1..N``.
+        """
+        row, place = self.items.nonzero()
+        columns = [users.take(pa.array(row)), keys.take(pa.array(self.items[row, place] - 1))]
+        scores = pa.array(self.scores[row, place], from_pandas=True)  # not a number: null
+        return pa.table([*columns, pa.array((place + 1).astype(np.int32)), scores], SCHEMA.names)
 
 
 @dataclass(frozen=True)
@@ -49,12 +78,31 @@ class Answer:
     """The recommendations of several histories.
 
     Attributes:
-        ranked: of each history.
+        rows: of each history.
+        keys: ``[N]`` what callers call the items.
         unknown: the ids of each history that were skipped.
     """
 
-    ranked: Sequence[Ranked]
+    rows: RankedRows
+    keys: pa.Array
     unknown: Sequence[Sequence[str]]
+
+    @cached_property
+    def ranked(self) -> list[Ranked]:
+        """The ranked items of each history, as lists."""
+        return [self._of(number) for number in range(len(self.unknown))]
+
+    def _of(self, number: int) -> Ranked:
+        rows = self.rows
+        items = rows.items[number][rows.items[number] > 0]
+        scores = rows.scores[number, : len(items)]
+        is_scored = not np.isnan(scores).any()
+        told = {name: part[number, : len(items)].tolist() for name, part in rows.parts.items() if is_scored}
+        return Ranked(
+            self.keys.take(pa.array(items - 1)).to_pylist(),
+            scores.tolist() if is_scored else [None] * len(items),
+            tuple(dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)),
+        )
 
     def table(self, *, users: pa.Array | None = None, with_scores: bool = True) -> pa.Table:
         """Columns ``user``, ``item``, ``rank``, ``score``, ordered by user and rank.
@@ -63,15 +111,7 @@ class Answer:
             users: what to call the histories; by default their numbers.
             with_scores: False leaves the scores out.
         """
-        sizes = np.array([len(one.items) for one in self.ranked], dtype=np.int64)
-        owner = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
-        first = np.repeat(np.cumsum(sizes) - sizes, sizes)
-        columns = {
-            "user": pa.array(owner) if users is None else users.take(pa.array(owner)),
-            "item": pa.array([item for one in self.ranked for item in one.items], pa.string()),
-            "rank": pa.array((np.arange(len(owner)) - first + 1).astype(np.int32)),
-        }
-        if with_scores:
-            columns["score"] = pa.array([score for one in self.ranked for score in one.scores], pa.float32())
+        table = self.rows.table(pa.array(np.arange(len(self.unknown))) if users is None else users, self.keys)
         skipped = {str(number): ids for number, ids in enumerate(self.unknown) if ids}
-        return pa.table(columns).replace_schema_metadata({"unknown": json.dumps(skipped)})
+        table = table if with_scores else table.drop_columns(["score"])
+        return table.replace_schema_metadata({"unknown": json.dumps(skipped)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from missrec_pl.errors import ConfigError, DataError
 from missrec_pl.serving.items import ItemNames
+from missrec_pl.serving.lines import Lines
 from missrec_pl.serving.request import Request
 
 
@@ -20,7 +21,7 @@ class Asked:
         times: seconds of the items, and of the request behind them; None where nobody reads them.
     """
 
-    rows: list[list[int]]
+    rows: Lines
     unknown: list[list[str]]
     times: list[list[int]] | None
 
@@ -38,29 +39,28 @@ def asked_histories(request: Request, names: ItemNames, *, needs_times: bool) ->
         raise ConfigError(
             "times: the network reads when items were met; give the seconds of each history's items."
         )
-    index, rows, skipped = names.index, [], []
+    number_of, rows, skipped = names.index.get, [], []
     kept_times: list[list[int]] | None = [] if needs_times else None
     for number, history in enumerate(histories):
         if isinstance(history, str | bytes) or not hasattr(history, "__len__"):
             raise ConfigError(
                 f"histories[{number}]: a list of item ids is needed, not a {type(history).__name__}."
             )
-        keys = [str(one) for one in history]
-        places = [place for place, key in enumerate(keys) if key in index]
-        odd = [key for key in keys if key not in index] if len(places) < len(keys) else []
+        items = [number_of(str(one), 0) for one in history]
+        odd = [str(one) for one, item in zip(history, items, strict=True) if not item] if 0 in items else []
         if odd and unknown == "refuse":
             raise DataError(f"histories[{number}]: item {odd[0][:80]!a} is unknown.")
-        rows.append([index[keys[place]] for place in places])
+        rows.append([item for item in items if item] if odd else items)
         skipped.append(odd)
         if kept_times is not None and times is not None:
-            kept_times.append(_clock(times[number], places, len(keys), _at(at, number, len(histories)), number))
-    return Asked(rows, skipped, kept_times)
+            kept_times.append(_clock(times[number], items, _at(at, number, len(histories)), number))
+    return Asked(Lines.of(rows), skipped, kept_times)
 
 
-def _clock(times: Sequence[int], places: Sequence[int], count: int, at: int | None, number: int) -> list[int]:
-    if len(times) != count:
-        raise ConfigError(f"times[{number}]: {len(times)} times for {count} items.")
-    kept = [int(times[place]) for place in places]
+def _clock(times: Sequence[int], items: Sequence[int], at: int | None, number: int) -> list[int]:
+    if len(times) != len(items):
+        raise ConfigError(f"times[{number}]: {len(times)} times for {len(items)} items.")
+    kept = [int(time) for time, item in zip(times, items, strict=True) if item]
     return [*kept, int(at) if at is not None else (kept[-1] if kept else 0)]
 
 

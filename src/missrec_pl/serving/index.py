@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.contract import Histories, Items
 from missrec_pl.nn.scorers import ScoredRows, Scorer
+from missrec_pl.serving.lines import Lines
 from missrec_pl.serving.scoring import Scoring
 from missrec_pl.serving.shelf import Shelf
 
@@ -115,7 +115,7 @@ class Nominator:
         self.seconds = time.perf_counter() - start
         log.info("index: %s items, built in %.1f s", f"{self._built:,}", self.seconds)
 
-    def nominees(self, histories: Histories, items: Items, state: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
+    def nominees(self, histories: Histories, items: Items, state: Tensor, rows: Lines) -> Tensor:
         """``[B, P]`` distinct items of each history, 0 behind them.
 
         Args:
@@ -136,10 +136,7 @@ class Nominator:
                 found.append(own.cpu().numpy())
         late = np.arange(self._built + 1, len(items.ids))
         always = np.concatenate([self._frequent, late])
-        each = [
-            np.unique(np.concatenate([*one, always, np.array(row)]))
-            for *one, row in zip(*found, rows, strict=True)
-        ]
+        each = [np.unique(np.concatenate([*one, always, row])) for *one, row in zip(*found, rows, strict=True)]
         each = [one[one > 0] for one in each]
         padded = np.zeros((len(each), max(map(len, each))), dtype=np.int64)
         for place, one in enumerate(each):

@@ -50,6 +50,11 @@ class ItemNames:
         return keys_of(self.raw_ids, self.domains)
 
     @cached_property
+    def key_array(self) -> pa.Array:
+        """``[N]`` the keys for tables."""
+        return pa.array(self.keys, pa.string())
+
+    @cached_property
     def index(self) -> dict[str, int]:
         """The number ``1..N`` of each key."""
         return {key: number for number, key in enumerate(self.keys, 1)}

@@ -140,7 +140,8 @@ class ServedRecommender:
         """As :meth:`recommend`, a list for each history."""
         shelf = self._shelf
         asked = asked_histories(request, shelf.names, needs_times=self.scoring.needs_times)
-        return Answer(Ranking(self.scoring, shelf, request, asked, self.nominator).ranked(), asked.unknown)
+        ranked = Ranking(self.scoring, shelf, request, asked, self.nominator).ranked()
+        return Answer(ranked, shelf.names.key_array, asked.unknown)
 
     def scores(self, histories: Histories) -> Tensor:
         """``[B, N]`` scores of all items, nothing left out, for histories of item numbers."""

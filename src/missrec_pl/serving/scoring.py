@@ -11,10 +11,11 @@ from torch import Tensor
 from missrec_pl.nn.contract import Histories, Items, Recommender, Users
 from missrec_pl.nn.encoding import encode_users, with_masked_place
 from missrec_pl.nn.scorers import Scorers
+from missrec_pl.serving.lines import Lines
 from missrec_pl.system.precision import exact_float32
 
-_LOGITS = 1 << 21  # ranked at a time: a block of logits then fits into a processor's cache
-_ENCODED = 512  # histories encoded at a time
+_LOGITS = 1 << 22  # ranked at a time: 16 MB, which malloc keeps for the next block
+_ENCODED = 2048  # histories encoded at a time
 _BUCKETS = 8  # groups of similar length
 _NOMINATED = 8  # histories whose nominees are scored together
 
@@ -105,7 +106,7 @@ class Scoring:
 
 
 def histories_of(
-    rows: Sequence[Sequence[int]],
+    rows: Lines | Sequence[Sequence[int]],
     max_history: int,
     device: torch.device,
     times: Sequence[Sequence[int]] | None = None,
@@ -118,14 +119,9 @@ def histories_of(
         device: where the network is.
         times: seconds of each item, and of the request behind them.
     """
-    kept = [list(row[-max_history:]) for row in rows]
-    length = torch.tensor([len(row) for row in kept], device=device)
-    width = max(len(row) for row in kept)
-    padded = torch.tensor([row + [0] * (width - len(row)) for row in kept], device=device)
-    clock = None
-    if times is not None:
-        newest = [list(row[-len(some) - 1 :]) for row, some in zip(times, kept, strict=True)]
-        clock = torch.tensor([row + [0] * (width + 1 - len(row)) for row in newest], device=device)
+    lines = rows if isinstance(rows, Lines) else Lines.of(rows)
+    padded, length = (torch.from_numpy(part).to(device) for part in lines.newest(max_history))
+    clock = None if times is None else torch.from_numpy(Lines.of(times).newest(max_history + 1)[0]).to(device)
     return Histories(padded, length, times=clock)
 
 

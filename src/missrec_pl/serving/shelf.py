@@ -85,23 +85,18 @@ class Shelf:
             mask[torch.tensor(numbers, dtype=torch.long, device=mask.device)] = value
         return mask & self.is_offered
 
-    def most_frequent(self, offered: Tensor, k: int) -> Ranked:
-        """What most chose, without scores."""
+    def most_frequent(self, offered: Tensor, k: int) -> Tensor:
+        """``[k]`` the items ``1..N`` that most chose, 0 behind them."""
         values, columns = best(self.counts.masked_fill(~offered, float("-inf"))[None], k)
-        found = self.ranked(values[0], columns[0])
-        return replace(found, scores=[None] * len(found.items))
+        return (columns[0] + 1) * (values[0] > float("-inf"))
 
     def nearest(self, number: int, k: int) -> Ranked:
         """The items whose vectors point in the most similar direction, by their cosines."""
         scores = self.directions @ self.directions[number - 1]
         scores.masked_fill_(~self.is_offered, float("-inf"))[number - 1] = float("-inf")
         values, columns = best(scores[None], k)
-        return self.ranked(values[0], columns[0])
-
-    def ranked(self, values: Tensor, columns: Tensor) -> Ranked:
-        """The items of columns, best first, without those of a score of minus infinity."""
         kept = int((values > float("-inf")).sum())
-        return Ranked([self.names.keys[c] for c in columns[:kept].tolist()], values[:kept].tolist())
+        return Ranked([self.names.keys[c] for c in columns[0, :kept].tolist()], values[0, :kept].tolist())
 
     def with_more(self, new: Items, ids: Sequence[str], titles: Sequence[str]) -> Shelf:
         """The same with new items behind; ``new`` has no padding item."""

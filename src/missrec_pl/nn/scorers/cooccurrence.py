@@ -12,8 +12,11 @@ from missrec_pl.nn.contract import DataShape
 from missrec_pl.nn.fitted import Fitted, FittingContext, NewItems
 from missrec_pl.nn.scorers.base import ScoredRows, Scorer
 from missrec_pl.nn.scorers.pair_planner import ENTRY, ITEMS, PLACE, SOURCE, PairPlanner, is_by_item
+from missrec_pl.nn.scorers.sparse_product import is_available, sums_of_rows
 from missrec_pl.system.precision import in_float32
 from missrec_pl.system.shapes import are_fixed
+
+_MET = 16  # placing a pair by itself takes as long as weighing so many for a sparse product
 
 
 class PairCounts(Fitted):
@@ -191,6 +194,9 @@ class Cooccurrence(Scorer):
     ) -> Float[Tensor, "B K"]:
         """``c(u, i)`` by all training sequences."""
         (num_rows, width), num_columns = rows.history_ids.shape, rows.num_columns
+        if self._is_product(rows):
+            known = self.pairs.offsets, self.pairs.neighbours - 1, self.pairs.counts @ strength
+            return sums_of_rows(rows.history_ids, weight, *known, num_columns)
         source, entry, place, num_items = self._entries(rows)
         column, is_here = rows.find(self.pairs.neighbours[entry])
         # Whichever is less: the strength of every pair once, or of those that the items meet.
@@ -206,6 +212,15 @@ class Cooccurrence(Scorer):
         of_source = nn.functional.pad(weight.flatten(), (0, 1))[source]
         total = total.index_add(0, source // width * num_columns + column, pair * is_here * of_source)
         return total.view(num_rows + 1, num_columns)[:num_rows]
+
+    def _is_product(self, rows: ScoredRows) -> bool:
+        """Whether many rows are scored against a whole catalogue without gradients."""
+        pairs, ids = self.pairs, rows.history_ids
+        if torch.is_grad_enabled() or are_fixed(ids.device) or pairs.counts.dtype != self.weight.dtype:
+            return False
+        if rows.num_columns != len(pairs.frequency) - 1 or rows.first != 1:
+            return False
+        return _MET * int(pairs.degree(ids.flatten()).sum()) > len(pairs.counts) and is_available()
 
     def _entries(self, rows: ScoredRows) -> tuple[Tensor, Tensor, Tensor | None, int]:
         """The pairs of the history's items, as :class:`PairPlanner` has them, and the number of distinct items."""
