@@ -1,4 +1,4 @@
-"""What serving costs: the first recommendation of a process, ranking files, and a server under load while its bundle changes.
+"""What serving costs: the first recommendation of a process, files of histories, a server under load.
 
     python -m missrec_pl.serving export outputs/shop outputs/shop-bundle
     python benchmarks/serving.py outputs/shop-bundle --requests 400 --clients 8 --swaps 10
@@ -64,8 +64,8 @@ def measure_batch(bundle: Path, count: int, folder: Path) -> None:
     seconds, cpu, megabytes = told(*command, "--histories", str(path), "--out", str(out))
     assert pq.read_metadata(out).num_rows == 20 * count
     print(
-        f"batch: {count:,} histories, {seconds:.1f} s ({cpu:.1f} CPU s, {1000 * cpu / count:.2f} ms each, start-up "
-        f"included), at most {megabytes:,.0f} MB",
+        f"batch: {count:,} histories, {seconds:.1f} s ({cpu:.1f} CPU s, {1000 * cpu / count:.2f} ms each, with the "
+        f"start), at most {megabytes:,.0f} MB",
         flush=True,
     )
 
