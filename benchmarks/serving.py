@@ -64,8 +64,8 @@ def measure_batch(bundle: Path, count: int, folder: Path) -> None:
     seconds, cpu, megabytes = told(*command, "--histories", str(path), "--out", str(out))
     assert pq.read_metadata(out).num_rows == 20 * count
     print(
-        f"batch: {count:,} histories, {seconds:.1f} s ({cpu:.1f} CPU s, {1000 * cpu / count:.2f} ms each, with the "
-        f"start), at most {megabytes:,.0f} MB",
+        f"batch: {count:,} histories, {seconds:.1f} s ({cpu:.1f} CPU s, {1000 * cpu / count:.2f} ms each, with "
+        f"the start), at most {megabytes:,.0f} MB",
         flush=True,
     )
 

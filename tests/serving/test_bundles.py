@@ -23,8 +23,10 @@ import sys
 for name in ("lightning", "hydra", "omegaconf", "wandb", "pytorch_lightning"):
     sys.modules[name] = None
 from missrec_pl.serving import load
+from missrec_pl.serving.request import Request
 served = load(sys.argv[1])
-assert not {"pandas", "scipy.optimize", "torch._dynamo"} & sys.modules.keys(), "slow to import"
+served.answer(Request([served.item_ids[:3]])).ranked
+assert not {"pandas", "scipy", "pyarrow.compute", "torch._dynamo"} & sys.modules.keys(), "slow to import"
 table = served.recommend([served.item_ids[:3]], k=4)
 print(table.num_rows, len(served.similar(served.item_ids[0], 3)))
 """

@@ -7,7 +7,6 @@ from typing import Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 from torch import Tensor
 
 from missrec_pl.data.items.table import TensorFields
@@ -87,6 +86,8 @@ class SharedNegatives:
             num_targets: targets ``G`` of the global batch; the ``G - 1`` others may be the item.
             fold: the fold of users that the batch is of.
         """
+        from scipy.special import gammaln  # slow to import, and serving does without
+
         counts = self.target_counts[fold or 0]
         others, drawn = round(float(counts.sum())) - 1, num_targets - 1
         spared = np.maximum(others - counts[ids], max(drawn - 1, 0))  # targets that are not the item

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from missrec_pl.data.global_sequences import PAIR_WINDOW
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 LARGE_CATALOGUE = 50_000
 """Above so many items, neighbours are searched in cells, fewer are kept, and slow constants are not varied."""
@@ -81,7 +84,8 @@ def strongest(matrix: sp.csr_array, row_limit: int) -> sp.csr_array:
         order = np.argsort(-matrix.data[start:stop], kind="stable")
         is_kept[start + order[row_limit:]] = False
     kept = np.concatenate([[0], np.cumsum(is_kept)])
-    return sp.csr_array((matrix.data[is_kept], matrix.indices[is_kept], kept[matrix.indptr]), shape=matrix.shape)
+    entries = matrix.data[is_kept], matrix.indices[is_kept], kept[matrix.indptr]
+    return type(matrix)(entries, shape=matrix.shape)
 
 
 def _pairs_at(

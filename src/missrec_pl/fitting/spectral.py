@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from missrec_pl.data.global_sequences import PAIR_WINDOW
 from missrec_pl.fitting.sequence_pairs import LARGE_CATALOGUE, ROW_LIMIT_IF_LARGE, owners, pair_blocks, strongest
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 _PAIR_DECAY = 0.8  # weight of each step beyond the first between the two
 _SHRINKAGE = 2.0  # weight that every item is taken to have with none: few purchases place it less firmly
@@ -66,6 +70,8 @@ def _weights(
     columns: Int[np.ndarray, " I"], owner: Int[np.ndarray, " I"], num_items: int, row_limit: int | None
 ) -> sp.csr_array:
     """Symmetric ``[N, N]``: how firmly two items are joined."""
+    import scipy.sparse as sp
+
     gap_weights = _PAIR_DECAY ** np.arange(PAIR_WINDOW)
     blocks = []
     for pairs in pair_blocks(columns, owner, num_items):
@@ -80,6 +86,7 @@ def _weights(
 
 
 def _places(weights: sp.csr_array, width: int) -> Float[Tensor, "N1 R"]:
+    import scipy.sparse as sp
     from scipy.linalg import eigh  # tenths of a second, which serving does without
     from scipy.sparse.linalg import eigsh
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from missrec_pl.fitting.sequence_pairs import strongest
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 NEIGHBOURS = 200
 """Items that an item is compared with, by default."""
@@ -26,6 +29,7 @@ def word_similarity(texts: Sequence[str], neighbours: int = NEIGHBOURS) -> sp.cs
     """
     if not any(texts):
         return None
+    import scipy.sparse as sp
     from sklearn.feature_extraction.text import TfidfVectorizer  # a second, which most runs do without
 
     try:

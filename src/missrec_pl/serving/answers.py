@@ -13,6 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
+from missrec_pl.serving.items import ItemNames
+
 SCHEMA = pa.schema({"user": pa.string(), "item": pa.string(), "rank": pa.int32(), "score": pa.float32()})
 """Recommendations to users who have names."""
 Scores = NDArray[np.float32]
@@ -79,12 +81,12 @@ class Answer:
 
     Attributes:
         rows: of each history.
-        keys: ``[N]`` what callers call the items.
+        names: what callers call the items.
         unknown: the ids of each history that were skipped.
     """
 
     rows: RankedRows
-    keys: pa.Array
+    names: ItemNames
     unknown: Sequence[Sequence[str]]
 
     @cached_property
@@ -99,7 +101,7 @@ class Answer:
         is_scored = not np.isnan(scores).any()
         told = {name: part[number, : len(items)].tolist() for name, part in rows.parts.items() if is_scored}
         return Ranked(
-            self.keys.take(pa.array(items - 1)).to_pylist(),
+            [self.names.keys[item - 1] for item in items.tolist()],
             scores.tolist() if is_scored else [None] * len(items),
             tuple(dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)),
         )
@@ -111,7 +113,9 @@ class Answer:
             users: what to call the histories; by default their numbers.
             with_scores: False leaves the scores out.
         """
-        table = self.rows.table(pa.array(np.arange(len(self.unknown))) if users is None else users, self.keys)
+        table = self.rows.table(
+            pa.array(np.arange(len(self.unknown))) if users is None else users, self.names.key_array
+        )
         skipped = {str(number): ids for number, ids in enumerate(self.unknown) if ids}
         table = table if with_scores else table.drop_columns(["score"])
         return table.replace_schema_metadata({"unknown": json.dumps(skipped)})

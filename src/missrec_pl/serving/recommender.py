@@ -141,7 +141,7 @@ class ServedRecommender:
         shelf = self._shelf
         asked = asked_histories(request, shelf.names, needs_times=self.scoring.needs_times)
         ranked = Ranking(self.scoring, shelf, request, asked, self.nominator).ranked()
-        return Answer(ranked, shelf.names.key_array, asked.unknown)
+        return Answer(ranked, shelf.names, asked.unknown)
 
     def scores(self, histories: Histories) -> Tensor:
         """``[B, N]`` scores of all items, nothing left out, for histories of item numbers."""

@@ -153,6 +153,6 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: truncated or no safetensors file ({reason}); {_ADVICE}") from error
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if tensor.is_floating_point() and tensor.numel() and not all(map(torch.isfinite, tensor.aminmax())):
             raise DataError(f"{path}: {name[:120]} holds NaN or infinity; {_ADVICE}")
     return tensors

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from missrec_pl.data.domain.files import BLOCK_ROWS, Features, Lists, Strings, as_strings
 from missrec_pl.data.domain.manifest import DTYPES
@@ -90,6 +89,8 @@ def sha256_of(path: Path) -> str:
 
 
 def _check_unique(ids: Strings, what: str, target: Path) -> None:
+    import pyarrow.compute as pc  # slow to import, and serving does without
+
     counts = pc.value_counts(as_strings(ids))
     if len(counts) != len(ids):
         twice = counts.field("values")[pc.index(pc.greater(counts.field("counts"), 1), True).as_py()]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -32,6 +31,8 @@ def attribute_values(domains: Sequence[Domain]) -> tuple[dict[str, Tensor], dict
     Raises:
         DataError: a column is damaged.
     """
+    import pyarrow.compute as pc  # slow to import, and serving does without
+
     lists = [domain.attributes() for domain in domains]
     if all(one is None for one in lists):
         return {}, {}
