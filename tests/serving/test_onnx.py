@@ -1,5 +1,6 @@
 """The exported network: the same scores in onnxruntime, for any number and length of histories."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -44,6 +45,10 @@ def test_the_same_scores_in_onnxruntime(kind, tmp_path):
     command = [sys.executable, "-m", "missrec_pl.serving", "onnx", str(tmp_path / "bundle"), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+    told = re.search(
+        r"by the network alone, the bundle by (.*) as well: of .* has \d+ % among its own", done.stderr
+    )
+    assert (told[1] if told else "") == ", ".join(bundle.scorers)  # those that stay behind are named
     session = runtime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
     given = {
         name: tensor.numpy() for name, tensor in load_file(tmp_path / "out" / "candidates.safetensors").items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.export import Dim
 
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.contract import Histories, Items, Users
+from missrec_pl.nn.scorers import Scorers
 from missrec_pl.serving.bundle import Bundle, new_folder
 from missrec_pl.serving.manifest import ITEMS
 from missrec_pl.serving.scoring import Scoring, best, histories_of
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 MODEL, CANDIDATES = "model.onnx", "candidates.safetensors"
 _TOLERANCE = 1e-4
 _TRIED, _BEST = 16, 50
+_COMPARED = 10
 
 
 class ExportedNetwork(nn.Module):
@@ -94,7 +97,13 @@ def export_onnx(bundle: Bundle, out: Path, *, overwrite: bool = False) -> None:
             )
     log.info("onnx: scores differ by %.1g at most from torch's", largest)
     if len(bundle.scorers):
-        log.info("onnx: without the auxiliary scorers %s", ", ".join(bundle.scorers))
+        log.warning(
+            "onnx: the file scores by the network alone, the bundle by %s as well: of the bundle's best %d the file "
+            "has %.0f %% among its own",
+            ", ".join(bundle.scorers),
+            _COMPARED,
+            100 * _share_kept(scoring, bundle.items),
+        )
 
 
 def inputs_of(history: Tensor, length: Tensor, candidates: Items) -> dict[str, np.ndarray]:
@@ -154,6 +163,17 @@ def _tried(num_items: int, max_history: int) -> Histories:
     lengths: Sequence[int] = draw.integers(1, max_history + 1, _TRIED).tolist()
     rows = [draw.integers(1, num_items + 1, length).tolist() for length in [*lengths[1:], max_history]]
     return histories_of(rows, max_history, torch.device("cpu"))
+
+
+def _share_kept(scoring: Scoring, items: Items) -> float:
+    """The share of what the network with its scorers recommends that it recommends alone, too."""
+    histories, candidates = _tried(len(items.ids) - 1, scoring.max_history), items.span(1)
+    alone = replace(scoring, scorers=Scorers())
+    both = [
+        torch.cat([scores for _, scores in one.blocks(histories, items, candidates)]) for one in (scoring, alone)
+    ]
+    whole, network = (best(scores, _COMPARED)[1] for scores in both)
+    return float((whole[:, :, None] == network[:, None, :]).any(2).float().mean())
 
 
 def _difference(network: ExportedNetwork, candidates: Items, session: Any) -> float:
