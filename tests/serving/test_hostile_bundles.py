@@ -77,6 +77,41 @@ def a_list_for_a_manifest(folder):
     (folder / "bundle.json").write_text("[1, 2]")
 
 
+@case("schema version True, this program reads 1")
+def a_truth_for_a_version(folder):
+    rewrite(folder, lambda content: content.update(schema_version=True))
+
+
+@case("a missing or wrong entry .*encoders")
+def a_number_for_an_encoder(folder):
+    rewrite(folder, lambda content: content["encoders"].update(text=5))
+
+
+@case("a missing or wrong entry .*metrics")
+def a_text_for_a_metric(folder):
+    rewrite(folder, lambda content: content["metrics"].update({"test/recall@10": ["x"]}))
+
+
+@case("is no bundle: it has no bundle.json")
+def a_manifest_without_end(folder):
+    (folder / "bundle.json").unlink()
+    (folder / "bundle.json").symlink_to("/dev/zero")
+
+
+@case("weights.safetensors is missing")
+def a_pipe_for_weights(folder):
+    (folder / "weights.safetensors").unlink()
+    os.mkfifo(folder / "weights.safetensors")
+
+
+@case("truncated or no safetensors file")
+def files_in_each_others_place(folder):
+    (folder / "weights.safetensors").rename(folder / "other")
+    (folder / "items.parquet").rename(folder / "weights.safetensors")
+    (folder / "other").rename(folder / "items.parquet")
+    signed(folder)
+
+
 @case("schema version 2, this program reads 1")
 def another_version(folder):
     rewrite(folder, lambda content: content.update(schema_version=2))
@@ -246,6 +281,20 @@ def another_type(folder):
     retensor(folder, lambda tensors: tensors.update({name: tensors[name].long()}))
 
 
+@case(r"position_embedding.weight is float8_e4m3fn \(5, 8\), which no network has")
+def a_type_without_arithmetic(folder):
+    name = "network.position_embedding.weight"
+    retensor(folder, lambda tensors: tensors.update({name: tensors[name].to(torch.float8_e4m3fn)}))
+
+
+@case("truncated or no safetensors file .20,001 tensors")
+def tensors_without_end(folder):
+    nothing = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"network.x{number}": nothing for number in range(20_001)}).encode()
+    (folder / "weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    signed(folder)
+
+
 @case("position_embedding.weight holds NaN or infinity")
 def not_a_number(folder):
     retensor(folder, lambda tensors: tensors["network.position_embedding.weight"].fill_(float("nan")))
@@ -330,6 +379,28 @@ def a_column_of_another_type(folder):
 @case("texts without end")
 def titles_without_end(folder):
     table_of(folder, title=pa.array(["x" * 1_000_000] * 12))
+
+
+@case("texts without end")
+def one_text_in_every_row(folder):
+    """Stored once, spelled out for each row: a file of some KB would fill the memory."""
+    known = pq.read_table(folder / "items.parquet")
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * 12, pa.int32()), pa.array(["x" * 110_000]))
+    table = known.set_column(known.column_names.index("title"), "title", shared)
+    pq.write_table(table, folder / "items.parquet", compression="zstd", store_schema=False)
+    assert (folder / "items.parquet").stat().st_size < 10_000
+    signed(folder)
+
+
+@case("utf-8")
+def a_title_that_is_no_text(folder):
+    ends = pa.py_buffer(np.arange(13, dtype=np.int32).tobytes())
+    table_of(folder, title=pa.Array.from_buffers(pa.string(), 12, [None, ends, pa.py_buffer(b"\xff" * 12)]))
+
+
+@case("a count below 0")
+def fewer_than_none(folder):
+    table_of(folder, count=pa.array([-1] * 12))
 
 
 @pytest.fixture(scope="module")

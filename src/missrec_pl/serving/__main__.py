@@ -160,11 +160,11 @@ def _print_one(served: ServedRecommender, history: list[str], arguments: argpars
     if len(known) > _SHOWN:
         print(f"{len(known)} items; the newest {_SHOWN}, newest last:")
     for item in known[-_SHOWN:]:
-        print(f"            {item:>12}  {printable(served.title(item), 90)}")
+        print(f"            {printable(item, 40):>12}  {printable(served.title(item), 90)}")
     print("recommended:" if known else "recommended, as to anybody unknown:")
     for rank, (item, score) in enumerate(zip(answer.ranked[0].items, answer.ranked[0].scores, strict=True), 1):
         shown = "" if score is None else f"{score:.2f}"
-        print(f"{rank:>3} {shown:>6}  {item:>12}  {printable(served.title(item), 90)}")
+        print(f"{rank:>3} {shown:>6}  {printable(item, 40):>12}  {printable(served.title(item), 90)}")
 
 
 def _serve(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from missrec_pl.errors import DataError
 
 _SCHEMA = pa.schema({"raw_id": pa.string(), "domain": pa.string(), "title": pa.string(), "count": pa.int64()})
-_ROWS = 4096  # read at a time
+_TEXTS = [name for name, kind in zip(_SCHEMA.names, _SCHEMA.types, strict=True) if kind == pa.string()]
+_ROWS = 1024  # read at a time
 _ROW_BYTES = 10_000  # of a row, on average
 TITLE_LENGTH = 300
 
@@ -97,12 +99,11 @@ class ItemNames:
             DataError: it is damaged, has another number of items, or an id that is empty or comes twice.
         """
         try:
-            table = _read(path, num_items)
+            columns = _read(path, num_items)
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"{path}: no readable table of items ({reason}); export the bundle again.") from error
-        # To lists: pyarrow's to_numpy() imports pandas, a third of the time that a bundle takes to open.
-        raw_ids, domains, titles, counts = (column.to_pylist() for column in table.columns)
+        raw_ids, domains, titles, counts = columns
         names = cls(raw_ids, domains, titles, np.array(counts, dtype=np.int64))
         if len(names.index) < num_items or "" in names.raw_ids:
             raise DataError(f"{path}: an item's id is empty or comes twice; export the bundle again.")
@@ -122,17 +123,36 @@ def shortened(text: str) -> str:
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
 
 
-def _read(path: Path, num_items: int) -> pa.Table:
-    batches = []
-    with pq.ParquetFile(path) as parquet:
+def _read(path: Path, num_items: int) -> list[list[Any]]:
+    """The columns. A text that many rows share is spelled out once the size of all is known."""
+    columns: list[list[Any]] = [[] for _ in _SCHEMA.names]
+    with pq.ParquetFile(path, read_dictionary=_TEXTS) as parquet:
+        known, chunks = parquet.schema_arrow, range(parquet.metadata.num_row_groups)
         if parquet.metadata.num_rows != num_items:
             raise ValueError(f"{parquet.metadata.num_rows} rows for {num_items} items")
-        if parquet.schema_arrow.names != _SCHEMA.names or parquet.schema_arrow.types != _SCHEMA.types:
-            raise ValueError(f"the columns {', '.join(parquet.schema_arrow.names)[:200]}")
+        kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in known.types]
+        if known.names != _SCHEMA.names or kinds != _SCHEMA.types:
+            raise ValueError(f"the columns {', '.join(known.names)[:200]}")
+        if sum(parquet.metadata.row_group(chunk).total_byte_size for chunk in chunks) > num_items * _ROW_BYTES:
+            raise ValueError("texts without end")
         for batch in parquet.iter_batches(batch_size=_ROWS):
-            if batch.nbytes > len(batch) * _ROW_BYTES:
-                raise ValueError("texts without end")
             if any(column.null_count for column in batch.columns):
                 raise ValueError("a cell without a value")
-            batches.append(batch)
-    return pa.Table.from_batches(batches, schema=_SCHEMA)
+            if sum(map(_size, batch.columns)) > len(batch) * _ROW_BYTES:
+                raise ValueError("texts without end")
+            # To lists: pyarrow's to_numpy() imports pandas, a third of the time that a bundle takes to open.
+            for values, column in zip(columns, batch.columns, strict=True):
+                values += column.to_pylist()
+    if min(columns[-1], default=0) < 0:
+        raise ValueError("a count below 0")
+    return columns
+
+
+def _size(column: pa.Array) -> int:
+    """Bytes of a column without nulls, its texts spelled out."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    texts, chosen = column.dictionary, column.indices
+    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    places = np.frombuffer(chosen.buffers()[1], np.int32)[chosen.offset : chosen.offset + len(chosen)]
+    return int(np.diff(ends.astype(np.int64))[places].sum())

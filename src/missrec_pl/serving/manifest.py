@@ -67,7 +67,7 @@ class BundleManifest:
             raise DataError(f"{folder} is no bundle: it has no {MANIFEST}; make one with `export CKPT OUT`.")
         content = read_json(path, _ADVICE)
         version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION or type(version) is not int:  # true == 1
             shown = str(version)[:40]
             raise DataError(f"{path}: schema version {shown}, this program reads {SCHEMA_VERSION}; {_ADVICE}.")
         try:
@@ -97,6 +97,15 @@ class BundleManifest:
         for name in ("network", "scorers", "shape", "encoders", "domains", "metrics", "made_by", "sha256"):
             if not isinstance(getattr(self, name), Mapping):
                 raise TypeError(f"{name} is no object")
+        for name in ("domains", "made_by", "sha256"):
+            if not all(isinstance(value, str) for value in getattr(self, name).values()):
+                raise TypeError(f"{name} holds what is no text")
+        if not all(
+            isinstance(kinds, list) and all(isinstance(k, str) for k in kinds) for kinds in self.encoders.values()
+        ):
+            raise TypeError("encoders holds what is no list of texts")
+        if not all(isinstance(value, int | float) for value in self.metrics.values()):
+            raise TypeError("metrics holds what is no number")
         if isinstance(self.temperature, bool) or not isinstance(self.temperature, int | float):
             raise TypeError("temperature is no number")
         if not (math.isfinite(self.temperature) and self.temperature > 0):

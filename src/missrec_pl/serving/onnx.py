@@ -98,8 +98,8 @@ def export_onnx(bundle: Bundle, out: Path, *, overwrite: bool = False) -> None:
     log.info("onnx: scores differ by %.1g at most from torch's", largest)
     if len(bundle.scorers):
         log.warning(
-            "onnx: the file scores by the network alone, the bundle by %s as well: of the bundle's best %d the file "
-            "has %.0f %% among its own",
+            "onnx: the file scores by the network alone, the bundle by %s as well: of the bundle's best %d "
+            "the file has %.0f %% among its own",
             ", ".join(bundle.scorers),
             _COMPARED,
             100 * _share_kept(scoring, bundle.items),

@@ -18,6 +18,13 @@ from missrec_pl.errors import DataError
 from missrec_pl.nn.fitted import Fitted
 
 _ADVICE = "export the bundle again."
+_MOST_TENSORS = 20_000
+_KINDS = frozenset({getattr(torch, name) for name in ("bool", "uint8", "int8", "int16", "int32", "int64")}) | {
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+}
 _DRAWS = frozenset(
     f"{name}_"
     for name in (
@@ -148,11 +155,15 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """
     try:
         with safe_open(str(path), framework="pt", device=device) as file:
+            if (count := len(file.keys())) > _MOST_TENSORS:
+                raise ValueError(f"{count:,} tensors")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: truncated or no safetensors file ({reason}); {_ADVICE}") from error
     for name, tensor in tensors.items():
+        if tensor.dtype not in _KINDS:
+            raise DataError(f"{path}: {name[:120]} is {_in_words(tensor)}, which no network has; {_ADVICE}")
         if tensor.is_floating_point() and tensor.numel() and not all(map(torch.isfinite, tensor.aminmax())):
             raise DataError(f"{path}: {name[:120]} holds NaN or infinity; {_ADVICE}")
     return tensors
