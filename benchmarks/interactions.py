@@ -1,82 +1,143 @@
-"""Time and memory of ``prepare interactions`` at the size of the paper's pre-training mix; its core checked.
+"""Time and memory of ``prepare interactions`` on long logs, beside RecBole and UniSRec; its core checked.
 
-python benchmarks/interactions.py [--interactions 14000000 --users 1400000 --items 447000] [--threads 2]
-    [--recbole PYTHON]
+python benchmarks/interactions.py [--interactions 20000000 --users 2000000 --items 1000000] [--layouts csv csv.gz
+    parquet] [--recbole PYTHON] [--unisrec FOLDER] [--limit 4] [--threads 2] [--memory 2GB]
 
-Writes ratings and metadata in the layout of Amazon Reviews 2018 to a temporary folder and converts them in a
-process of its own. Prints wall and CPU seconds and that process's peak memory, then converts 100,000 rows and
-compares what is left with a plain reference, row by row. ``--recbole`` names the Python of an environment that has
-RecBole: the same interactions are then written as its atomic file, and both read it, leave out repeats and take
-the 5-core; what is left has to be the same.
+Writes ratings and metadata in the layout of Amazon Reviews 2018 to a temporary folder: items by Zipf's law, users
+long-tailed, times in days. Each program runs by itself; wall and CPU seconds and the peak memory of its processes
+are printed. One that needs more than ``--limit`` GiB is ended and said to have run out of memory.
+
+``--recbole`` names the Python of an environment with RecBole: it reads the same interactions as its atomic file,
+leaves out repeats and takes the 5-core, which has to leave what is left here. ``--unisrec`` names the folder
+``dataset/preprocessing`` of UniSRec's sources: its published steps without the language model, from ratings and
+metadata to its files; it keeps repeated interactions. Then 100,000 rows are compared with a plain reference.
 """
 
 import argparse
+import gzip
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pyarrow as pa
-import pyarrow.csv as pc
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
 
 from missrec_pl.data.domain.folder import Domain
 
 BLOCK = 2_000_000
+NAME = "Industrial_and_Scientific"  # as UniSRec's published steps look for it
+PEERS = Path(__file__).parent / "peers" / "interactions_run.py"
+COLUMNS = ("item", "user", "rating", "time")
+
+
+def blocks(interactions: int, users: int, items: int, seed: int) -> Iterator[pa.Table]:
+    """Interactions, some of which repeat; most of what a 5-core removes, and most ties of times, are there."""
+    random = np.random.default_rng(seed)
+    activity = np.cumsum(random.lognormal(0, 0.9, users))
+    popularity = np.cumsum((np.arange(items) + 20.0) ** -0.8)
+    names = random.permutation(items)  # popular items are spread over the ids
+    for start in range(0, interactions, BLOCK):
+        size = min(BLOCK, interactions - start)
+        who = np.searchsorted(activity, random.random(size) * activity[-1])
+        what = names[np.searchsorted(popularity, random.random(size) * popularity[-1])]
+        times = pa.array(random.integers(10_000, 17_000, size) * 86_400)
+        columns = [ids("B", what, 9), ids("A", who, 13), pa.array(random.integers(1, 6, size)), times]
+        yield pa.table(columns, names=list(COLUMNS))
+
+
+def ids(letter: str, numbers: np.ndarray, width: int) -> pa.Array:
+    padded = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+    return pc.binary_join_element_wise(letter, padded, "")
 
 
 def write_source(folder: Path, interactions: int, users: int, items: int, seed: int = 0) -> tuple[Path, Path]:
-    """Long-tailed users and items, times in days: most of what a 5-core removes, and most ties, are there."""
-    random = np.random.default_rng(seed)
-    ratings, metadata = folder / "ratings.csv", folder / "meta.json"
-    activity = random.lognormal(0, 0.9, users)
-    popularity = random.lognormal(0, 1.2, items)
-    of_users, of_items = np.cumsum(activity) / activity.sum(), np.cumsum(popularity) / popularity.sum()
-    options = pc.WriteOptions(include_header=False, quoting_style="none")
+    """The ratings as CSV, where UniSRec looks for them, and the metadata as gzipped JSON lines."""
+    ratings, metadata = folder / "Ratings" / f"{NAME}.csv", folder / "Metadata" / f"meta_{NAME}.json.gz"
+    for path in (ratings, metadata):
+        path.parent.mkdir(parents=True)
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
     with ratings.open("wb") as stream:
-        for start in range(0, interactions, BLOCK):
-            size = min(BLOCK, interactions - start)
-            who = np.searchsorted(of_users, random.random(size)).clip(max=users - 1)
-            what = np.searchsorted(of_items, random.random(size)).clip(max=items - 1)
-            table = {
-                "item": pa.array(np.char.add("B", np.char.zfill(what.astype("U9"), 9))),
-                "user": pa.array(np.char.add("A", np.char.zfill(who.astype("U13"), 13))),
-                "rating": pa.array(random.integers(1, 6, size)),
-                "time": pa.array(random.integers(10_000, 17_000, size) * 86_400),
-            }
-            pc.write_csv(pa.table(table), stream, options)
-    with metadata.open("w") as stream:
-        for item in range(items):
-            title = "" if item % 50 == 0 else f"Thing number {item}"
+        for table in blocks(interactions, users, items, seed):
+            pyarrow.csv.write_csv(table, stream, options)
+    words = [f"word{number}" for number in range(5_000)]
+    chosen = np.random.default_rng(seed).integers(0, len(words), (items, 8))
+    with gzip.open(metadata, "wt", compresslevel=1) as stream:
+        for item, row in enumerate(chosen):
+            title = "" if item % 50 == 0 else " ".join(words[word] for word in row)
             stream.write(f'{{"asin": "B{item:09}", "title": "{title}", "category": ["Home"], "brand": "Acme"}}\n')
     return ratings, metadata
 
 
-def convert(ratings: Path, metadata: Path, out: Path, threads: int, memory: str) -> str:
-    """What the command costs."""
-    command = [sys.executable, "-m", "missrec_pl.prepare", "interactions", str(ratings), str(out)]
-    command += ["--format", "amazon2018", "--metadata", str(metadata), "--overwrite"]
-    return measured([*command, "--threads", str(threads), "--memory", memory])
+def in_layout(layout: str, ratings: Path) -> Path:
+    """The ratings in another layout, beside them: ``csv.gz``, ``parquet``, or ``atomic``: RecBole's, a folder."""
+    if layout == "csv":
+        return ratings
+    names = pyarrow.csv.ReadOptions(column_names=list(COLUMNS))
+    reader = pyarrow.csv.open_csv(ratings, read_options=names)
+    if layout == "parquet":
+        path = ratings.with_suffix(".parquet")
+        with pq.ParquetWriter(path, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+    elif layout == "csv.gz":
+        path = ratings.with_suffix(".csv.gz")
+        with ratings.open("rb") as source, gzip.open(path, "wb", compresslevel=1) as target:
+            while block := source.read(1 << 22):
+                target.write(block)
+    else:
+        path = ratings.parent / "atomic"
+        path.mkdir()
+        with (path / "atomic.inter").open("wb") as stream:
+            stream.write(b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n")
+            for batch in reader:
+                table = pa.Table.from_batches([batch]).select(["user", "item", "rating", "time"])
+                options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+                pyarrow.csv.write_csv(table, stream, options)
+    return path
 
 
-def measured(command: list[str]) -> str:
-    """Wall and CPU seconds and peak resident memory of a command."""
-    started, peak, cpu = time.perf_counter(), 0, 0.0
-    with subprocess.Popen(command) as process:
-        watched = psutil.Process(process.pid)
-        while process.poll() is None:
-            try:
-                peak = max(peak, watched.memory_info().rss)
-                cpu = sum(watched.cpu_times()[:2])
-            except psutil.NoSuchProcess:
-                break
-            time.sleep(0.05)
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    return f"{time.perf_counter() - started:.1f} s, {cpu:.1f} s of CPU, peak {peak / 1e9:.2f} GB"
+def command_for(layout: str, source: Path, metadata: Path, out: Path) -> list[str]:
+    command = [sys.executable, "-m", "missrec_pl.prepare", "interactions", str(source), str(out), "--overwrite"]
+    if layout == "parquet":
+        named = [part for name in COLUMNS for part in (f"--{name}", name)]
+        text = ["--item-id", "asin", "--text", "title,category,brand"]
+        return [*command, "--format", "table", *named, *text, "--metadata", str(metadata)]
+    if layout == "atomic":
+        return [*command, "--format", "atomic", "--keep-items-without-text"]
+    return [*command, "--format", "amazon2018", "--metadata", str(metadata)]
+
+
+def measured(command: list[str], limit: float) -> str:
+    """Wall and CPU seconds and peak resident memory of a command's processes; ended beyond ``limit`` GiB."""
+    started, peak, cpu, told = time.perf_counter(), 0, 0.0, ""
+    with tempfile.TemporaryFile("w+") as log:
+        with psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+            while process.poll() is None:
+                try:
+                    held = [one.memory_info().rss for one in (process, *process.children(recursive=True))]
+                    cpu = sum(process.cpu_times()[:4])
+                except psutil.Error:
+                    continue
+                peak = max(peak, sum(held))
+                if peak > limit * 2**30:
+                    process.kill()
+                    told = f", OUT OF MEMORY ({limit:g} GiB)"
+                time.sleep(0.05)
+        log.seek(0)
+        lines = [line.strip() for line in log.read().replace("\r", "\n").splitlines() if line.strip()]
+    if process.returncode and not told:
+        raise SystemExit("\n".join(lines[-20:]))
+    minutes = (time.perf_counter() - started) / 60
+    left = next((f"; {' '.join(line.split())}" for line in reversed(lines) if " interactions" in line), "")
+    return f"{minutes:.1f} min, {cpu:.0f} s of CPU, peak {peak / 2**30:.2f} GiB{told or left}"
 
 
 def plain_core(rows: list[list[str]], known: set[str], k: int = 5) -> set[tuple[str, str]]:
@@ -96,70 +157,37 @@ def pairs_of(path: Path) -> set[tuple[str, str]]:
     return {(user, ids[item]) for number, user in enumerate(users) for item in domain.sequences.of(number)}
 
 
-RECBOLE = """
-import sys
-import numpy as np
-for old, new in (("float_", np.float64), ("complex_", np.complex128), ("unicode_", np.str_)):
-    if not hasattr(np, old):  # RecBole 1.2.1 asks for names that NumPy 2 dropped
-        setattr(np, old, new)
-from recbole.config import Config
-from recbole.data import create_dataset
-sys.argv[1:], (folder, name) = [], sys.argv[1:3]
-settings = {"data_path": folder, "use_gpu": False, "train_neg_sample_args": None, "rm_dup_inter": "first",
-            "USER_ID_FIELD": "user_id", "ITEM_ID_FIELD": "item_id", "TIME_FIELD": "timestamp",
-            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
-            "user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "[5,inf)"}
-found = create_dataset(Config(model="SASRec", dataset=name, config_dict=settings))
-counts = len(found.inter_feat), found.user_num - 1, found.item_num - 1
-print("RecBole: {:,} interactions, {:,} users, {:,} items".format(*counts))
-"""
-"""Reads an atomic file as RecBole does: a child's program."""
-
-
-def beside_recbole(python: str, ratings: Path, folder: Path, threads: int, memory: str) -> None:
-    """Both read one atomic file, leave out repeats and take the 5-core; prints what each costs and leaves."""
-    atomic = folder / "atomic"
-    atomic.mkdir()
-    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
-    with ratings.open() as source, (atomic / "atomic.inter").open("w") as target:
-        target.write(header)
-        for line in source:
-            item, user, *rest = line.rstrip("\n").split(",")
-            target.write("\t".join([user, item, *rest]) + "\n")
-    command = [
-        sys.executable,
-        "-m",
-        "missrec_pl.prepare",
-        "interactions",
-        str(atomic),
-        str(folder / "from_atomic"),
-    ]
-    command += ["--format", "atomic", "--keep-items-without-text", "--threads", str(threads), "--memory", memory]
-    print(f"prepare interactions --format atomic: {measured(command)}", flush=True)
-    print(f"RecBole: {measured([python, '-c', RECBOLE, str(folder), 'atomic'])}", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interactions", type=int, default=14_000_000)
-    parser.add_argument("--users", type=int, default=1_400_000)
-    parser.add_argument("--items", type=int, default=447_000)
+    parser.add_argument("--interactions", type=int, default=20_000_000)
+    parser.add_argument("--users", type=int, default=2_000_000)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--layouts", nargs="*", default=["csv"], choices=("csv", "csv.gz", "parquet", "atomic"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--memory", default="2GB")
+    parser.add_argument("--memory", default="2GB", help="of DuckDB")
+    parser.add_argument("--limit", type=float, default=4, help="GiB of memory that a program may take")
     parser.add_argument("--recbole", metavar="PYTHON", help="of an environment with RecBole")
+    parser.add_argument("--unisrec", metavar="FOLDER", help="dataset/preprocessing of UniSRec's sources")
     arguments = parser.parse_args()
+    machine = ["--threads", str(arguments.threads), "--memory", arguments.memory]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ratings, metadata = write_source(folder, arguments.interactions, arguments.users, arguments.items)
-        print(f"source: {ratings.stat().st_size / 1e6:,.0f} MB of ratings", flush=True)
-        cost = convert(ratings, metadata, folder / "out", arguments.threads, arguments.memory)
-        print(f"{arguments.interactions:,} interactions on {arguments.threads} threads: {cost}")
+        print(
+            f"{arguments.interactions:,} interactions, {ratings.stat().st_size / 1e6:,.0f} MB as CSV", flush=True
+        )
+
+        for layout in arguments.layouts:
+            command = command_for(layout, in_layout(layout, ratings), metadata, folder / "out")
+            print(f"prepare interactions, {layout}: {measured([*command, *machine], arguments.limit)}", flush=True)
+        if arguments.unisrec:
+            command = [sys.executable, str(PEERS), "unisrec", arguments.unisrec, str(folder)]
+            print(f"UniSRec, csv: {measured(command, arguments.limit)}", flush=True)
         if arguments.recbole:
-            beside_recbole(arguments.recbole, ratings, folder, arguments.threads, arguments.memory)
-        small = folder / "small"
-        small.mkdir()
-        ratings, metadata = write_source(small, 100_000, 9_000, 3_000, seed=1)
-        convert(ratings, metadata, folder / "small_out", arguments.threads, arguments.memory)
+            command = [arguments.recbole, str(PEERS), "recbole", str(ratings.parent)]
+            print(f"RecBole, atomic: {measured(command, arguments.limit)}", flush=True)
+        ratings, metadata = write_source(folder / "small", 100_000, 9_000, 3_000, seed=1)
+        measured([*command_for("csv", ratings, metadata, folder / "small_out"), *machine], arguments.limit)
         rows = [line.split(",") for line in ratings.read_text().splitlines()]
         # An item without a title still has a category and a brand here: all of them are known.
         expected = plain_core(rows, {f"B{item:09}" for item in range(3_000)})

@@ -40,18 +40,18 @@ TABLES = st.lists(
 QUICK = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def read(path: Path, folder: Path) -> Rows:
+def read(path: Path, folder: Path, names: tuple[str, ...] | None = None) -> Rows:
     with duckdb.connect(config={"threads": 1}) as connection:
         files = RawFiles(connection, folder, say=lambda line: None, warn=lambda line: None)
-        table = files.table(path, NAMES)
+        table = files.table(path, NAMES, names)
         found = connection.execute(f"SELECT {', '.join(map(table.text, NAMES))} FROM {table.relation}").fetchall()
         assert table.rows == len(found)
     return [tuple((cell or "") for cell in row) for row in found]
 
 
-def read_or_refused(path: Path, folder: Path) -> Rows | str:
+def read_or_refused(path: Path, folder: Path, names: tuple[str, ...] | None = None) -> Rows | str:
     try:
-        return read(path, folder)
+        return read(path, folder, names)
     except DataError as error:
         return str(error)
 
@@ -88,6 +88,44 @@ def test_quoted_tables_come_back_whole_or_are_refused(
     assert [(user, item, note.replace("\r", "")) for user, item, note in found] == rows
 
 
+def spelled(cell: str, separator: str) -> str:
+    """A cell with quotation marks where it needs them."""
+    special = {"\n", "\r", '"', *separator}
+    needs = special & set(cell) or (not separator.strip(" ") and not cell)
+    return '"' + cell.replace('"', '""') + '"' if needs else cell
+
+
+@QUICK
+@given(
+    rows=TABLES,
+    separator=st.sampled_from([",", ";", "\t", "|", "::", "\x01", " ", "  "]),
+    first=st.sampled_from(["names", "sep", "quoted sep", "nothing"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_every_separator_is_told_or_refused(
+    tmp_path: Path, rows: Rows, separator: str, first: str, end: str
+) -> None:
+    """Two spaces: columns that stand below each other. Nothing: no line of names; they are given."""
+    table = [[spelled(cell, separator) for cell in row] for row in ([] if first == "nothing" else [NAMES]) + rows]
+    widths = [max(map(len, column)) if separator == "  " else 0 for column in zip(*table, strict=True)]
+    lines = [separator.join(map(str.ljust, row, widths)) for row in table]
+    if first.endswith("sep") and len(separator) == 1:
+        lines.insert(0, f'"sep={separator}"' if first == "quoted sep" else f"sep={separator}")
+    path = tmp_path / "t.csv"
+    path.write_bytes((end.join(lines) + end).encode())
+    found = read_or_refused(path, tmp_path, NAMES if first == "nothing" else None)
+    if isinstance(found, str):
+        assert "t.csv:" in found
+        assert "--quote" in found or "--separator" in found
+        return
+    if separator == "  ":  # within a cell, too, any number of spaces is one
+        assert [" ".join(" ".join(row).split()) for row in found] == [
+            " ".join(" ".join(row).split()) for row in rows
+        ]
+        return
+    assert [(user, item, note.replace("\r", "")) for user, item, note in found] == rows
+
+
 @QUICK
 @given(rows=TABLES, separator=st.sampled_from(",;\t|"))
 def test_tables_without_quoting_lose_no_row(tmp_path: Path, rows: Rows, separator: str) -> None:
@@ -107,7 +145,7 @@ def test_tables_without_quoting_lose_no_row(tmp_path: Path, rows: Rows, separato
 
 
 @QUICK
-@given(rows=TABLES, kind=st.sampled_from(["lines", "list", "parquet", "binary", "zip", "parts"]))
+@given(rows=TABLES, kind=st.sampled_from(["lines", "list", "side by side", "parquet", "binary", "zip", "parts"]))
 def test_other_kinds_come_back_whole(tmp_path: Path, rows: Rows, kind: str) -> None:
     entries = [dict(zip(NAMES, row, strict=True)) for row in rows]
     columns = dict(zip(NAMES, map(list, zip(*rows, strict=True)), strict=True))
@@ -116,6 +154,8 @@ def test_other_kinds_come_back_whole(tmp_path: Path, rows: Rows, kind: str) -> N
         path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     elif kind == "list":
         path.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    elif kind == "side by side":
+        path.write_text(" ".join(map(json.dumps, entries)), encoding="utf-8")
     elif kind == "zip":
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("t.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
@@ -134,6 +174,19 @@ REFUSALS = {
     "latin-1": ("user,item,note\nu1,p1,Caf\u00e9\n".encode("latin-1"), "--encoding decides"),
     "one column": (b"user~item~note\nu1~p1~x\n", "one column"),
     "rows in a quotation": (b'user,item,note\nu1,p1,"a\nu2,p2,b"\n', "t.csv:2: a quotation mark opens"),
+    "decimal commas without quotation marks": (b"user,item,note\nu1,p1,4,5\n", "t.csv:2: 4 cells instead of 3"),
+    "another separator than sep= says": (
+        b"sep=,\nuser;item;note\nu1;p1;x\n",
+        "t.csv:2: no comma, which its line 'sep=' names",
+    ),
+    "below each other but for one": (
+        b"user   item  note\nu1     p1    x\nu2     p2\n",
+        "t.csv:3: 2 cells instead of 3",
+    ),
+    "two separators": (b"user,item,note\nu1,p1,x\nu2;p2;x\n", "t.csv:3: 1 cells instead of 3, separated by comma"),
+    "a comma behind lists": (b'{"user": "u1"},\n{"user": "u2"},\n', "t.csv"),
+    "cut off": (b'{"user": "u1", "item": "p1", "note": "x"}\n{"user": "u2", "it', "t.csv:2: Malformed JSON"),
+    "an object a user": (b"".join(b'{"u%d": {"p1": 1}}\n' % user for user in range(6000)), "more than 5,000 keys"),
     "a page": (b"<!DOCTYPE html><html></html>", "a web page"),
     "NUL": (b"user,item,note\nu1,p1,\x00\n", "t.csv:2: a NUL byte"),
 }
@@ -146,3 +199,12 @@ def test_guesses_are_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path / "t.csv", tmp_path)
     assert told in str(caught.value)
+
+
+def test_keys_of_later_objects_are_columns(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    entries = [{"user": f"u{number}", "item": "p"} for number in range(1500)] + [
+        {"user": "u", "item": "p", "note": "x"}
+    ]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    assert ("u", "p", "x") in read(path, tmp_path)

@@ -118,19 +118,25 @@ def read_domain(
 
 
 def _texts(path: Path, raw_ids: list[str], index: Path) -> dict[str, str]:
-    """The texts by raw id; none without the file. The ids of the smaller side are to be in the larger."""
+    """The texts by raw id; none without the file. Items without one are told, and texts of unknown items."""
     texts = read_texts(path) if path.is_file() else {}
     if not texts or not index.is_file():  # without an index nobody knows the items' ids
         return texts
     known = set(raw_ids)
-    lines = len(texts) <= len(raw_ids)
-    odd = [raw for raw in texts if raw not in known] if lines else [raw for raw in raw_ids if raw not in texts]
-    count, (here, there) = min(len(texts), len(raw_ids)), (path, index) if lines else (index, path)
-    if len(odd) >= _WARN_FROM * count:
-        told = f"{here}: {len(odd):,} of {count:,} ids are not in {there.name}, such as {', '.join(odd[:3])}"
-        if len(odd) >= _REFUSE_FROM * count:
-            raise DataError(f"{told}; it is of another edition: supply the one of this set, or none")
-        _log.warning("%s", told)
+    without = [raw for raw in raw_ids if raw not in texts]
+    unknown = [raw for raw in texts if raw not in known]
+    told = [
+        f"{here}: {len(odd):,} of {count:,} ids are not in {there.name}, such as {', '.join(odd[:3])}"
+        for here, there, odd, count in (
+            (index, path, without, len(raw_ids)),
+            (path, index, unknown if without else [], len(texts)),  # texts of further items are sound
+        )
+        if len(odd) >= max(1, _WARN_FROM * count)
+    ]
+    if len(raw_ids) - len(without) <= (1 - _REFUSE_FROM) * min(len(texts), len(raw_ids)):
+        raise DataError(f"{told[-1]}; it is of another edition: supply the one of this set, or none")
+    for line in told:
+        _log.warning("%s", line)
     return texts
 
 

@@ -86,15 +86,19 @@ def read_index(path: Path) -> list[str]:
     """Raw ids in index order, from a file of ``raw id<TAB>index`` lines.
 
     Raises:
-        DataError: The file is empty, a line is malformed, or the indexes are not 0..n-1 once each.
+        DataError: The file is empty, a line is malformed, an id is there twice, or the indexes are not 0..n-1 once
+            each.
     """
     entries: dict[int, tuple[str, int]] = {}
+    lines: dict[str, int] = {}
     for number, line in _lines(path):
         raw, tab, index = line.rpartition("\t")
         if not tab or not raw or not index.isascii() or not index.isdigit():
             raise DataError(f"{path}:{number}: expected 'raw id<TAB>index', found {line[:60]!r}")
         if int(index) in entries:
             raise DataError(f"{path}:{number}: index {index} was given in line {entries[int(index)][1]} already")
+        if (before := lines.setdefault(raw, number)) != number:
+            raise DataError(f"{path}:{number}: {raw!r} has an index in line {before} already; an id has one")
         entries[int(index)] = (raw, number)
     if not entries:
         raise DataError(f"{path} is empty; expected one 'raw id<TAB>index' line for each entry")
@@ -108,15 +112,20 @@ def read_index(path: Path) -> list[str]:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Item texts by raw item id, without quotes as in CSV; DataError for a bad header or a line without a tab."""
-    texts = {}
+    """Item texts by raw item id, without quotes as in CSV.
+
+    Raises:
+        DataError: A bad header, a line without a tab, or two texts of one item.
+    """
+    texts: dict[str, str] = {}
     for number, line in _lines(path, TEXT_HEADER):
         raw, tab, text = line.partition("\t")
         if not tab or not raw:
             raise DataError(f"{path}:{number}: expected 'item id<TAB>text', found {line[:60]!r}")
         if len(text) >= 2 and text[0] == text[-1] == '"':
             text = text[1:-1].replace('""', '"')
-        texts[raw] = text.strip()
+        if texts.setdefault(raw, text.strip()) != text.strip():
+            raise DataError(f"{path}:{number}: item {raw!r} has another text above; keep one of them")
     return texts
 
 
@@ -167,7 +176,8 @@ def _lines(path: Path, header: str | None = None) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
             texts = (
-                (number, line.rstrip("\r\n")) for number, line in enumerate(checked_lines(stream, str(path)), 1)
+                (number, line.rstrip("\r\n").lstrip("\ufeff"))
+                for number, line in enumerate(checked_lines(stream, str(path)), 1)
             )
             lines = (numbered for numbered in texts if numbered[1].strip())
             if header is not None and (found := next(lines, (1, ""))[1]) != header:

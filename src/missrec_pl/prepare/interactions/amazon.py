@@ -130,7 +130,7 @@ def _items(
     pick(names, ids[:1] or [edition.item], path)
     if edition.item not in names:
         files.warn(f"{path}: no {edition.item!r}, as another edition writes; items go by {ids[0]!r}")
-    key = f"coalesce({', '.join(table.text(name) for name in dict.fromkeys(ids))})"
+    key = f"coalesce({', '.join(table.id_text(name) for name in dict.fromkeys(ids))})"
     fields = [_field(name, names, path) for name in text]
     pictures = [f"nullif({column(name)}, '[]'::JSON)" for name in _PICTURES if name in names]
     picture = f"json_array({', '.join(pictures)})" if pictures else "NULL"

@@ -17,7 +17,7 @@ from missrec_pl.prepare.interactions.texts import has_text, item_text
 from missrec_pl.prepare.tables.cells import number_sql
 from missrec_pl.prepare.tables.id_forms import form_sql
 from missrec_pl.prepare.tables.raw_files import RawFiles
-from missrec_pl.prepare.tables.sql import numbers
+from missrec_pl.prepare.tables.sql import numbers, one_line
 from missrec_pl.prepare.tables.times import TimeChoice, TimeColumn
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[s
     """
     connection = files.connection
     report("reading interactions")
-    connection.execute(f"CREATE TABLE read AS {source.interactions}")
+    _create(connection, "read", source.interactions, source.log)
     _check_count(connection, "read", source.log, source.rows)
     where = f"{source.log}: column {source.time!r}"
     time_ms, kept = TimeColumn("read", "time", where, source.usual_unit, times).milliseconds(
@@ -59,7 +59,7 @@ def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[s
     connection.execute("DROP TABLE read")
     report("reading metadata")
     items = source.items or "SELECT NULL::VARCHAR AS item, NULL::VARCHAR AS fields, NULL::VARCHAR AS pictures"
-    connection.execute(f"CREATE TABLE described AS SELECT * REPLACE ({item} AS item) FROM ({items})")
+    _create(connection, "described", f"SELECT * REPLACE ({item} AS item) FROM ({items})", source.metadata)
     if source.items is not None:
         _check_count(connection, "described", source.metadata, source.item_rows)
         _tell_several(files, source.metadata)
@@ -76,6 +76,18 @@ def load(files: RawFiles, source: Source, times: TimeChoice, report: Callable[[s
         return has_text(fields, nothing)
 
     connection.create_function("has_text", is_described, ["VARCHAR"], "BOOLEAN")
+
+
+def _create(connection: DuckDBPyConnection, table: str, query: str, path: Path) -> None:
+    """Makes a table of a file; raises DataError, which names it, where it cannot be read to its end."""
+    import duckdb
+
+    try:
+        connection.execute(f"CREATE TABLE {table} AS {query}")
+    except duckdb.IOException as error:
+        if "write" in str(error):  # the disk is full
+            raise
+        raise DataError(f"{path}: cannot be read to its end ({one_line(error)}); get the file again") from error
 
 
 def _check_count(connection: DuckDBPyConnection, table: str, path: Path, rows: int | None) -> None:

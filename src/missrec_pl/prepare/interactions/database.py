@@ -7,14 +7,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
+from missrec_pl.data.domain.replacing import remove_leftovers
 from missrec_pl.errors import ConfigError, DataError
+from missrec_pl.prepare.tables.sql import one_line
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_LOCK = "lock"
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B")
 
 
@@ -38,7 +44,10 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[tup
     except ImportError as error:
         raise ConfigError('interactions need DuckDB: pip install "missrec-pl[prepare]"') from error
     beside.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(beside)
     folder = Path(tempfile.mkdtemp(prefix=f".{beside.name}.work-", dir=beside.parent))
+    lock = FileLock(folder / _LOCK)
+    lock.acquire()
     settings: dict[str, Any] = {"memory_limit": memory, "threads": threads, "preserve_insertion_order": False}
     settings["temp_directory"] = str(folder / "spilled")
     try:
@@ -49,15 +58,21 @@ def working_database(beside: Path, *, memory: str, threads: int) -> Iterator[tup
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--memory {memory}: raise it, or free disk beside {beside} ({reason})") from error
     except duckdb.Error as error:
-        raise DataError(_one_line(str(error))) from error
+        raise DataError(f"the source cannot be read: {one_line(error)}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
-def _one_line(message: str) -> str:
-    """DuckDB's message without its advice on DuckDB's own options."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    told = lines[:3] if "CSV Error" in lines[0] else lines[:1]
-    file = re.search(r"^\s*file\s*=\s*(.+)$", message, re.MULTILINE)
-    where = f"{file[1].strip()}: " if file else ""
-    return f"the source cannot be read: {where}{'; '.join(told)}"
+def _remove_leftovers(beside: Path) -> None:
+    """Removes what killed processes left beside a folder; a living one holds the lock of its own."""
+    found = list(beside.parent.glob(f".{escape(beside.name)}.work-*/{_LOCK}"))
+    living = 0
+    for path in found:
+        try:
+            with FileLock(path, blocking=False):
+                shutil.rmtree(path.parent, ignore_errors=True)
+        except Timeout:
+            living += 1
+    if found and not living:
+        remove_leftovers(beside)

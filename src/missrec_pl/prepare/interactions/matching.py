@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
+from missrec_pl.errors import DataError
 from missrec_pl.prepare.interactions.source import Source
 from missrec_pl.prepare.tables.id_forms import form_sql
 from missrec_pl.prepare.tables.joins import JoinReport, Sides, check_join, tell_spellings
 from missrec_pl.prepare.tables.raw_files import RawFiles
-from missrec_pl.prepare.tables.sql import numbers
+from missrec_pl.prepare.tables.sql import numbers, quoted
+
+_NO_IDS = {  # shapes, and what they are
+    "[+-]?[0-9]([.,][0-9]+)?[eE][+][0-9]{2,3}": "numbers such as {0}, as spreadsheets and floats print them: they "
+    "have lost digits, so that several ids may be one now; take them as text from where they are whole",
+    r"(?s)[\[{].*[\]}]": "lists or objects such as {0}; write the id as a column of its own",
+}
 
 
 def check_ids(files: RawFiles, source: Source, grown: Path | None = None) -> list[JoinReport]:
@@ -27,9 +34,15 @@ def check_ids(files: RawFiles, source: Source, grown: Path | None = None) -> lis
     known, described = "SELECT item AS id FROM metadata", source.metadata.name
     if grown is not None:
         known, described = f"{known} UNION SELECT raw_id FROM known_items", f"{described} and {grown.name}"
-    spellings = (("user", "SELECT user AS id FROM raw"), ("item", f"SELECT item AS id FROM raw EXCEPT ({known})"))
-    for name, ids in spellings:
-        tell_spellings(connection, ids, f"{source.log}: {name}s", files.warn, choices.id_form)
+    for name, left_out in (("user", ""), ("item", f"WHERE id NOT IN ({known})")):
+        what = f"{source.log}: {name}s"
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE distinct_ids AS SELECT DISTINCT {name} AS id FROM raw "
+            f"WHERE {name} IS NOT NULL"
+        )
+        _check_shapes(files, what)
+        tell_spellings(connection, f"SELECT id FROM distinct_ids {left_out}", what, files.warn, choices.id_form)
+    connection.execute("DROP TABLE distinct_ids")
     if source.items is None:
         return []
 
@@ -54,6 +67,23 @@ def check_ids(files: RawFiles, source: Source, grown: Path | None = None) -> lis
     )
     files.say(f"{described}: {report.matched:,} of {report.left_ids:,} items described")
     return [report]
+
+
+def _check_shapes(files: RawFiles, what: str) -> None:
+    """Warns of ids in ``distinct_ids`` that are no ids; raises DataError where half of them or more are none."""
+    for shape, told in _NO_IDS.items():
+        matching = f"regexp_full_match(id, {quoted(shape)})"
+        counted = f"count(*), count(*) FILTER ({matching}) FROM distinct_ids"
+        total, odd = numbers(files.connection, counted)
+        if not odd:
+            continue
+        (example,) = files.connection.execute(
+            f"SELECT id FROM distinct_ids WHERE {matching} ORDER BY id LIMIT 1"
+        ).fetchall()[0]
+        line = f"{what}: {odd:,} of {total:,} ids are {told.format(repr(example[:60]))}"
+        if 2 * odd >= total:
+            raise DataError(line)
+        files.warn(line)
 
 
 def check_growth(files: RawFiles, source: Source, path: Path) -> list[JoinReport]:

@@ -135,7 +135,7 @@ def source_of(
     if items is None:
         return source
     id_column = pick(items.names, (columns.item_id or names["item"],), items.path, "--item-id")
-    key = items.text(id_column)
+    key = items.id_text(id_column)
     others = [name for name in items.names if name != id_column][:_OTHERS]
     text = [pick(items.names, (name,), items.path, "--text") for name in columns.text]
     cells = [(fields or {}).get(name, column(name)) for name in text]

@@ -61,8 +61,14 @@ def pick(names: Sequence[str], choices: Sequence[str], path: Path, flag: str | N
 
 
 def id_sql(text: str, nothing: Sequence[str] = NOTHING) -> str:
-    """SQL of an id from SQL of a text: without white space around it; NULL for words for nothing, too."""
-    trimmed = f"regexp_replace({text}, '^{_AROUND}+|{_AROUND}+$', '', 'g')"
+    """SQL of an id from SQL of a text: without white space around it; NULL for words for nothing, too.
+
+    A spreadsheet's ``="0042"`` is 0042.
+    """
+    inner = (
+        f"CASE WHEN starts_with({text}, '=\"') THEN regexp_replace({text}, '^=\"(.*)\"$', '\\1') ELSE {text} END"
+    )
+    trimmed = f"regexp_replace({inner}, '^{_AROUND}+|{_AROUND}+$', '', 'g')"
     words = ", ".join(quoted(word) for word in ("", *nothing))
     return f"CASE WHEN {trimmed} NOT IN ({words}) THEN {trimmed} END"
 
@@ -73,7 +79,8 @@ def selected(
     """The ``SELECT`` of interactions, from the names of its columns."""
     moment = table.text(time) if table.types[time] in ("JSON", "VARCHAR") else column(time)
     return (
-        f'SELECT {id_sql(table.text(user), nothing)} AS "user", {id_sql(table.text(item), nothing)} AS item, '
+        f'SELECT {id_sql(table.id_text(user), nothing)} AS "user", '
+        f"{id_sql(table.id_text(item), nothing)} AS item, "
         f"{moment} AS time, {'NULL::VARCHAR' if rating is None else table.text(rating)} AS rating "
         f"FROM {table.relation}"
     )

@@ -15,7 +15,8 @@ def item_text(fields: str | None, nothing: Collection[str] = NOTHING) -> str:
     ``fields`` is a JSON list of cells, or None; words for ``nothing`` are left out. It is "" if no field has a
     letter or digit. What goes besides is said in :mod:`missrec_pl.prepare.tables.html`.
     """
-    return " ".join(_sentences(fields, nothing)) if has_text(fields, nothing) else ""
+    text = " ".join(_sentences(fields, nothing))
+    return text if any(map(str.isalnum, text)) else ""
 
 
 def item_attributes(fields: str | None, number: int, nothing: Collection[str] = NOTHING) -> list[str]:

@@ -6,6 +6,7 @@ such a value once more, as JSON or as Python, numpy or Postgres print it.
 
 import ast
 import json
+import math
 import re
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -114,8 +115,8 @@ def _parts(cell: Any, first: tuple[str, ...] = (), depth: int = 0) -> Iterator[s
             yield from _parts(part, first, depth + 1)
     elif isinstance(cell, dict):
         yield from _object_parts(cell, first, depth)
-    elif isinstance(cell, int | float) and not isinstance(cell, bool) and cell == cell:
-        yield str(cell)
+    elif isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell):
+        yield str(int(cell)) if cell == int(cell) else str(cell)
 
 
 def _object_parts(cell: dict[Any, Any], first: tuple[str, ...], depth: int) -> Iterator[str]:

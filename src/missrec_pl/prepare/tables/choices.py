@@ -7,6 +7,8 @@ from pathlib import Path
 
 from missrec_pl.errors import ConfigError
 
+SPACES = "  "
+"""Stands for any number of spaces between two cells."""
 SEPARATORS = {
     "tab": "\t",
     "comma": ",",
@@ -15,8 +17,9 @@ SEPARATORS = {
     "space": " ",
     "colons": "::",
     "ctrl-a": "\x01",
+    "spaces": SPACES,
 }
-"""Separators by name; these are tried where ``--separator`` says nothing, ``space`` last."""
+"""Separators by name; these are tried where ``--separator`` says nothing, spaces last."""
 _QUOTES = {"double": '"', "single": "'", "none": ""}
 NOTHING = (
     "NULL",

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from missrec_pl.errors import DataError
-from missrec_pl.prepare.tables.choices import FileChoice, separator_name
+from missrec_pl.prepare.tables.choices import SPACES, FileChoice, separator_name
 from missrec_pl.prepare.tables.lines import Look, numbered_lines
 from missrec_pl.prepare.tables.packing import unpacked
 from missrec_pl.prepare.tables.records import Records
-from missrec_pl.prepare.tables.sniffing import Dialect
+from missrec_pl.prepare.tables.sniffing import Dialect, squeezed
 from missrec_pl.prepare.tables.sql import quoted
 from missrec_pl.prepare.tables.table import distinct_names
 
@@ -43,6 +43,8 @@ def straight(
     """The relation of a file that DuckDB reads as it is, and its rows; None: some line is no row of its own."""
     has_marks = bool(dialect.quote) and (found.quotes or dialect.quote != '"')
     if not found.is_clean or has_marks or found.packing not in ("", "gzip") or dialect.first > 1 or len(names) < 2:
+        return None
+    if dialect.separator == SPACES:
         return None
     separator, rows = dialect.separator.encode(), 0
     first: bytes | None = None
@@ -73,8 +75,12 @@ def rewritten(
         DataError: As :class:`Records`.
     """
     known = dialect.cells if header else None
-    records = Records(path, dialect.separator, dialect.quote, len(names), known, choice.quote is not None)
-    rows = records.read(numbered for numbered in numbered_lines(path, found) if numbered[0] >= dialect.first)
+    lines = (numbered for numbered in numbered_lines(path, found) if numbered[0] >= dialect.first)
+    separator = dialect.separator
+    if separator == SPACES:
+        separator, lines = " ", ((number, squeezed(line, dialect.quote)) for number, line in lines)
+    records = Records(path, separator, dialect.quote, len(names), known, choice.quote is not None)
+    rows = records.read(lines)
     schema = pa.schema([(name, pa.string()) for name in names])
     with pq.ParquetWriter(out, schema) as writer:
         while batch := list(itertools.islice(rows, _BATCH)):

@@ -23,8 +23,16 @@ def shape_of(path: Path, found: Look) -> str:
         if text := line.strip():
             if text.startswith("["):
                 return "array"
-            return "newline_delimited" if text.endswith("}") else "unstructured"
+            return "newline_delimited" if text.endswith("}") and not _several(text) else "unstructured"
     return "newline_delimited"
+
+
+def _several(text: str) -> bool:
+    """Whether several objects stand in one line."""
+    try:
+        return json.JSONDecoder().raw_decode(text)[1] < len(text)
+    except (ValueError, RecursionError):
+        return False
 
 
 def cleaned(path: Path, found: Look, out: Path) -> Path:

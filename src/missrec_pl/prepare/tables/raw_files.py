@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,13 @@ from missrec_pl.prepare.tables.lines import Look
 from missrec_pl.prepare.tables.lines import look as look_at
 from missrec_pl.prepare.tables.packing import kind_of
 from missrec_pl.prepare.tables.sniffing import Dialect, sniff
-from missrec_pl.prepare.tables.sql import quoted
+from missrec_pl.prepare.tables.sql import one_line, quoted
 from missrec_pl.prepare.tables.table import Table, distinct_names, joined, parts_of, require_file
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_MOST_KEYS = 5000
 _LAKES = {"_delta_log": "a Delta table, which holds rows that were deleted, too", "metadata": "an Iceberg table"}
 
 
@@ -72,11 +73,11 @@ class RawFiles:
         """How a delimited file is written, and the cells of its first line."""
         return sniff(path, self.look(path), self.choices.of(path), wanted)
 
-    def objects(self, path: Path, keys: Iterable[str] | None = None) -> Table:
-        """A file of objects (JSON lines, a list, Python literals); ``keys`` are read, by default all there are.
+    def objects(self, path: Path) -> Table:
+        """A file of objects (JSON lines, a list, Python literals), with all keys that any of them has.
 
         Raises:
-            DataError: A line that is none; names it.
+            DataError: A line that is none; names it. Or every object has keys of its own.
         """
         import duckdb
 
@@ -91,12 +92,17 @@ class RawFiles:
         packing = "gzip" if clean == path and found.packing else "none"
         options = f"{quoted(clean)}, format={quoted(shape)}, compression='{packing}', maximum_object_size=67108864"
         try:
-            rows, found_keys = self._counted_keys(options)
-            names = list(keys) if keys is not None else distinct_names(found_keys, str(path))
-        except duckdb.InvalidInputException:
+            rows, keys = self._counted_keys(options)
+        except duckdb.InvalidInputException as error:
             if shape == "newline_delimited":
                 refuse_bad_line(path, found)
-            raise
+            raise DataError(f"{path}: {one_line(error)}; mend it, or write one object a line") from error
+        if len(keys) > _MOST_KEYS:
+            raise DataError(
+                f"{path}: more than {_MOST_KEYS:,} keys, such as {keys[0]!r} and {keys[1]!r}; expected objects "
+                "with the same keys, and ids as values"
+            )
+        names = distinct_names(keys, str(path))
         self.say(f"{path.name}: {'Python literals' if is_literals else 'JSON'}, {found}; {rows:,} rows")
         types = ", ".join(f"{quoted(name)}: 'JSON'" for name in names)
         return Table(path, f"read_json({options}, columns={{{types}}})", dict.fromkeys(names, "JSON"), rows)
@@ -104,8 +110,8 @@ class RawFiles:
     def _counted_keys(self, options: str) -> tuple[int, list[str]]:
         objects = f"read_json_objects({options})"
         rows = self.connection.execute(f"SELECT count(*) FROM {objects}").fetchone()
-        first = f"SELECT json FROM {objects} LIMIT 1000"
-        query = f"SELECT DISTINCT unnest(json_keys(json)) AS key FROM ({first}) ORDER BY key"
+        every = f"SELECT DISTINCT unnest(json_keys(json)) AS key FROM {objects} LIMIT {_MOST_KEYS + 1}"
+        query = f"SELECT key FROM ({every}) ORDER BY key"
         return int(rows[0]) if rows else 0, [key for (key,) in self.connection.execute(query).fetchall()]
 
     def look(self, path: Path) -> Look:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from missrec_pl.errors import DataError
-from missrec_pl.prepare.tables.choices import SEPARATORS, FileChoice, separator_name
+from missrec_pl.prepare.tables.choices import SEPARATORS, SPACES, FileChoice, separator_name
 from missrec_pl.prepare.tables.lines import Look, numbered_lines
 from missrec_pl.prepare.tables.records import strict_cells
 
 _SAMPLE = 200
-_USUAL = tuple(separator for separator in SEPARATORS.values() if separator != " ")
+_USUAL = tuple(separator for separator in SEPARATORS.values() if separator.strip(" "))
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,33 @@ def sniff(path: Path, found: Look, choice: FileChoice, wanted: Sequence[str] = (
     if not sample:
         raise DataError(f"{path} is empty; expected a line of column names")
     (first, line), *rest = sample
-    separator = choice.separator
-    if line.lower().startswith("sep=") and len(line.strip()) <= 6 and rest:  # a line that spreadsheets write
-        separator = separator or line.strip()[4:] or "\t"
+    separator, told = choice.separator, "--separator names"
+    said = line.strip(' "')
+    if said.lower().startswith("sep=") and len(said.strip()) <= 6 and rest:  # a line that spreadsheets write
+        if separator is None:
+            separator, told = said.strip()[4:] or "\t", "its line 'sep=' names"
         (first, line), *rest = rest
     quote = choice.quote
     if quote is None:
         quote = "'" if line.startswith("'") and line.rstrip().endswith("'") and '"' not in line else '"'
     if separator is None:
-        separator = _separator(path, first, [line, *(text for _, text in rest)], quote, wanted)
-    elif separator not in line and len(wanted) > 1:
+        separator, told = _separator(path, first, [line, *(text for _, text in rest)], quote, wanted), ""
+    line, separator_within = (squeezed(line, quote), " ") if separator == SPACES else (line, separator)
+    if told and separator_within not in line and len(wanted) > 1:
         raise DataError(
-            f"{path}:{first}: no {separator_name(separator)}, which --separator names, in the line of names "
+            f"{path}:{first}: no {separator_name(separator)}, which {told}, in the line of names "
             f"{line[:60]!r}; --separator {path.name}=VALUE is for this file alone"
         )
-    cells, problem = strict_cells(line, separator, quote)
+    cells, problem = strict_cells(line, separator_within, quote)
     if problem:
-        cells = line.split(separator)
+        cells = line.split(separator_within)
     return Dialect(separator, quote, [cell.strip() for cell in cells], first)
+
+
+def squeezed(line: str, quote: str) -> str:
+    """A line with one space for any number of them, but within quotation marks; none at its ends."""
+    within = f"{re.escape(quote)}[^{re.escape(quote)}]*{re.escape(quote)}" if quote in line and quote else "(?!)"
+    return re.sub(f"({within})| +", lambda found: found[1] or " ", line).strip(" ")
 
 
 def _filled(path: Path, found: Look) -> Iterator[tuple[int, str]]:
@@ -76,7 +86,10 @@ def _separator(path: Path, first: int, lines: Sequence[str], quote: str, wanted:
     widths: dict[str, list[int]] = {}
     named: dict[str, int] = {}
     for separator in SEPARATORS.values():
-        cells = [strict_cells(line, separator, quote)[0] for line in lines]
+        if separator == SPACES:
+            cells = [strict_cells(squeezed(line, quote), " ", quote)[0] for line in lines]
+        else:
+            cells = [strict_cells(line, separator, quote)[0] for line in lines]
         widths[separator] = [len(row) for row in cells]
         named[separator] = len({cell.strip() for cell in cells[0]} & set(wanted))
     split = [separator for separator in SEPARATORS.values() if widths[separator][0] > 1]
@@ -86,6 +99,9 @@ def _separator(path: Path, first: int, lines: Sequence[str], quote: str, wanted:
     if best > 1 or (best == 1 and len(wanted) == 1):
         split = [separator for separator in split if named[separator] == best]
     usual = [separator for separator in split if separator in _USUAL] or split
+    if {" ", SPACES} <= set(usual):  # the same but where spaces stand side by side
+        are_aligned = SPACES in lines[0].strip() or len(set(widths[" "])) > 1
+        usual.remove(" " if are_aligned else SPACES)
 
     def fitting(separator: str) -> float:
         counts = Counter(widths[separator])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,3 +24,13 @@ def numbers(connection: DuckDBPyConnection, what: str) -> list[int]:
     """The whole numbers in the one row that ``SELECT <what>`` gives."""
     (row,) = connection.execute(f"SELECT {what}").fetchall()  # all: an open result would block what comes next
     return list(map(int, row))
+
+
+def one_line(error: Exception) -> str:
+    """DuckDB's message without its advice on DuckDB's own options."""
+    message = str(error)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    told = lines[:3] if "CSV Error" in lines[0] else lines[:1]
+    file = re.search(r"^\s*file\s*=\s*(.+)$", message, re.MULTILINE)
+    where = f"{file[1].strip()}: " if file else ""
+    return where + "; ".join(told)

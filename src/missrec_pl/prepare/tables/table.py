@@ -9,6 +9,8 @@ from pathlib import Path
 from missrec_pl.errors import DataError
 from missrec_pl.prepare.tables.sql import column
 
+_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}  # below this every whole number of the type is there
+
 
 @dataclass(frozen=True)
 class Table:
@@ -36,8 +38,28 @@ class Table:
         cell, kind = column(name), self.types[name]
         if kind == "JSON":
             number = _whole(f"CAST({cell} AS DOUBLE)")
-            return f"CASE json_type({cell}) WHEN 'DOUBLE' THEN {number} ELSE {cell}->>'$' END"
-        return _whole(cell) if kind in ("DOUBLE", "FLOAT") else f"CAST({cell} AS VARCHAR)"
+            has_point = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}->>'$', '-?[0-9]+')"
+            return f"CASE WHEN {has_point} THEN {number} ELSE {cell}->>'$' END"
+        is_fraction = kind in _EXACT or kind.startswith("DECIMAL")
+        return _whole(cell) if is_fraction else f"CAST({cell} AS VARCHAR)"
+
+    def id_text(self, name: str) -> str:
+        """SQL of a column's cells as ids: as :meth:`text`, but numbers that have lost digits as ``1.2346e+12``.
+
+        Raises:
+            DataError: The column holds lists or objects.
+        """
+        cell, kind = column(name), self.types[name]
+        if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
+            raise DataError(
+                f"{self.path}: column {name!r} holds {kind[:60]}, a list or an object in each cell, and no ids; "
+                "write the id as a column of its own"
+            )
+        text = self.text(name)
+        if kind not in _EXACT:
+            return text
+        is_rounded = f"abs({cell}) >= {_EXACT[kind]} AND NOT isnan({cell})"
+        return f"CASE WHEN {is_rounded} THEN format('{{:e}}', {cell}) ELSE {text} END"
 
 
 def _whole(cell: str) -> str:
