@@ -70,25 +70,8 @@ def check_resume(
     flag = f"resume={cfg.resume}"
     check_architecture(cfg, checkpoint, module, flag)
     theirs = StoredValues(comparable(checkpoint.config), flag)
-    for name in ("phase.name", "setting.name"):
-        before, now = theirs.get(name), OmegaConf.select(cfg, name)
-        if before != now:
-            raise CheckpointError(
-                f"{flag} is of a run with {name.removesuffix('.name')}={before}, this one has {now}: repeat the "
-                "command of that run, or start a new one with ckpt."
-            )
-    if not is_same_data(checkpoint, datamodule):
-        names = ", ".join(domain.name for domain in datamodule.catalogue.domains)
-        raise CheckpointError(
-            f"{flag} is of a run on {', '.join(checkpoint.data)}, this one reads {names} (or their content "
-            "changed): repeat the command of that run, or start a new one with ckpt."
-        )
+    _check_same_run(cfg, checkpoint, theirs, datamodule, flag)
     _check_tensors(flag, checkpoint, module)
-    limit = cfg.trainer.max_epochs
-    if limit is not None and 0 <= limit < checkpoint.epochs:
-        raise CheckpointError(
-            f"{flag} has trained for {checkpoint.epochs} epochs already and trainer.max_epochs={limit}: raise it."
-        )
     changed = _differing(theirs, cfg, _names(theirs, cfg))
     for name in changed:
         reason = _REFUSED.get(name) or _why_not(cfg, name, theirs, module)
@@ -110,6 +93,30 @@ def check_resume(
         if name.startswith("optim.")
     )
     return None
+
+
+def _check_same_run(
+    cfg: DictConfig, checkpoint: Checkpoint, theirs: StoredValues, datamodule: DomainDataModule, flag: str
+) -> None:
+    """Refuse another phase, setting or data, and fewer epochs than the checkpoint has."""
+    for name in ("phase.name", "setting.name"):
+        before, now = theirs.get(name), OmegaConf.select(cfg, name)
+        if before != now:
+            raise CheckpointError(
+                f"{flag} is of a run with {name.removesuffix('.name')}={before}, this one has {now}: repeat the "
+                "command of that run, or start a new one with ckpt."
+            )
+    if not is_same_data(checkpoint, datamodule):
+        names = ", ".join(domain.name for domain in datamodule.catalogue.domains)
+        raise CheckpointError(
+            f"{flag} is of a run on {', '.join(checkpoint.data)}, this one reads {names} (or their content "
+            "changed): repeat the command of that run, or start a new one with ckpt."
+        )
+    limit = cfg.trainer.max_epochs
+    if limit is not None and 0 <= limit < checkpoint.epochs:
+        raise CheckpointError(
+            f"{flag} has trained for {checkpoint.epochs} epochs already and trainer.max_epochs={limit}: raise it."
+        )
 
 
 def bring_fitted(checkpoint: Checkpoint, module: TrainingModule) -> None:

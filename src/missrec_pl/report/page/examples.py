@@ -1,8 +1,12 @@
 """What a run recommends to some of its test users: history, target, the ten best items, the target's rank."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from missrec_pl.data.splits import EvaluationRows
 from missrec_pl.experiment.rebuilding import StoredRun
 from missrec_pl.nn.contract import Histories
 from missrec_pl.nn.encoding import encode_users, with_masked_place
@@ -18,6 +22,17 @@ _BANDS = ((1, 10), (11, 100), (101, np.inf))  # ranks; examples come in turn fro
 _EACH = 4
 
 
+@dataclass(frozen=True)
+class _Ranked:
+    """``R`` drawn test users: histories ``[R, H]`` and lengths, targets, their ranks, the best items' columns."""
+
+    rows: EvaluationRows
+    histories: Histories
+    target: Tensor
+    ranks: np.ndarray
+    top: Tensor
+
+
 def examples_of(stored: StoredRun, seed: int, pictures: Pictures, *, excludes_history: bool) -> list[Facts]:
     """Test users drawn at random, as many with the target on the ranks of each band as there are.
 
@@ -27,11 +42,39 @@ def examples_of(stored: StoredRun, seed: int, pictures: Pictures, *, excludes_hi
         pictures: of its items.
         excludes_history: whether the run's protocol takes the history's items out of the candidates.
     """
-    data, module = stored.datamodule, stored.module
-    sequences, width = data.sequences, data.max_history
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(sequences.test))[:_DRAWN]
-    rows = sequences.test.take(np.sort(order))
+    data = stored.datamodule
+    ranked = _ranked(stored, np.random.default_rng(seed), excludes_history)
+    titles = [""] + [shortened(text) for domain in data.catalogue.domains for text in domain.texts()[1:]]
+    raw_ids = [""] + [one for domain in data.catalogue.domains for one in domain.raw_item_ids()[1:]]
+
+    def tile(item: int) -> Facts:
+        return {"title": titles[item] or f"item {raw_ids[item]}", "picture": pictures.of(item)}
+
+    facts = []
+    for row in _chosen(ranked.ranks):
+        user, target = int(ranked.rows.user[row]), int(ranked.target[row])
+        domain = int(data.sequences.domain[user])
+        shown = ranked.histories.rows[row, : ranked.histories.length[row]].tolist()
+        best_items = [item + 1 for item in ranked.top[row].tolist()]
+        facts.append(
+            {
+                "user": data.catalogue.domains[domain].raw_user_ids()[
+                    user - int(data.sequences.first_user[domain])
+                ],
+                "rank": float(ranked.ranks[row]),
+                "length": len(shown),
+                "history": [tile(item) for item in shown[-_SHOWN_HISTORY:]],
+                "target": tile(target),
+                "top": [{**tile(item), "isTarget": item == target} for item in best_items],
+            }
+        )
+    return facts
+
+
+def _ranked(stored: StoredRun, random: np.random.Generator, excludes_history: bool) -> _Ranked:
+    """Score all items for some of the test users, as the test has done."""
+    module, sequences, width = stored.module, stored.datamodule.sequences, stored.datamodule.max_history
+    rows = sequences.test.take(np.sort(random.permutation(len(sequences.test))[:_DRAWN]))
     length = np.minimum(rows.target, width).astype(np.int64)
     spans = torch.from_numpy(sequences.spans(rows.user, rows.target - length, length))
     times = sequences.clock(rows.user, rows.target - length, length, rows.target)
@@ -39,7 +82,7 @@ def examples_of(stored: StoredRun, seed: int, pictures: Pictures, *, excludes_hi
         spans, torch.from_numpy(length), times=None if times is None else torch.from_numpy(times)
     )
     target = torch.from_numpy(sequences.items[sequences.starts[rows.user] + rows.target].astype(np.int64))
-    items = module.encode_catalogue(data.catalogue)
+    items = module.encode_catalogue(stored.datamodule.catalogue)
     asked = with_masked_place(histories) if module.model.example == "cloze" else histories
     with torch.no_grad():
         state = encode_users(module.model, asked, items).state
@@ -51,30 +94,7 @@ def examples_of(stored: StoredRun, seed: int, pictures: Pictures, *, excludes_hi
         scores.scatter_(1, column, own)
     ranks = (1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) / 2).numpy()
     _, top = best(scores, min(_TOP, scores.shape[1]))
-    titles = [""] + [shortened(text) for domain in data.catalogue.domains for text in domain.texts()[1:]]
-    raw_ids = [""] + [one for domain in data.catalogue.domains for one in domain.raw_item_ids()[1:]]
-
-    def tile(item: int) -> Facts:
-        return {"title": titles[item] or f"item {raw_ids[item]}", "picture": pictures.of(item)}
-
-    facts = []
-    for row in _chosen(ranks):
-        user, domain = int(rows.user[row]), int(sequences.domain[rows.user[row]])
-        number = user - int(sequences.first_user[domain])
-        shown = spans[row, : length[row]].tolist()
-        facts.append(
-            {
-                "user": data.catalogue.domains[domain].raw_user_ids()[number],
-                "rank": float(ranks[row]),
-                "length": len(shown),
-                "history": [tile(item) for item in shown[-_SHOWN_HISTORY:]],
-                "target": tile(int(target[row])),
-                "top": [
-                    {**tile(item + 1), "isTarget": item + 1 == int(target[row])} for item in top[row].tolist()
-                ],
-            }
-        )
-    return facts
+    return _Ranked(rows, histories, target, ranks, top)
 
 
 def _chosen(ranks: np.ndarray) -> list[int]:
