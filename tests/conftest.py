@@ -109,6 +109,10 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    gc.unfreeze()  # else libraries report at the end what they think has leaked
+
+
 # Whole runs call the functions whose shapes these rooms' own tests check.
 CHECKED = {"clustering", "compat", "data", "fitting", "losses", "metrics", "modules", "nn", "published", "testing"}
 

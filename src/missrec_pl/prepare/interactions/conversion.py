@@ -20,7 +20,7 @@ from missrec_pl.prepare.features.picture_folders import ItemImages
 from missrec_pl.prepare.interactions.cleaning import clean, load, preview
 from missrec_pl.prepare.interactions.database import working_database
 from missrec_pl.prepare.interactions.filters import TIE, Filters, Step
-from missrec_pl.prepare.interactions.items import image_columns, items_of
+from missrec_pl.prepare.interactions.items import Items, image_columns, items_of
 from missrec_pl.prepare.interactions.matching import check_ids
 from missrec_pl.prepare.interactions.source import Source
 from missrec_pl.prepare.tables.choices import Choices
@@ -75,11 +75,6 @@ def convert(
     """
     if not options.dry_run:
         check_target(out, overwrite=options.overwrite)
-    created_by = {
-        "program": "missrec_pl.prepare.interactions",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **options.told,
-    }
     beside = Path(tempfile.gettempdir()) / out.name if options.dry_run else out
     with working_database(beside, memory=options.memory, threads=options.threads) as (connection, folder):
         notes: list[str] = []
@@ -92,38 +87,48 @@ def convert(
         source = read(files)
         load(files, source, options.times, report)
         joins = check_ids(files, source)
-        if options.dry_run:
-            shown = preview(connection, options.choices.nothing)
-            steps = clean(connection, options.filters, where, report)
-            if options.images is not None:
-                left = "SELECT raw_id FROM item_ids WHERE id IN (SELECT item FROM kept) ORDER BY id"
-                shown += options.images.find([raw for (raw,) in connection.sql(left).fetchall()], out).told
-            return Converted(steps, shown)
+        shown = preview(connection, options.choices.nothing) if options.dry_run else []
         steps = clean(connection, options.filters, where, report)
+        if options.dry_run:
+            return Converted(steps, [*shown, *_pictures_found(connection, options.images, out)])
         report(f"writing {out}")
         items = items_of(_numbered_items(connection), files, source.attributes, options.images, out)
-        if items.counts is not None:
-            created_by["pictures"] = items.counts
         joins += items.joins
-        stream_domain(
-            out,
-            name=out.name,
-            raw_item_ids=items.raw_ids,
-            texts=items.texts,
-            users=_users(connection),
-            features={},
-            image_urls=items.urls,
-            attributes=items.attributes,
-            **image_columns(items.files),
-            created_by={
-                **created_by,
-                "notes": notes,
-                "joins": [join.content() for join in joins],
-                "filters": [asdict(step) for step in steps],
-            },
-            overwrite=options.overwrite,
-        )
+        made = {
+            "program": "missrec_pl.prepare.interactions",
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            **options.told,
+            **({} if items.counts is None else {"pictures": items.counts}),
+            "notes": notes,
+            "joins": [join.content() for join in joins],
+            "filters": [asdict(step) for step in steps],
+        }
+        _write(out, items, _users(connection), made, overwrite=options.overwrite)
     return Converted(steps, items.told)
+
+
+def _pictures_found(connection: DuckDBPyConnection, images: ItemImages | None, out: Path) -> list[str]:
+    """Of the items that filters keep."""
+    if images is None:
+        return []
+    left = "SELECT raw_id FROM item_ids WHERE id IN (SELECT item FROM kept) ORDER BY id"
+    return images.find([raw for (raw,) in connection.sql(left).fetchall()], out).told
+
+
+def _write(out: Path, items: Items, users: Iterator[UserBlock], made: dict[str, Any], *, overwrite: bool) -> None:
+    stream_domain(
+        out,
+        name=out.name,
+        raw_item_ids=items.raw_ids,
+        texts=items.texts,
+        users=users,
+        features={},
+        image_urls=items.urls,
+        attributes=items.attributes,
+        **image_columns(items.files),
+        created_by=made,
+        overwrite=overwrite,
+    )
 
 
 def _numbered_items(connection: DuckDBPyConnection) -> pa.Table:
