@@ -106,7 +106,7 @@ def settle(network):
     interests = network.interests
     interests.prototypes[1:] = torch.randn(interests.prototypes[1:].shape)
     interests.assignment[1:] = torch.randint(1, interests.num_prototypes + 1, interests.assignment[1:].shape)
-    interests.assignment[-1, 1] = 0
+    interests.assignment[-1, 1:] = 0
     interests.num_refreshes += 1
 
 

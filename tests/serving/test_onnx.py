@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from served_shop import IDS, SHAPE, SMALL, Clock, make, settle, table, written
+from served_shop import IDS, ITEMS, SHAPE, SMALL, Clock, make, settle, table, written
 
+from missrec_pl.data.items.table import ItemTable
 from missrec_pl.errors import ConfigError
 from missrec_pl.nn.contract import DataShape, ItemInputs
 from missrec_pl.nn.missrec import MISSRec
+from missrec_pl.nn.scorers import Scorers
 from missrec_pl.serving.__main__ import main
 from missrec_pl.serving.onnx import export_onnx
 from missrec_pl.serving.scoring import Scoring, histories_of
@@ -23,19 +25,25 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def bundle_of(kind):
     bundle = make("ids" if kind == "sasrec" else "tuned")
-    if kind == "paper":
-        bundle.network = MISSRec(DataShape(**SHAPE), **SMALL).eval()
+    if kind in ("paper", "of texts alone"):
+        shape, known = SHAPE, table()
+        if kind == "of texts alone":
+            shape = {**SHAPE, "feature_dims": {"text": 5}, "num_present": {"text": ITEMS}}
+            texts = {"text": known.rows["text"]}, {"text": known.features["text"]}
+            known = ItemTable(known.ids, known.is_missing[:, :1], *texts)
+        bundle.network = MISSRec(DataShape(**shape), **SMALL).eval()
         settle(bundle.network)
-        bundle.items = bundle.network.encode_items(ItemInputs(table()))
+        bundle.items = bundle.network.encode_items(ItemInputs(known))
         record = {"name": "MISSRec", "arguments": {**SMALL, "item_ids": False}}
-        bundle.manifest = replace(bundle.manifest, network=record)
+        bundle.scorers = Scorers({})
+        bundle.manifest = replace(bundle.manifest, network=record, scorers={}, shape=shape)
     bundle.network.requires_grad_(False)
     bundle.items = bundle.items.apply(torch.Tensor.detach)
     return bundle
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sasrec", "paper", "released"])
+@pytest.mark.parametrize("kind", ["sasrec", "paper", "of texts alone", "released"])
 def test_the_same_scores_in_onnxruntime(kind, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     bundle = bundle_of(kind)

@@ -191,6 +191,8 @@ def test_a_network_of_somebodys_own_that_reads_times(tmp_path):
     assert not np.allclose(early, late)
     later = served.recommend(histories[:1], k=ITEMS, times=times[:1], at=10_000, exclude_seen=False)
     assert not np.allclose(later["score"].to_numpy(), early)
+    with pytest.raises(ConfigError, match=r"times\[0\]: seconds since 1970 are needed, not -1000000"):
+        served.recommend([["i1"]], times=[[-(10**30)]])
     with pytest.raises(ConfigError, match="2 times for 1 items"):
         served.recommend([["i1"]], times=[[1, 2]])
 

@@ -1,10 +1,14 @@
 """The commands of docs/serving.md and of the README."""
 
 import json
+import os
 import re
 import shlex
-import signal
+import shutil
+import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from runs import ROOT
@@ -50,22 +54,29 @@ def test_a_user_whom_the_data_lacks(checkpoint, capsys):
 
 @pytest.mark.slow
 def test_from_checkpoint_to_an_answer_in_five_commands(tmp_path):
-    """As a user: the real data, the real server."""
-    train, recommend, export, serve, ask = [
-        line.replace("outputs/", f"{tmp_path}/").removesuffix("&") for line in five_commands()
-    ]
-    quiet = " trainer=cpu callbacks.progress=null"
-    for line in (train + quiet, recommend, export):
-        done = subprocess.run(shlex.split(line), capture_output=True, text=True, cwd=ROOT, timeout=1500)
-        assert done.returncode == 0, done.stderr
-        if line == recommend:
-            assert len(done.stdout.split("recommended:\n")[1].splitlines()) == 10
-    with subprocess.Popen(shlex.split(serve.replace("8080", "18080")), cwd=ROOT) as server:
-        try:
-            words = shlex.split(ask.replace("8080", "18080"))
-            answer = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=120).stdout)
-        finally:
-            server.send_signal(signal.SIGTERM)
+    """In a clone, the lines as they stand on the page: the real data, the real server."""
+    for name in ("src", "configs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "train.py", tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    *lines, ask = [line.replace("8080", port) for line in five_commands()]
+    script = "\n".join(
+        [*lines, "server=$!", "trap 'kill $server' EXIT", ask, "echo; trap - EXIT; kill $server; wait $server"]
+    )
+    places = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run(
+        ["bash", "-ec", script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | places,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(re.findall(r"^ *\d+ +-?\d+\.\d\d +\d+  \S", done.stdout, re.MULTILINE)) == 10
+    answer = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"bundle"')))
     assert len(answer["recommendations"][0]["items"]) == 3
     assert all(one["title"] for one in answer["recommendations"][0]["items"])
-    assert server.returncode == 0
+    assert (tmp_path / "outputs" / "shop-bundle" / "bundle.json").is_file()

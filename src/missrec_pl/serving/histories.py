@@ -10,6 +10,8 @@ from missrec_pl.serving.items import ItemNames
 from missrec_pl.serving.lines import Lines
 from missrec_pl.serving.request import Request
 
+_LATEST = 2**62  # seconds
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -61,7 +63,10 @@ def _clock(times: Sequence[int], items: Sequence[int], at: int | None, number: i
     if len(times) != len(items):
         raise ConfigError(f"times[{number}]: {len(times)} times for {len(items)} items.")
     kept = [int(time) for time, item in zip(times, items, strict=True) if item]
-    return [*kept, int(at) if at is not None else (kept[-1] if kept else 0)]
+    clock = [*kept, int(at) if at is not None else (kept[-1] if kept else 0)]
+    if max(map(abs, clock)) > _LATEST:
+        raise ConfigError(f"times[{number}]: seconds since 1970 are needed, not {str(max(clock, key=abs))[:40]}.")
+    return clock
 
 
 def _at(at: int | Sequence[int] | None, number: int, count: int) -> int | None:
