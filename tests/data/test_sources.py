@@ -85,9 +85,9 @@ def test_two_processes_prepare_one_set(released: Path, tmp_path: Path) -> None:
     processes = [context.Process(target=_prepare, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
-    found = [results.get(timeout=60) for _ in processes]
+    found = [results.get(timeout=240) for _ in processes]
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=240)
         assert process.exitcode == 0
     assert found[0] == found[1]
     folders = [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()]
