@@ -1,13 +1,16 @@
 """Work of the search for neighbours, beside that of an earlier commit in the same run: products, compared, sorted.
 
-    python benchmarks/interest_work.py --tokens 16384 65536 --against 30a16bd
+    python benchmarks/interest_work.py --tokens 16384 65536 --repeats 7
+    python benchmarks/interest_work.py --tokens 8192 --copies        # half of the tokens are one and the same
 
-CPU seconds of one thread, the two versions in turn, so that their ratio holds beside other programs. Counts are
-per token: `products` are distances made by matrix products, `compared` are entries that a minimum, a maximum or a
-comparison reads, `topk` are entries that torch.topk reads. Tokens are clustered, 300 dimensions, k = 16.
+CPU seconds of one thread, the two versions in turn. The ratio of seconds is the median of those of neighbours in
+time, with the least and the largest, so that it holds beside other programs. Counts are per token: `products` are
+distances made by matrix products, `compared` are entries that a minimum, a maximum or a comparison reads, `topk`
+are entries that torch.topk reads. Tokens are clustered, 300 dimensions, k = 16.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -16,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -25,7 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 ROOT = Path(__file__).resolve().parents[1]
 _KINDS = {
     **dict.fromkeys(("addmm", "mm"), "products"),
-    **dict.fromkeys(("amin", "amax", "max", "argmax", "le", "lt", "eq", "minimum"), "compared"),
+    **dict.fromkeys(("amin", "amax", "max", "argmax", "le", "lt", "gt", "eq", "minimum"), "compared"),
     "topk": "topk",
 }
 
@@ -44,31 +48,35 @@ class Work(TorchDispatchMode):
         return result
 
 
-def measure(total: int) -> dict[str, float]:
-    """One search in this process."""
+def measure(total: int, has_copies: bool, counts: bool) -> dict[str, float]:
+    """The seconds of one search in this process, or its counts."""
     from missrec_pl.clustering.backends.tiled import TiledReductions
     from missrec_pl.system.processes import Share
 
     torch.set_num_threads(1)
     tokens = make_tokens(total, 300, "clustered", "cpu")
+    if has_copies:
+        tokens[: total // 2] = tokens[0]
     with torch.no_grad():
-        TiledReductions(tokens[:512].clone()).k_smallest(16, Share())
-        with Work() as work:
-            start = time.process_time()
+        TiledReductions(tokens[:2048].clone()).k_smallest(16, Share())
+        start = time.process_time()
+        with Work() if counts else contextlib.nullcontext() as work:
             TiledReductions(tokens).k_smallest(16, Share())
-            seconds = time.process_time() - start
-    return {"seconds": seconds, **{kind: count / total for kind, count in work.counts.items()}}
+        seconds = time.process_time() - start
+    return {kind: count / total for kind, count in work.counts.items()} if work else {"seconds": seconds}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384])
     parser.add_argument("--against", default="30a16bd", help="commit of the earlier version")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--copies", action="store_true")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(measure(options.child)))
+        print(json.dumps(measure(options.child, options.copies, options.counts)))
         return
     heads = ("CPU s", "products", "compared", "topk")
     print(f"{'tokens':>8}  {'version':<10}" + "".join(f"{head:>12}" for head in heads), flush=True)
@@ -78,22 +86,32 @@ def main() -> None:
         )
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         for total in options.tokens:
-            found: dict[str, list[dict[str, float]]] = {options.against: [], "this": []}
-            for _ in range(options.repeats):
+            counts, seconds = {}, {options.against: [], "this": []}
+            for repeat in range(options.repeats + 1):
                 for name, place in ((options.against, folder), ("this", str(ROOT))):
-                    command = [sys.executable, __file__, f"--child={total}"]
+                    flags = ["--copies"] * options.copies + ["--counts"] * (repeat == 0)
+                    command = [sys.executable, __file__, f"--child={total}", *flags]
                     environment = {**os.environ, "PYTHONPATH": f"{place}/src"}
                     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-                    found[name].append(json.loads(done.stdout))
-            best = {name: min(rows, key=lambda row: row["seconds"]) for name, rows in found.items()}
-            for name, row in best.items():
-                values = (row["seconds"], row["products"], row["compared"], row["topk"])
-                print(f"{total:>8}  {name:<10}" + "".join(f"{value:>12,.1f}" for value in values), flush=True)
-            old, new = best.values()
-            ratios = "".join(
-                f"{new[key] / old[key]:>12.2f}" for key in ("seconds", "products", "compared", "topk")
-            )
-            print(f"{total:>8}  {'ratio':<10}{ratios}", flush=True)
+                    if repeat:
+                        seconds[name].append(json.loads(done.stdout)["seconds"])
+                    else:
+                        counts[name] = json.loads(done.stdout)
+            report(total, counts, seconds)
+
+
+def report(total: int, counts: dict[str, dict[str, float]], seconds: dict[str, list[float]]) -> None:
+    """The table's lines of one number of tokens."""
+    kinds = ("products", "compared", "topk")
+    for name, row in counts.items():
+        values = (median(seconds[name]), *(row[kind] for kind in kinds))
+        print(f"{total:>8}  {name:<10}" + "".join(f"{value:>12,.1f}" for value in values), flush=True)
+    old, new = counts.values()
+    ratios = sorted(b / a for a, b in zip(*seconds.values(), strict=True))
+    shares = "".join(f"{new[kind] / old[kind]:>12.2f}" for kind in kinds)
+    print(
+        f"{total:>8}  {'ratio':<10}{median(ratios):>12.2f}{shares}   {ratios[0]:.2f}-{ratios[-1]:.2f}", flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -74,3 +74,22 @@ def test_few_entries_are_sorted():
         )
         TiledReductions(tokens, tile=128).k_smallest(16, ALONE)
     assert sum(sorted_entries) <= 110 * len(tokens)
+
+
+@pytest.mark.parametrize("is_fixed", [False, True])
+def test_copies_of_a_token_crowd_nothing_out(is_fixed):
+    """Half of the tokens are one: its rows tie hundreds of times, other rows meet it hundreds of times at once."""
+    tokens, added = make_tokens("clustered", 2048, 16, seed=5), []
+    tokens[::2] = tokens[0]
+    append = running.RunningSmallest._append
+    with pytest.MonkeyPatch.context() as patch, fixed_shapes(is_fixed):
+        patch.setattr(
+            running.RunningSmallest,
+            "_append",
+            lambda self, row, height, at, *rest, **more: (
+                added.append(len(at)) or append(self, row, height, at, *rest, **more)
+            ),
+        )
+        lists = TiledReductions(tokens, tile=256)._sweep(22, ALONE)
+    assert sum(added) <= 250 * len(tokens)
+    assert is_fixed or lists.lost.isinf().all()

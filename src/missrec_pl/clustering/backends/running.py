@@ -20,7 +20,11 @@ ROOM = 96
 """Places of a row beyond three times `count`: more are rarely filled, fewer have to be emptied more often."""
 _FULL = 0.45
 """Share of the places that is expected to be filled at most; rows differ by a fifth of it (standard deviation)."""
-_HALVINGS = 8
+_HALVINGS = 6
+_MANY = 6
+"""Entries of a row that a block adds, past which half as large groups cost less: their members are gathered."""
+_LARGEST = torch.finfo(torch.float32).max
+"""The threshold of rows without any: infinite entries do not pass."""
 _MERGED_ROWS = 1 << 16
 """Rows whose lists are exchanged at once: 17 MB a process for 22 entries each."""
 
@@ -52,8 +56,7 @@ class RunningSmallest:
     def __init__(self, rows: int, count: int, tile: int, device: torch.device) -> None:
         self.count, self.size = count, ROOM + 3 * count
         self.group = next(size for size in (GROUP, 8, 4, 2, 1) if size == 1 or tile // size >= 1.5 * count)
-        largest = torch.finfo(torch.float32).max  # an infinite entry does not pass
-        self.threshold: Float[Tensor, " N"] = torch.full((rows,), largest, device=device)
+        self.threshold: Float[Tensor, " N"] = torch.full((rows,), _LARGEST, device=device)
         self.lost: Float[Tensor, " N"] = torch.full((rows,), torch.inf, device=device)
         self.fill: Int64[Tensor, " N"] = torch.zeros(rows, dtype=torch.int64, device=device)
         # One more place takes what finds none; it is never read.
@@ -72,23 +75,25 @@ class RunningSmallest:
         `buffer` is the memory that `block` is a view of: a matrix from its start, or that matrix transposed.
         """
         rows = slice(row, row + len(block))
-        minimum = group_minimum(block, self.group)
-        most = self._lower_thresholds(rows, minimum, block.shape[1])
-        threshold, lost = self.threshold[rows], self.lost[rows]
-        at, group, is_real, is_whole = _listed(minimum <= threshold[:, None], most)
+        expected, lowers, most = self._make_room(rows, block.shape[1])
+        size = min(self.group, 8) if expected.rate * block.shape[1] > _MANY else self.group
+        minimum = group_minimum(block, size)
+        limit, is_near = self._near(rows, minimum, lowers)
+        lost = self.lost[rows]
+        at, group, is_real, is_whole = _listed(is_near, most)
         if is_whole is not None:
             lost.masked_fill_(~is_whole, -torch.inf)
-        step = block.shape[1] // self.group  # from one member of a group to the next
-        members = torch.arange(self.group, device=block.device) * (step * block.stride(1))
+        step = block.shape[1] // size  # from one member of a group to the next
+        members = torch.arange(size, device=block.device) * (step * block.stride(1))
         entry = (at * block.stride(0) + group * block.stride(1))[:, None] + members
         values = buffer.index_select(0, entry.flatten()).view_as(entry)
-        is_hit = values <= threshold.index_select(0, at)[:, None]
+        is_hit = values <= limit.index_select(0, at)[:, None]
         if is_whole is not None:
             is_hit &= is_real[:, None]
         line, which, is_real, is_whole = _listed(is_hit, most)
         if is_whole is not None:
             lost.scatter_reduce_(0, at, torch.where(is_whole, torch.inf, -torch.inf), "amin")
-        values = values.flatten().index_select(0, line * self.group + which)
+        values = values.flatten().index_select(0, line * size + which)
         place = group.index_select(0, line) + which * step + column
         self._append(row, len(block), at.index_select(0, line), values, place, is_real)
 
@@ -108,28 +113,46 @@ class RunningSmallest:
         return lists
 
     def _finished(self, rows: slice) -> Smallest:
-        self._compact(rows, halvings=12)
+        self._compact(rows, halvings=8)
         width = max(self.count, int(self.fill[rows].max()))
         values, order = self.values[rows, :width].topk(self.count, dim=1, largest=False)
-        unset = self.threshold[rows] == torch.finfo(torch.float32).max
+        unset = self.threshold[rows] == _LARGEST
         rest = torch.minimum(self.lost[rows], self.threshold[rows].masked_fill(unset, torch.inf))
         return Smallest(values, self.index[rows, :width].gather(1, order).long(), rest)
 
-    def _lower_thresholds(self, rows: slice, minimum: Float[Tensor, "R G"], columns: int) -> int | None:
-        """Make room for a block; how many of its entries are looked at, None for all that pass."""
+    def _make_room(self, rows: slice, columns: int) -> tuple[Expected, bool, int | None]:
+        """Make room for a block; whether it lowers thresholds, how many entries are looked at (None: all hits)."""
         expected = self._expected.setdefault(rows.start, Expected())
         most = _FULL * self.size
         if expected.load and expected.load + expected.rate * columns > most:
             self._compact(rows, _HALVINGS)
             expected.rate = min(1.0, 1.2 * self.count / expected.seen)
             expected.load = expected.rate * expected.seen
-        if expected.load + expected.rate * columns > most and minimum.shape[1] >= self.count:
-            self.threshold[rows] = torch.minimum(self.threshold[rows], self._of_groups(minimum))
+        lowers = expected.load + expected.rate * columns > most and columns // self.group >= self.count
+        if lowers:
             expected.rate = min(expected.rate, 1.6 * self.count / columns)
         kept = expected.rate * columns
         expected.seen, expected.load = expected.seen + columns, expected.load + kept
         height = rows.stop - rows.start
-        return min(height * columns, int(height * (1.5 * kept + 4))) if are_fixed(minimum.device) else None
+        most = min(height * columns, int(height * (1.5 * kept + 4)))
+        return expected, lowers, most if are_fixed(self.fill.device) else None
+
+    def _near(
+        self, rows: slice, minimum: Float[Tensor, "R G"], lowers: bool
+    ) -> tuple[Float[Tensor, " R"], Bool[Tensor, "R G"]]:
+        """The largest value that each row takes in, and the groups that hold such; thresholds are lowered first.
+
+        A new threshold itself is taken in, from `count` groups at most: copies of one token tie by thousands.
+        """
+        below = torch.full_like(self.threshold[rows], -torch.inf)
+        limit = torch.nextafter(self.threshold[rows], below)
+        if not lowers:
+            return limit, minimum <= limit[:, None]
+        lowest = self._of_groups(minimum)
+        limit = torch.where(lowest < self.threshold[rows], lowest, limit)
+        self.threshold[rows] = torch.minimum(self.threshold[rows], lowest)
+        ties = torch.eq(minimum, self.threshold[rows, None], out=torch.empty_like(minimum)).cumsum(1)
+        return limit, (minimum < self.threshold[rows, None]) | ((minimum == limit[:, None]) & (ties <= self.count))
 
     def _of_groups(self, minimum: Float[Tensor, "R G"]) -> Float[Tensor, " R"]:
         """The `count`-th smallest minimum, of groups as large as leave half more of them than that."""
@@ -138,8 +161,13 @@ class RunningSmallest:
         smallest = padded.view(len(minimum), -1, joined).amin(2).topk(self.count, dim=1, largest=False).values
         return smallest[:, -1]
 
-    def _append(self, row: int, height: int, at: Tensor, values: Tensor, index: Tensor, is_real: Tensor) -> None:
-        """Write entries, sorted by row, behind those that are there; of those without place keep the least."""
+    def _append(
+        self, row: int, height: int, at: Tensor, values: Tensor, index: Tensor, is_real: Tensor, tries: int = 4
+    ) -> None:
+        """Write entries, sorted by row, behind those that are there; make place for the rest, or keep its least.
+
+        With fixed shapes no place is made, for that takes waiting.
+        """
         rows = slice(row, row + height)
         added = torch.zeros_like(self.fill[rows]).scatter_add_(0, at, is_real.long())
         first = self.fill[rows] - (added.cumsum(0) - added)
@@ -148,24 +176,39 @@ class RunningSmallest:
         cell = (at + row) * (self.size + 1) + torch.where(has_place, slot, self.size)
         self.values.view(-1).scatter_(0, cell, values)
         self.index.view(-1).scatter_(0, cell, index.int())
-        self.lost[rows].scatter_reduce_(0, at, values.masked_fill(has_place | ~is_real, torch.inf), "amin")
         self.fill[rows] = (self.fill[rows] + added).clamp_(max=self.size)
+        if are_fixed(at.device) or tries == 0:
+            self.lost[rows].scatter_reduce_(0, at, values.masked_fill(has_place | ~is_real, torch.inf), "amin")
+        elif not has_place.all():
+            self._compact(rows, _HALVINGS)
+            is_left = ~has_place & (values < self.threshold[rows].index_select(0, at))
+            left = (part[is_left] for part in (at, values, index, is_real))
+            self._append(row, height, *left, tries=tries - 1)
 
     def _compact(self, rows: slice, halvings: int) -> None:
-        """Lower thresholds to little above the `count`-th smallest entry, and drop what exceeds them."""
+        """Lower thresholds to an entry about the `count`-th smallest; drop what exceeds them, and more ties.
+
+        Conditions are floats here: torch sums those ten times as fast as bools (CPU).
+        """
         used = self.size if are_fixed(self.fill.device) else max(self.count, int(self.fill[rows].max()))
         kept, places = self.values[rows, :used].clone(), self.index[rows, :used].clone()
-        low, high = kept.amin(1), kept.masked_fill(kept == torch.inf, -torch.inf).amax(1)
+        finite, flags = torch.nan_to_num(kept, posinf=-torch.inf), torch.empty_like(kept)
+        low, high = kept.amin(1), finite.amax(1)
         for _ in range(halvings):
             middle = (low + high) / 2
-            is_enough = (kept <= middle[:, None]).sum(1) >= self.count
+            is_enough = torch.le(kept, middle[:, None], out=flags).sum(1) >= self.count
             low, high = torch.where(is_enough, low, middle), torch.where(is_enough, middle, high)
-        threshold = torch.where(self.fill[rows] < self.count, self.threshold[rows], high)
-        is_in = kept <= threshold[:, None]
-        slot = torch.where(is_in, is_in.cumsum(1) - 1, self.size)
+        finite -= torch.gt(kept, high[:, None], out=flags).mul_(_LARGEST)
+        threshold = torch.where(self.fill[rows] < self.count, self.threshold[rows], finite.amax(1))
+        is_tie = torch.eq(kept, threshold[:, None], out=finite)
+        is_in = torch.lt(kept, threshold[:, None], out=flags)
+        room = self.count - is_in.sum(1, keepdim=True)
+        is_in += is_tie.mul_(is_tie.cumsum(1) <= room)
+        place = is_in.cumsum(1)
+        self.threshold[rows], self.fill[rows] = threshold, place[:, -1].long()
+        slot = place.sub_(self.size + 1).mul_(is_in).add_(self.size).long()
         self.index[rows].scatter_(1, slot, places)
         self.values[rows].fill_(torch.inf).scatter_(1, slot, kept)
-        self.threshold[rows], self.fill[rows] = threshold, is_in.sum(1)
 
 
 def _listed(

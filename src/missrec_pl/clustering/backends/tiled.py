@@ -11,6 +11,8 @@ from missrec_pl.system.processes import Share
 
 _TILE = {"cpu": 2048, "cuda": 8192}
 """Side of a block; in float32 16 MB on CPU (products are at full speed from 1,024) and 256 MB on a GPU."""
+_FIRST = 2
+"""Of the spare candidates so many are looked at first; in a thousand rows about one needs more."""
 _DIRECT_ELEMENTS = 1 << 22
 
 
@@ -43,11 +45,20 @@ class TiledReductions(PairwiseReductions):
         return Neighbors(*(share.gather(part, total) for part in (found.squared_distance, found.place)))
 
     def _proven(self, rows: Int64[Tensor, " R"], k: int, lists: Smallest) -> Found:
-        """The k nearest of the listed candidates of some tokens."""
-        values, index, rest = (part[self.search.place[rows]] for part in lists)
-        index = self.search.order[index]
+        """The k nearest of some tokens' candidates; of all of them where the first prove too little."""
+        found = self._proven_by(rows, k, k + _FIRST, lists)
+        doubtful = (~found.proven).nonzero()[:, 0]
+        if len(doubtful):
+            again = self._proven_by(rows[doubtful], k, lists.values.shape[1], lists)
+            for whole, part in zip(found, again, strict=True):
+                whole[doubtful] = part
+        return found
+
+    def _proven_by(self, rows: Int64[Tensor, " R"], k: int, count: int, lists: Smallest) -> Found:
+        places = self.search.place[rows]
+        values, index = lists.values[places, :count], self.search.order[lists.columns[places, :count]]
         is_complete = values.shape[1] == len(self.search.tokens) - 1
-        threshold = rest if is_complete else torch.minimum(rest, values[:, -1])
+        threshold = lists.rest[places] if is_complete else torch.minimum(lists.rest[places], values[:, -1])
         squared = squared_distances(self.search.tokens, rows, index).masked_fill_(values == torch.inf, torch.inf)
         return keep_nearest(squared, index, self.search.lower_bound(rows, threshold, torch.float32), k)
 
