@@ -176,7 +176,6 @@ def main() -> None:
         print(
             f"{arguments.interactions:,} interactions, {ratings.stat().st_size / 1e6:,.0f} MB as CSV", flush=True
         )
-
         for layout in arguments.layouts:
             command = command_for(layout, in_layout(layout, ratings), metadata, folder / "out")
             print(f"prepare interactions, {layout}: {measured([*command, *machine], arguments.limit)}", flush=True)
@@ -184,6 +183,8 @@ def main() -> None:
             command = [sys.executable, str(PEERS), "unisrec", arguments.unisrec, str(folder)]
             print(f"UniSRec, csv: {measured(command, arguments.limit)}", flush=True)
         if arguments.recbole:
+            if "atomic" not in arguments.layouts:
+                in_layout("atomic", ratings)
             command = [arguments.recbole, str(PEERS), "recbole", str(ratings.parent)]
             print(f"RecBole, atomic: {measured(command, arguments.limit)}", flush=True)
         ratings, metadata = write_source(folder / "small", 100_000, 9_000, 3_000, seed=1)
