@@ -182,8 +182,8 @@ class RunningSmallest:
         elif not has_place.all():
             self._compact(rows, _HALVINGS)
             is_left = ~has_place & (values < self.threshold[rows].index_select(0, at))
-            left = (part[is_left] for part in (at, values, index, is_real))
-            self._append(row, height, *left, tries=tries - 1)
+            at, values, index, is_real = (part[is_left] for part in (at, values, index, is_real))
+            self._append(row, height, at, values, index, is_real, tries - 1)
 
     def _compact(self, rows: slice, halvings: int) -> None:
         """Lower thresholds to an entry about the `count`-th smallest; drop what exceeds them, and more ties.
