@@ -73,6 +73,10 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
+def test_the_decisions_are_short():
+    assert len((ROOT / "docs/decisions.md").read_text(encoding="utf-8").split()) <= 1500
+
+
 def shown(page):
     """Command lines of the page's shell blocks; a variable stands for what it was given."""
     variables = {}

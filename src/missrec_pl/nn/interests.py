@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -196,9 +197,8 @@ def distinct_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B Q"]
 def sorted_interests(interest: Int[Tensor, "B S"]) -> tuple[Int[Tensor, "B S"], Bool[Tensor, "B S"]]:
     """The interests of each row in ascending index, and which of them repeat the one before."""
     ordered = interest.sort(dim=1).values
-    place = torch.arange(interest.shape[1], device=interest.device)
-    # No slices, whose length a graph for all sizes would have to know: of one modality two places leave one.
-    return ordered, (ordered == ordered[:, (place - 1).clamp_min(0)]) & (place > 0)
+    # Padded, not sliced: a graph for all sizes would have to know the length of a slice.
+    return ordered, ordered == F.pad(ordered, (1, -1), value=-1)
 
 
 def _health(assignment: Tensor, before: Tensor | None) -> dict[str, float]:
