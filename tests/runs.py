@@ -17,7 +17,11 @@ CONFIGS = ROOT / "configs"
 SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.inner_size=32")
 QUIET = ("trainer=cpu", "trainer.max_epochs=1", "callbacks.progress=null")
 # Half the time of a run without them.
-QUICK = ("baselines.names=[random,popularity]", "++phase.module.length_buckets=1")
+QUICK = (
+    "baselines.names=[random,popularity]",
+    "++phase.module.length_buckets=1",
+    "++trainer.num_sanity_val_steps=0",
+)
 
 
 def composed(*overrides, config="train"):

@@ -37,7 +37,7 @@ def test_dense_equals_the_plain_form(problem):
     assert_equals_plain(run(problem, "dense"), problem)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(problems())
 def test_tiled_equals_dense(problem):
     result = run(problem, "tiled", prototype="mean")
@@ -52,7 +52,7 @@ def test_tiled_equals_dense_up_to_3000_tokens(problem):
     assert_identical(run(problem, "tiled"), run(problem, "dense"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(problems(most_neighbors=20))
 def test_small_tiles_change_nothing(problem):
     """With blocks of 64 a few hundred tokens use the running lists as 65,536 do with blocks of 2,048."""

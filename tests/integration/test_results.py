@@ -66,7 +66,7 @@ def test_results_have_the_schema(finetuned):
     timing = results["timing"]
     assert timing["fit_s"] > sum(timing["epoch_s"]) > 0
     assert len(timing["epoch_s"]) == 1
-    assert len(timing["interest_refresh_s"]) == 2  # one for Lightning's sanity check, one for the epoch
+    assert len(timing["interest_refresh_s"]) == 1
     assert timing["test_s"] > 0
     assert {"torch", "lightning", "missrec_pl"} <= set(results["versions"])
     assert all(isinstance(version, str) for version in results["versions"].values())

@@ -122,8 +122,13 @@ def versions() -> dict[str, str]:
         "missrec_pl": __version__,
         **({} if commit is None else {"commit": commit}),
         "python": platform.python_version(),
-        **{name: version(name) for name in _PACKAGES},
+        **_package_versions(),
     }
+
+
+@cache
+def _package_versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
 
 
 @cache
