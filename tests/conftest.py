@@ -36,6 +36,8 @@ settings.load_profile("quick")
 # Tests of seconds whose claim a quicker one holds, too; `make test-all` runs them with those marked slow in place.
 SLOWER = (
     "baselines/test_baseline_evaluation.py::test_no_framework_is_imported",
+    "baselines/test_phase.py::test_the_command_prints_a_table_and_the_report_reads_the_file",
+    "report/test_report_table.py::test_the_module_runs_as_a_command",
     "cli/test_library.py::test_serving_loads_neither_lightning_nor_hydra",
     "cli/test_entry_points.py::test_two_processes_train_and_evaluate_to_the_same_digits",
     "cli/test_stopping.py::test_a_signal_ends_a_compilation",
