@@ -34,7 +34,7 @@ def check_ids(files: RawFiles, source: Source, grown: Path | None = None) -> lis
     known, described = "SELECT item AS id FROM metadata", source.metadata.name
     if grown is not None:
         known, described = f"{known} UNION SELECT raw_id FROM known_items", f"{described} and {grown.name}"
-    for name, left_out in (("user", ""), ("item", f"WHERE id NOT IN ({known})")):
+    for name, left_out in (("user", ""), ("item", f"EXCEPT ({known})")):
         what = f"{source.log}: {name}s"
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE distinct_ids AS SELECT DISTINCT {name} AS id FROM raw "
